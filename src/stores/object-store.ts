@@ -70,9 +70,13 @@ export interface ObjectHead {
 /** What a copy keeps beside the bytes. Attributes and user metadata are always kept. */
 export interface KeepOptions {
   readonly tags: boolean;
-  readonly acl: boolean;
-  /** Keep the source's encryption settings where they differ from the target's default. */
-  readonly encryption: boolean;
+}
+
+/** Encryption to ask for, where it is not the bucket's default. */
+export interface EncryptionSettings {
+  /** `aws:kms`, `aws:kms:dsse`, `AES256` */
+  readonly algorithm: string;
+  readonly kmsKeyId?: string | undefined;
 }
 
 export interface CopyRequest {
@@ -89,6 +93,7 @@ export interface CopyRequest {
   /** Overwrite only the target with this ETag (used when a copy is repaired). */
   readonly ifTargetEtag?: string | undefined;
   readonly keep: KeepOptions;
+  readonly encryption?: EncryptionSettings | undefined;
   /** Keep the part layout, so that a multipart ETag comes out the same; part size in bytes. */
   readonly partBytes?: number | undefined;
 }
@@ -100,7 +105,6 @@ export type CopyOutcome =
       /** The target's ETag. */
       readonly etag: string;
       readonly how: 'server' | 'parts' | 'stream';
-      readonly encryption?: string | undefined;
       /** MD5 of the bytes that went through us, hex; only of streamed copies. */
       readonly md5?: string | undefined;
     }
@@ -192,6 +196,15 @@ export interface ObjectStore extends AsyncDisposable {
   /** The object's facts, or undefined where there is none. */
   head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
 
+  /**
+   * The size of the first part of a multipart object and how many parts it has; undefined where the store does
+   * not tell.
+   */
+  partLayout(
+    key: string,
+    signal?: AbortSignal,
+  ): Promise<{ firstPartBytes: number; partsCount: number } | undefined>;
+
   /** The object's bytes; undefined where there is none. With `etag`, only if it still has it (else undefined). */
   get(
     request: { key: string; etag?: string | undefined },
@@ -211,6 +224,9 @@ export interface ObjectStore extends AsyncDisposable {
   delete(requests: readonly DeleteRequest[], signal?: AbortSignal): Promise<DeleteOutcome[]>;
 
   tags(key: string, signal?: AbortSignal): Promise<ObjectTag[]>;
+
+  /** Gives an object of this store the grants that one of `source` has. */
+  copyAcl(source: ObjectStore, sourceKey: string, targetKey: string, signal?: AbortSignal): Promise<void>;
 
   /** Tries what the store can do on marker objects under `prefix`, and removes them. Asked once and remembered. */
   capabilities(prefix: string, signal?: AbortSignal): Promise<StoreCapabilities>;

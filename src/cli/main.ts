@@ -1,0 +1,74 @@
+/** The program: reads the command line, runs one command, maps its end to an exit code. */
+
+import { Command, CommanderError } from 'commander';
+import { exitCodeOf, LongshoreError, messageOf } from '../errors.ts';
+import { registerAudit } from './audit.ts';
+import { registerCheck } from './check.ts';
+import { registerDemo } from './demo.ts';
+import { registerGrants } from './grants.ts';
+import { registerInit } from './init.ts';
+import { registerMove } from './move.ts';
+import { registerSeed } from './seed.ts';
+import { registerStatus } from './status.ts';
+import { Stopped } from './signals.ts';
+import { registerUndo } from './undo.ts';
+import { registerVerify } from './verify.ts';
+import { VERSION } from './version.ts';
+
+const EXIT_CODES = `
+Exit codes:
+  0    done and proven
+  1    ended with failures, listed
+  2    usage or configuration
+  3    a check failed before anything changed
+  130  stopped by a signal, resumable`;
+
+/** @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = new Command('longshore')
+    .description('Moves data between databases and object stores, and never loses any of it.')
+    .version(VERSION)
+    .option('--verbose', 'print stack traces')
+    .addHelpText('after', EXIT_CODES)
+    .exitOverride();
+  const finish = (code: number): void => {
+    exitCode = code;
+  };
+  for (const register of [
+    registerDemo,
+    registerMove,
+    registerCheck,
+    registerVerify,
+    registerUndo,
+    registerStatus,
+    registerAudit,
+    registerGrants,
+    registerSeed,
+    registerInit,
+  ]) {
+    register(program, finish);
+  }
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof Stopped) return 130;
+    printError(error, program.opts<{ verbose?: boolean }>().verbose === true);
+    return exitCodeOf(error);
+  }
+}
+
+/** What a command is registered with: sets the exit code of a run that did not throw. */
+export type Finish = (exitCode: number) => void;
+
+function printError(error: unknown, verbose: boolean): void {
+  const code = error instanceof LongshoreError ? ` [${error.code}]` : '';
+  process.stderr.write(`longshore: ${messageOf(error)}${code}\n`);
+  if (error instanceof LongshoreError && error.hint !== undefined) process.stderr.write(`  → ${error.hint}\n`);
+  if (!(error instanceof LongshoreError) && !verbose) {
+    process.stderr.write('  → this is a bug; run again with --verbose for the stack trace\n');
+  }
+  if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}

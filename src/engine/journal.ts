@@ -1,0 +1,320 @@
+/**
+ * The journal of a run: what work there is, what was done, what each object and row became.
+ *
+ * One SQLite file a run, in WAL mode, every commit flushed: what a method returned from survives the death of the
+ * process and of the machine. A second process on the same run is refused while the first one lives.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { LongshoreError } from '../errors.ts';
+
+/** A unit of work: plain data. `stage` says what kind, `spec` what exactly. */
+export interface Shard {
+  readonly id: number;
+  readonly stage: string;
+  readonly pass: number;
+  readonly spec: unknown;
+}
+
+export interface FinishedShard extends Shard {
+  readonly state: 'done' | 'failed';
+  readonly outcome: unknown;
+  readonly finishedMs: number;
+}
+
+/** One line of detail about an object or a row; a plain JSON object. */
+export type DetailLine = Readonly<Record<string, unknown>>;
+
+/** Row changes that were about to be committed. */
+export interface Intent {
+  readonly id: number;
+  readonly shardId: number;
+  readonly lines: DetailLine[];
+}
+
+/**
+ * All methods are synchronous and durable when they return. Methods may be called again after a crash: adding
+ * shards is the caller's to make idempotent, all others are by nature.
+ */
+export class Journal implements Disposable {
+  readonly folder: string;
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  readonly #lock: DatabaseSync | undefined;
+
+  private constructor(folder: string, db: DatabaseSync, lock: DatabaseSync | undefined) {
+    this.folder = folder;
+    this.#db = db;
+    this.#lock = lock;
+  }
+
+  /**
+   * Opens or creates the journal in `folder`.
+   * @param access `write` takes the run's lock; `read` looks at a run that another process may be working on
+   * @throws RUN_LOCKED, JOURNAL_FOREIGN (another job's), JOURNAL_NEWER
+   */
+  static open(folder: string, job: string, access: 'write' | 'read'): Journal {
+    mkdirSync(folder, { recursive: true });
+    const lock = access === 'write' ? takeLock(folder) : undefined;
+    const db = new DatabaseSync(join(folder, 'journal.sqlite'), { timeout: 10_000 });
+    try {
+      const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version']);
+      if (version > SCHEMA_VERSION) {
+        throw new LongshoreError('JOURNAL_NEWER', `the journal in ${folder} was written by a newer Longshore`, {
+          hint: 'update Longshore, or move the folder away to begin anew',
+        });
+      }
+      db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      if (version === 0) db.exec(SCHEMA);
+      const journal = new Journal(folder, db, lock);
+      const owner = journal.getMeta('job');
+      if (owner === undefined) journal.setMeta('job', job);
+      else if (owner !== job) {
+        throw new LongshoreError('JOURNAL_FOREIGN', `the journal in ${folder} belongs to a ${owner} run, not to ${job}`, {
+          hint: 'name another run, or another folder with --state',
+        });
+      }
+      return journal;
+    } catch (error) {
+      db.close();
+      lock?.close();
+      if (error instanceof LongshoreError) throw error;
+      throw new LongshoreError('JOURNAL_FOREIGN', `the file ${join(folder, 'journal.sqlite')} is not a journal`, {
+        cause: error,
+        hint: 'move the folder away to begin anew',
+      });
+    }
+  }
+
+  getMeta(name: string): unknown {
+    const row = this.#sql('SELECT value FROM meta WHERE name = ?').get(name);
+    return row === undefined ? undefined : JSON.parse(String(row['value']));
+  }
+
+  setMeta(name: string, value: unknown): void {
+    this.#sql('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value').run(
+      name,
+      JSON.stringify(value),
+    );
+  }
+
+  /** Runs `work` in one transaction: all of it is durable, or none. */
+  transaction<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** Adds shards to be done. */
+  addShards(stage: string, pass: number, specs: readonly unknown[]): void {
+    if (specs.length === 0) return;
+    const insert = this.#sql("INSERT INTO shards (stage, pass, spec, state) VALUES (?, ?, ?, 'open')");
+    this.transaction(() => {
+      for (const spec of specs) insert.run(stage, pass, JSON.stringify(spec));
+    });
+  }
+
+  /** Forgets the shards of a stage that was being laid out when the process died. */
+  dropShards(stage: string, pass: number): void {
+    this.#sql('DELETE FROM shards WHERE stage = ? AND pass = ?').run(stage, pass);
+  }
+
+  /** The shards of a stage that are not done, in the order they were added; those that failed are tried again. */
+  *openShards(stage: string, pass: number): Generator<Shard> {
+    const select = this.#sql(
+      "SELECT id, spec FROM shards WHERE stage = ? AND pass = ? AND state <> 'done' AND id > ? ORDER BY id LIMIT 256",
+    );
+    for (let last = 0; ; ) {
+      const rows = select.all(stage, pass, last);
+      if (rows.length === 0) return;
+      for (const row of rows) {
+        last = Number(row['id']);
+        yield { id: last, stage, pass, spec: JSON.parse(String(row['spec'])) };
+      }
+    }
+  }
+
+  /** Records how a shard ended, with its lines of detail, and closes its intents. */
+  finish(
+    shard: Shard,
+    state: 'done' | 'failed',
+    outcome: unknown,
+    details: readonly DetailLine[],
+    finishedMs: number,
+  ): void {
+    const detail = packLines(details);
+    this.transaction(() => {
+      this.#sql('UPDATE shards SET state = ?, outcome = ?, detail = ?, finished_ms = ? WHERE id = ?').run(
+        state,
+        JSON.stringify(outcome),
+        detail,
+        finishedMs,
+        shard.id,
+      );
+      if (state === 'done') this.#sql('DELETE FROM intents WHERE shard_id = ?').run(shard.id);
+    });
+  }
+
+  /** Adds a shard that is done already. Called inside {@link transaction}. */
+  addFinished(
+    stage: string,
+    pass: number,
+    spec: unknown,
+    outcome: unknown,
+    details: readonly DetailLine[],
+    finishedMs: number,
+  ): void {
+    this.#sql(
+      "INSERT INTO shards (stage, pass, spec, state, outcome, detail, finished_ms) VALUES (?, ?, ?, 'done', ?, ?, ?)",
+    ).run(stage, pass, JSON.stringify(spec), JSON.stringify(outcome), packLines(details), finishedMs);
+  }
+
+  /** Records row changes before their transaction commits. */
+  addIntent(shardId: number, lines: readonly DetailLine[]): number {
+    const result = this.#sql('INSERT INTO intents (shard_id, detail) VALUES (?, ?)').run(shardId, packLines(lines));
+    return Number(result.lastInsertRowid);
+  }
+
+  /** Forgets an intent whose transaction rolled back. */
+  dropIntent(id: number): void {
+    this.#sql('DELETE FROM intents WHERE id = ?').run(id);
+  }
+
+  /** Intents whose shard was not recorded: the process died between a commit and its record. */
+  intents(shardId?: number): Intent[] {
+    const rows =
+      shardId === undefined
+        ? this.#sql('SELECT id, shard_id, detail FROM intents ORDER BY id').all()
+        : this.#sql('SELECT id, shard_id, detail FROM intents WHERE shard_id = ? ORDER BY id').all(shardId);
+    return rows.map((row) => ({
+      id: Number(row['id']),
+      shardId: Number(row['shard_id']),
+      lines: unpackLines(row['detail'] as Uint8Array | null),
+    }));
+  }
+
+  /** How many shards of a stage are in each state. */
+  counts(stage: string, pass?: number): { open: number; done: number; failed: number } {
+    const rows =
+      pass === undefined
+        ? this.#sql('SELECT state, count(*) AS n FROM shards WHERE stage = ? GROUP BY state').all(stage)
+        : this.#sql('SELECT state, count(*) AS n FROM shards WHERE stage = ? AND pass = ? GROUP BY state').all(stage, pass);
+    const counts = { open: 0, done: 0, failed: 0 };
+    for (const row of rows) counts[row['state'] as keyof typeof counts] = Number(row['n']);
+    return counts;
+  }
+
+  /** Finished shards, oldest first (`desc`: newest first), without their details. */
+  *finished(stage?: string, order: 'asc' | 'desc' = 'asc'): Generator<FinishedShard> {
+    const where = stage === undefined ? '' : 'stage = :stage AND';
+    const select = this.#sql(
+      `SELECT id, stage, pass, spec, state, outcome, finished_ms FROM shards
+       WHERE ${where} state <> 'open' AND id ${order === 'asc' ? '>' : '<'} :last ORDER BY id ${order} LIMIT 256`,
+    );
+    for (let last = order === 'asc' ? 0 : Number.MAX_SAFE_INTEGER; ; ) {
+      const rows = select.all(stage === undefined ? { last } : { stage, last });
+      if (rows.length === 0) return;
+      for (const row of rows) {
+        last = Number(row['id']);
+        yield {
+          id: last,
+          stage: String(row['stage']),
+          pass: Number(row['pass']),
+          spec: JSON.parse(String(row['spec'])),
+          state: row['state'] as 'done' | 'failed',
+          outcome: JSON.parse(String(row['outcome'])),
+          finishedMs: Number(row['finished_ms']),
+        };
+      }
+    }
+  }
+
+  /** The lines of detail of a finished shard. */
+  details(shardId: number): DetailLine[] {
+    const row = this.#sql('SELECT detail FROM shards WHERE id = ?').get(shardId);
+    return unpackLines((row?.['detail'] ?? null) as Uint8Array | null);
+  }
+
+  /** The same, still compressed: members of a gzip file, which may be put one after another. */
+  packedDetails(shardId: number): Uint8Array | undefined {
+    const row = this.#sql('SELECT detail FROM shards WHERE id = ?').get(shardId);
+    return (row?.['detail'] ?? undefined) as Uint8Array | undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#statements.clear();
+    this.#db.close();
+    this.#lock?.close();
+  }
+
+  #sql(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (statement === undefined) {
+      statement = this.#db.prepare(text);
+      this.#statements.set(text, statement);
+    }
+    return statement;
+  }
+}
+
+/** Lines as one gzip member of NDJSON; null for none. */
+function packLines(lines: readonly DetailLine[]): Uint8Array | null {
+  if (lines.length === 0) return null;
+  let text = '';
+  for (const line of lines) text += `${JSON.stringify(line)}\n`;
+  return gzipSync(text, { level: 1 });
+}
+
+function unpackLines(packed: Uint8Array | null): DetailLine[] {
+  if (packed === null) return [];
+  const text = gunzipSync(packed).toString('utf8');
+  return text
+    .slice(0, -1)
+    .split('\n')
+    .map((line) => JSON.parse(line) as DetailLine);
+}
+
+/** A lock that the system releases when the process dies, however it dies. */
+function takeLock(folder: string): DatabaseSync {
+  const lock = new DatabaseSync(join(folder, 'lock.sqlite'), { timeout: 0 });
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new LongshoreError('RUN_LOCKED', `another process works on the run in ${folder}`, {
+      cause: error,
+      hint: 'wait for it or stop it; `longshore status` shows how far it is',
+    });
+  }
+}
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+BEGIN;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE shards (
+  id INTEGER PRIMARY KEY,
+  stage TEXT NOT NULL,
+  pass INTEGER NOT NULL,
+  spec TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed')),
+  outcome TEXT,
+  detail BLOB,
+  finished_ms INTEGER
+) STRICT;
+CREATE INDEX shards_by_stage ON shards (stage, pass, state, id);
+CREATE TABLE intents (id INTEGER PRIMARY KEY, shard_id INTEGER NOT NULL, detail BLOB) STRICT;
+CREATE INDEX intents_by_shard ON intents (shard_id);
+PRAGMA user_version = ${SCHEMA_VERSION};
+COMMIT;
+`;

@@ -1,0 +1,134 @@
+/**
+ * Moves one batch of objects and the rows that name them: copy, prove, rewrite. Deletion comes later.
+ *
+ * What a crash after each step leaves: after a copy, an object more on the target, which the next attempt finds
+ * identical; after a proof, the same; before a row's commit, rows that name the source, which is still there; after
+ * it, rows that name the target, which is proven, and an intent in the journal that tells which rows these are.
+ */
+
+import type { DetailLine } from '../../engine/journal.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
+import type { NamingRow } from '../../databases/database.ts';
+import { observe } from '../../stores/observe.ts';
+import type { ListedObject } from '../../stores/object-store.ts';
+import type { MoveContext } from './context.ts';
+import { copyAll } from './copy-objects.ts';
+import type { ProofKind } from './proof.ts';
+import { proveAll } from './prove-objects.ts';
+import type { Reference } from './references.ts';
+import { rewriteRows } from './rewrite-rows.ts';
+import { emptyTally, type ObjectOutcome, type Tally } from './tally.ts';
+
+/** A row that names at least one object of the batch. */
+export interface BatchRow {
+  readonly column: number;
+  readonly row: NamingRow;
+  readonly references: readonly Reference[];
+}
+
+/** An object on its way through the batch. */
+export interface BatchObject {
+  readonly sourceKey: string;
+  readonly targetKey: string;
+  /** The source as it was seen last; undefined: it does not exist. */
+  source: ListedObject | undefined;
+  /** The target as it was seen last. */
+  target: ListedObject | undefined;
+  /** Whether the target existed before this run touched it, where that is known. */
+  readonly existedBefore: boolean | undefined;
+  state: 'open' | 'proven' | ObjectOutcome;
+  outcome?: ObjectOutcome | undefined;
+  proof?: ProofKind | undefined;
+  how?: 'server' | 'parts' | 'stream' | undefined;
+  /** MD5 of the bytes of a streamed copy, hex. */
+  streamedMd5?: string | undefined;
+  /** ETag that the copy answered. */
+  copiedEtag?: string | undefined;
+  error?: { readonly code: string; readonly message: string } | undefined;
+}
+
+export interface Batch {
+  readonly objects: ReadonlyMap<string, BatchObject>;
+  readonly rows: readonly BatchRow[];
+  /** Look at the target before copying: it may hold some already. */
+  readonly targetFirst: boolean;
+}
+
+export interface BatchResult {
+  readonly tally: Tally;
+  readonly details: DetailLine[];
+}
+
+/**
+ * @param shardId under which row changes are journaled before they commit
+ * @throws only what concerns the whole batch; what fails for one object or row is in the result
+ */
+export async function moveBatch(
+  context: MoveContext,
+  batch: Batch,
+  shardId: number,
+  signal: AbortSignal,
+): Promise<BatchResult> {
+  const objects = [...batch.objects.values()];
+  if (batch.targetFirst || !context.targetCapabilities.conditionalCopy) {
+    await observeTargets(context, objects, signal);
+  }
+  context.failpoint('before-copy');
+  await copyAll(context, objects, signal);
+  context.failpoint('after-copy');
+  await proveAll(context, objects, signal);
+  context.failpoint('after-proof');
+  const tally = emptyTally();
+  const rows = await rewriteRows(context, batch, shardId, tally, signal);
+  const details: DetailLine[] = [];
+  const named = new Set(batch.rows.flatMap((row) => row.references.map((reference) => reference.sourceKey)));
+  for (const object of objects) details.push(finishObject(object, tally, named.has(object.sourceKey)));
+  for (const row of rows) details.push(row);
+  return { tally, details };
+}
+
+/** Fills in what the target holds now. */
+export async function observeTargets(
+  context: MoveContext,
+  objects: readonly BatchObject[],
+  signal: AbortSignal,
+): Promise<void> {
+  const keys = objects.map((object) => object.targetKey);
+  const found = await observe(context.target, keys, { concurrency: OBSERVE_LANES, signal });
+  for (const object of objects) object.target = found.get(object.targetKey);
+}
+
+export const OBSERVE_LANES = 64;
+
+function finishObject(object: BatchObject, tally: Tally, named: boolean): DetailLine {
+  const outcome = object.state === 'proven' ? (object.outcome ?? 'already') : object.state;
+  const final: ObjectOutcome = outcome === 'open' ? 'failed' : outcome;
+  tally.objects[final]++;
+  if (object.proof !== undefined) tally.proofs[object.proof]++;
+  if (object.how !== undefined && (final === 'copied' || final === 'refreshed')) {
+    tally.how[object.how]++;
+    tally.bytesCopied += object.source?.sizeBytes ?? 0;
+  }
+  return {
+    object: object.sourceKey,
+    target: object.targetKey,
+    size: object.source?.sizeBytes ?? object.target?.sizeBytes,
+    etag: object.source?.etag,
+    targetEtag: object.target?.etag === object.source?.etag ? undefined : object.target?.etag,
+    outcome: final,
+    proof: object.proof,
+    how: object.how,
+    unnamed: named ? undefined : true,
+    error: object.error,
+  };
+}
+
+/** Marks an object as failed, with the error; errors that concern everything are thrown on. */
+export function failObject(object: BatchObject, error: unknown): void {
+  if (!(error instanceof LongshoreError) || ENDS_THE_RUN.has(error.code)) throw error;
+  object.state = 'failed';
+  object.error = { code: error.code, message: messageOf(error) };
+}
+
+/** What would fail every other object too. */
+const ENDS_THE_RUN = new Set(['STORE_CREDENTIALS', 'BUCKET_NOT_FOUND', 'BUCKET_REGION', 'STORE_UNREACHABLE']);

@@ -1,0 +1,115 @@
+/** The copy stage: a shard is a span of the source's keys, moved with the rows that an index finds for them. */
+
+import type { ShardResult } from '../../engine/local-engine.ts';
+import type { Shard } from '../../engine/journal.ts';
+import { listSpanPages } from '../../stores/list-parallel.ts';
+import type { ListedObject } from '../../stores/object-store.ts';
+import { type Batch, type BatchObject, type BatchRow, moveBatch, observeTargets } from './batch.ts';
+import type { BoundColumn, MoveContext } from './context.ts';
+import { type CopySpec, isCandidate } from './lay-out.ts';
+import { compareByEtag } from './proof.ts';
+import { addTally, emptyTally, type Tally } from './tally.ts';
+
+export async function runCopyShard(
+  context: MoveContext,
+  spec: CopySpec,
+  shard: Shard,
+  signal: AbortSignal,
+): Promise<ShardResult<Tally>> {
+  const tally = emptyTally();
+  const details = [];
+  for await (const page of listSpanPages(context.source, spec.prefix, spec, signal)) {
+    const chosen = page.filter((object) => isCandidate(context, object.key));
+    const batch = await batchOf(context, spec, shard.pass, chosen, tally, details, signal);
+    const result = await moveBatch(context, batch, shard.id, signal);
+    addTally(tally, result.tally);
+    details.push(...result.details);
+  }
+  return { outcome: tally, details };
+}
+
+/** Whether rows are found by their value, so that a shard knows the rows of its objects. */
+export function rowsAreIndexed(columns: readonly BoundColumn[]): boolean {
+  return columns.every((column) => column.facts.indexed && column.facts.within === 'value');
+}
+
+async function batchOf(
+  context: MoveContext,
+  spec: CopySpec,
+  pass: number,
+  listed: readonly ListedObject[],
+  tally: Tally,
+  details: Record<string, unknown>[],
+  signal: AbortSignal,
+): Promise<Batch> {
+  const existing = spec.existing === undefined ? undefined : new Set(spec.existing);
+  const objects = new Map<string, BatchObject>();
+  for (const source of listed) {
+    objects.set(source.key, {
+      sourceKey: source.key,
+      targetKey: context.rules.targetOf(source.key)!,
+      source,
+      target: undefined,
+      existedBefore: existing?.has(source.key),
+      state: 'open',
+    });
+  }
+  const targetFirst = existing === undefined || existing.size > 0;
+  if (context.columns.length === 0 || !rowsAreIndexed(context.columns)) {
+    return { objects, rows: [], targetFirst };
+  }
+  const rows = await rowsNaming(context, objects, signal);
+  if (context.settings.orphans !== 'move') {
+    await leaveOrphans(context, objects, rows, pass, tally, details, signal);
+  }
+  return { objects, rows, targetFirst };
+}
+
+/** The rows that name the objects, by the spellings that were sampled. */
+export async function rowsNaming(
+  context: MoveContext,
+  objects: ReadonlyMap<string, unknown>,
+  signal: AbortSignal,
+): Promise<BatchRow[]> {
+  const rows: BatchRow[] = [];
+  if (objects.size === 0) return rows;
+  for (const column of context.columns) {
+    const values: string[] = [];
+    for (const lead of column.leads) for (const key of objects.keys()) values.push(lead + key);
+    for (const row of await column.database.rowsWithValue(column.facts, values, signal)) {
+      const references = context.finder.find(row.value, column.facts.within);
+      const ours = references.filter((reference) => objects.has(reference.sourceKey));
+      if (ours.length > 0) rows.push({ column: column.index, row, references: ours });
+    }
+  }
+  return rows;
+}
+
+/**
+ * Takes objects that no row names out of the batch. In later passes an object without rows whose target holds the
+ * same was moved before; one whose target differs was overwritten after its move, and stays in the batch.
+ */
+async function leaveOrphans(
+  context: MoveContext,
+  objects: Map<string, BatchObject>,
+  rows: readonly BatchRow[],
+  pass: number,
+  tally: Tally,
+  details: Record<string, unknown>[],
+  signal: AbortSignal,
+): Promise<void> {
+  const named = new Set(rows.flatMap((row) => row.references.map((reference) => reference.sourceKey)));
+  const unnamed = [...objects.values()].filter((object) => !named.has(object.sourceKey));
+  if (unnamed.length === 0) return;
+  if (pass > 1) await observeTargets(context, unnamed, signal);
+  const etags = { source: context.sourceCapabilities.etag, target: context.targetCapabilities.etag };
+  for (const object of unnamed) {
+    const { source, target } = object;
+    const same = target !== undefined && compareByEtag(source!, target, etags) === 'proven';
+    if (target !== undefined && !same) continue;
+    objects.delete(object.sourceKey);
+    if (same && context.settings.delete === 'never') continue;
+    tally.objects.orphan++;
+    details.push({ object: object.sourceKey, size: source?.sizeBytes, etag: source?.etag, outcome: 'orphan' });
+  }
+}

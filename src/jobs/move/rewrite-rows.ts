@@ -1,0 +1,212 @@
+/** Rewrites the rows of a batch whose objects are proven, in batches the database can take. */
+
+import type { RowChange } from '../../databases/database.ts';
+import type { DetailLine } from '../../engine/journal.ts';
+import { ERROR_CODES, LongshoreError, messageOf } from '../../errors.ts';
+import { withRetry } from '../../flow/retry.ts';
+import type { Batch, BatchRow } from './batch.ts';
+import type { BoundColumn, MoveContext } from './context.ts';
+import type { Tally } from './tally.ts';
+
+/**
+ * Changes every row as far as its objects are on the target. A row is never changed to name an object that is not.
+ * @returns a line of detail for every row that was changed, raced, failed, or names a missing object
+ */
+export async function rewriteRows(
+  context: MoveContext,
+  batch: Batch,
+  shardId: number,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<DetailLine[]> {
+  const details: DetailLine[] = [];
+  for (const column of context.columns) {
+    const changes: RowChange[] = [];
+    for (const named of batch.rows) {
+      if (named.column !== column.index) continue;
+      const change = changeOf(context, batch, named, column, tally, details);
+      if (change !== undefined) changes.push(change);
+    }
+    await rewriteColumn(context, column, changes, { shardId, tally, details }, signal);
+  }
+  return details;
+}
+
+function changeOf(
+  context: MoveContext,
+  batch: Batch,
+  named: BatchRow,
+  column: BoundColumn,
+  tally: Tally,
+  details: DetailLine[],
+): RowChange | undefined {
+  const ready = named.references.filter((reference) => {
+    const state = batch.objects.get(reference.sourceKey)?.state;
+    return state === 'proven' || state === 'repaired';
+  });
+  const missing = named.references.filter(
+    (reference) => batch.objects.get(reference.sourceKey)?.state === 'missing',
+  );
+  for (const reference of missing) {
+    tally.rows.missing++;
+    details.push({
+      row: named.row.primaryKey,
+      column: column.facts.name,
+      outcome: 'missing',
+      object: undefined,
+      names: reference.sourceKey,
+    });
+  }
+  if (ready.length === 0) return undefined;
+  return {
+    primaryKey: named.row.primaryKey,
+    oldValue: named.row.value,
+    newValue: context.finder.rewrite(named.row.value, ready),
+  };
+}
+
+/** Where row changes are accounted for: the shard they belong to, its tally, its lines of detail. */
+export interface RowAccount {
+  readonly shardId: number;
+  readonly tally: Tally;
+  readonly details: DetailLine[];
+}
+
+/** Makes changes to one column, in batches, each journaled before it commits. */
+export async function rewriteColumn(
+  context: MoveContext,
+  column: BoundColumn,
+  changes: readonly RowChange[],
+  { shardId, tally, details }: RowAccount,
+  signal: AbortSignal,
+): Promise<void> {
+  const queue = [changes];
+  while (queue.length > 0) {
+    const batch = queue.shift()!;
+    const rows = context.rowGate.batchSize.rows;
+    if (batch.length > rows) {
+      queue.unshift(batch.slice(0, rows), batch.slice(rows));
+      continue;
+    }
+    if (batch.length === 0) continue;
+    await context.rowGate.pass(batch.length, signal);
+    try {
+      const changed = await commit(context, column, batch, shardId, signal);
+      record(column, batch, changed, tally, details);
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = asRowFailure(error);
+      if (batch.length > 1) {
+        // One row that a constraint or a trigger refuses must not keep the others from moving.
+        const half = Math.ceil(batch.length / 2);
+        queue.unshift(batch.slice(0, half), batch.slice(half));
+        continue;
+      }
+      tally.rows.failed++;
+      details.push({
+        row: batch[0]!.primaryKey,
+        column: column.facts.name,
+        outcome: 'failed',
+        error: { code: failure.code, message: messageOf(failure) },
+      });
+    }
+  }
+}
+
+/** One transaction, its changes journaled before it commits; tried again when it lost against others. */
+async function commit(
+  context: MoveContext,
+  column: BoundColumn,
+  batch: readonly RowChange[],
+  shardId: number,
+  signal: AbortSignal,
+): Promise<RowChange[]> {
+  let intent: number | undefined;
+  let prepared: readonly RowChange[] = [];
+  return withRetry(
+    async () => {
+      if (intent !== undefined) {
+        // The answer to the commit was lost, or it was rolled back: the rows tell which.
+        const before = prepared;
+        const done = await alreadyChanged(column, before, signal);
+        if (done.length > 0) return done;
+        context.journal.dropIntent(intent);
+        intent = undefined;
+      }
+      const started = context.clock.now();
+      const changed = await column.database.rewrite(
+        column.facts,
+        batch,
+        (rows) => {
+          prepared = [...rows];
+          intent = context.journal.addIntent(
+            shardId,
+            rows.map((row) => rowLine(column, row)),
+          );
+          context.failpoint('before-commit');
+        },
+        signal,
+      );
+      context.failpoint('after-commit');
+      context.rowGate.batchSize.took(batch.length, context.clock.now() - started);
+      return changed;
+    },
+    context.retry,
+    {
+      clock: context.clock,
+      signal,
+      onRetry: (error) => {
+        context.rowGate.batchSize.conflicted();
+        context.emit({ type: 'retry', what: 'rows', message: messageOf(error) });
+      },
+    },
+  );
+}
+
+/** Of rows that were about to change, those that hold the new value now. */
+export async function alreadyChanged(
+  column: BoundColumn,
+  changes: readonly RowChange[],
+  signal: AbortSignal,
+): Promise<RowChange[]> {
+  const keyed = changes.filter((change) => change.primaryKey.length > 0);
+  if (keyed.length === 0) return [];
+  const now = await column.database.rowsByKey(
+    column.facts,
+    keyed.map((change) => change.primaryKey),
+    signal,
+  );
+  const values = new Map(now.map((row) => [JSON.stringify(row.primaryKey), row.value]));
+  return keyed.filter((change) => values.get(JSON.stringify(change.primaryKey)) === change.newValue);
+}
+
+export function rowLine(column: BoundColumn, change: RowChange): DetailLine {
+  return {
+    row: change.primaryKey,
+    column: column.facts.name,
+    old: change.oldValue,
+    new: change.newValue,
+    outcome: 'rewritten',
+  };
+}
+
+function record(
+  column: BoundColumn,
+  batch: readonly RowChange[],
+  changed: readonly RowChange[],
+  tally: Tally,
+  details: DetailLine[],
+): void {
+  for (const change of changed) {
+    tally.rows.rewritten++;
+    details.push(rowLine(column, change));
+  }
+  const raced = batch.length - changed.length;
+  if (raced > 0) tally.rows.raced += raced;
+}
+
+/** An error of the rows themselves; what concerns the connection or the grants is thrown on. */
+function asRowFailure(error: unknown): LongshoreError {
+  if (error instanceof LongshoreError && ERROR_CODES[error.code].exit === 'failed') return error;
+  throw error;
+}

@@ -1,0 +1,107 @@
+/** The settings of a move: the schema that checks them, and what they become. */
+
+import { z } from 'zod';
+import { parseDuration } from '../../config/duration.ts';
+import { parseBytes } from '../../config/bytes.ts';
+import { LongshoreError } from '../../errors.ts';
+
+const duration = z.union([z.number().nonnegative(), z.string().transform((text, context) => {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not a duration' });
+    return z.NEVER;
+  }
+})]);
+
+const bytes = z.union([z.number().positive(), z.string().transform((text, context) => {
+  try {
+    return parseBytes(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not a size' });
+    return z.NEVER;
+  }
+})]);
+
+const keyRule = z.union([
+  z.strictObject({ prefix: z.string(), to: z.string() }),
+  z.strictObject({ pattern: z.string(), replacement: z.string() }),
+]);
+
+/**
+ * Every option of a move, as `longshore.yaml`, the command line and the library give it.
+ * Durations are milliseconds or text like `10m`; sizes are bytes or text like `64MiB`.
+ */
+export const moveSchema = z.strictObject({
+  from: z.string().describe('where objects are: s3://bucket/prefix/ or file:///folder/'),
+  to: z.string().describe('where they go'),
+  rows: z
+    .union([z.string(), z.array(z.string())])
+    .transform((value) => (Array.isArray(value) ? value : [value]))
+    .default([])
+    .describe('columns that name them: postgres://…/database#table.column, mysql://…'),
+  rules: z.array(keyRule).default([]).describe('maps keys; without rules the prefix of `from` becomes that of `to`'),
+  urls: z
+    .array(z.strictObject({ from: z.string(), to: z.string() }))
+    .default([])
+    .describe('URL bases that rows use for the two buckets, for instance of a CDN'),
+  by: z.enum(['auto', 'listing', 'rows', 'inventory']).default('auto').describe('what drives the move'),
+  inventory: z.string().optional().describe('URL of an S3 Inventory manifest.json, or of a CSV or Parquet list of keys'),
+  include: z.array(z.string()).default([]).describe('only keys that match one of these globs'),
+  exclude: z.array(z.string()).default([]).describe('no keys that match one of these globs'),
+  orphans: z.enum(['move', 'leave', 'report']).default('report').describe('objects that no row names'),
+  prove: z.enum(['etag', 'checksum', 'bytes']).default('etag').describe('what a copy is proven by, at least'),
+  delete: z
+    .union([z.enum(['never', 'proven']), duration])
+    .default(10 * 60_000)
+    .describe('when a moved object leaves the source: never, proven (at once), or after a grace period'),
+  orphanGrace: duration
+    .default(60_000)
+    .describe('how long an object that no row names is left alone, so that a row may still follow it'),
+  collisions: z.enum(['stop', 'skip']).default('stop').describe('targets that hold other content'),
+  copyWith: z.enum(['store', 'stream', 's3-batch']).default('store').describe('who copies'),
+  tags: z.boolean().default(true).describe('keep tags'),
+  acl: z.boolean().default(false).describe('keep ACLs'),
+  encryption: z.boolean().default(true).describe('keep encryption settings that differ from the target default'),
+  follow: z.boolean().default(false).describe('stay and move what appears, until stopped'),
+  concurrency: z.number().int().positive().optional().describe('pin the number of requests under way'),
+  requestsPerSecond: z.number().positive().optional(),
+  bytesPerSecond: bytes.optional(),
+  rowsPerSecond: z.number().positive().optional(),
+  replicaLagMax: duration.optional().describe('rows wait while a replica is further behind'),
+  window: z
+    .string()
+    .regex(/^\d\d:\d\d-\d\d:\d\d$/)
+    .optional()
+    .describe('rows change only in this time of day, local time: 22:00-06:00'),
+  listLanes: z.number().int().positive().default(16).describe('listings under way at once'),
+  requesterPays: z.boolean().default(false),
+});
+
+/** As given by a user. */
+export type MoveOptions = z.input<typeof moveSchema>;
+
+/** Checked, with every default filled in; frozen. */
+export type MoveSettings = Readonly<z.output<typeof moveSchema>>;
+
+/**
+ * Checks options.
+ * @throws CONFIG_INVALID, naming every option that is wrong
+ */
+export function resolveMoveOptions(options: unknown): MoveSettings {
+  const parsed = moveSchema.safeParse(options);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const problems = parsed.error.issues.map((issue) => {
+    const path = issue.path.join('.');
+    return path === '' ? issue.message : `${path}: ${issue.message}`;
+  });
+  throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
+    hint: '`longshore move --help` and docs/move.md describe every setting',
+  });
+}
+
+/** The grace period in milliseconds; undefined when nothing is deleted. */
+export function deletionGraceMs(settings: MoveSettings): number | undefined {
+  if (settings.delete === 'never') return undefined;
+  return settings.delete === 'proven' ? 0 : settings.delete;
+}

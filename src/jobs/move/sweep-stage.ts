@@ -1,0 +1,107 @@
+/**
+ * The sweep stage: a shard is a range of primary keys of a column; every row of it is read and what it names is
+ * moved. It needs no index on the column, and it finds what an index cannot: references inside documents and text,
+ * rare spellings, rows whose object is missing.
+ */
+
+import type { KeyRange, NamingRow } from '../../databases/database.ts';
+import type { ShardResult } from '../../engine/local-engine.ts';
+import type { DetailLine, Shard } from '../../engine/journal.ts';
+import { observe } from '../../stores/observe.ts';
+import { type BatchObject, type BatchRow, moveBatch, OBSERVE_LANES } from './batch.ts';
+import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
+import { isCandidate } from './lay-out.ts';
+import { addTally, emptyTally, type Tally } from './tally.ts';
+
+/** A shard of the sweep. Plain data. */
+export interface SweepSpec {
+  readonly column: number;
+  readonly range: KeyRange;
+}
+
+/** Rows a shard spans, and rows read at once. */
+export const SWEEP_ROWS = 20_000;
+const BATCH_ROWS = 1000;
+const BATCH_OBJECTS = 1000;
+
+/** The shards that together read every row of every column. */
+export async function* sweepShards(scope: MoveScope, signal: AbortSignal): AsyncGenerator<SweepSpec> {
+  for (const column of scope.columns) {
+    for await (const range of column.database.ranges(column.facts, SWEEP_ROWS, signal)) {
+      yield { column: column.index, range };
+    }
+  }
+}
+
+export async function runSweepShard(
+  context: MoveContext,
+  spec: SweepSpec,
+  shard: Shard,
+  signal: AbortSignal,
+): Promise<ShardResult<Tally>> {
+  const column = context.columns[spec.column]!;
+  const tally = emptyTally();
+  const details: DetailLine[] = [];
+  for await (const rows of sweptRows(context, column, spec.range, signal)) {
+    const objects = await objectsOf(context, rows, signal);
+    const result = await moveBatch(context, { objects, rows, targetFirst: true }, shard.id, signal);
+    addTally(tally, result.tally);
+    details.push(...result.details);
+  }
+  return { outcome: tally, details };
+}
+
+/** The rows of a range that name objects of the source, in batches that name a bounded number of objects. */
+export async function* sweptRows(
+  scope: MoveScope,
+  column: BoundColumn,
+  range: KeyRange,
+  signal: AbortSignal,
+): AsyncGenerator<BatchRow[]> {
+  const needles = scope.finder.needles();
+  const options = { batchRows: BATCH_ROWS, ...(needles.length === 0 ? {} : { needles }) };
+  let batch: BatchRow[] = [];
+  let named = 0;
+  for await (const rows of column.database.scan(column.facts, range, options, signal)) {
+    for (const row of rows) {
+      const references = referencesOf(scope, column, row);
+      if (references.length === 0) continue;
+      batch.push({ column: column.index, row, references });
+      named += references.length;
+      if (named < BATCH_OBJECTS) continue;
+      yield batch;
+      batch = [];
+      named = 0;
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function referencesOf(scope: MoveScope, column: BoundColumn, row: NamingRow): BatchRow['references'] {
+  const references = scope.finder.find(row.value, column.facts.within);
+  return references.length === 0
+    ? references
+    : references.filter((reference) => isCandidate(scope, reference.sourceKey));
+}
+
+async function objectsOf(
+  context: MoveContext,
+  rows: readonly BatchRow[],
+  signal: AbortSignal,
+): Promise<Map<string, BatchObject>> {
+  const keys = new Map<string, string>();
+  for (const row of rows) for (const { sourceKey, targetKey } of row.references) keys.set(sourceKey, targetKey);
+  const found = await observe(context.source, [...keys.keys()], { concurrency: OBSERVE_LANES, signal });
+  const objects = new Map<string, BatchObject>();
+  for (const [sourceKey, targetKey] of keys) {
+    objects.set(sourceKey, {
+      sourceKey,
+      targetKey,
+      source: found.get(sourceKey),
+      target: undefined,
+      existedBefore: undefined,
+      state: 'open',
+    });
+  }
+  return objects;
+}
