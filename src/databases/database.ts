@@ -65,8 +65,9 @@ export interface KeyRange {
  * A database, limited to what rewriting references needs: `SELECT` and `UPDATE` on the tables and nothing else.
  *
  * Methods may be called concurrently and again after they failed; each uses a pooled connection. Statements are
- * parameterised; identifiers are quoted. Every method rejects with a {@link LongshoreError}. Cancelling the
- * signal cancels the statement where the server allows it, else drops the connection, which rolls back.
+ * parameterised; identifiers are quoted. Every method rejects with a {@link LongshoreError}; a cancelled one with
+ * the signal's reason. Cancelling the signal cancels the statement where the server allows it, else drops the
+ * connection, which rolls back. Rows whose value is NULL name nothing and are never returned.
  */
 export interface Database extends AsyncDisposable {
   readonly dialect: 'postgres' | 'mysql';
@@ -106,7 +107,8 @@ export interface Database extends AsyncDisposable {
    * A row that holds another value now, or is gone, is left alone and is not in the result.
    * Where a table has no primary key, every row that holds `oldValue` changes.
    * With an empty `primaryKey` in a change on an indexed column, rows are found by `oldValue`.
-   * @returns the rows changed, committed.
+   * What `beforeCommit` throws comes back unchanged.
+   * @returns the rows changed, committed, each with the key that it had before the change
    */
   rewrite(
     column: ColumnFacts,

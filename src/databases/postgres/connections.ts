@@ -1,0 +1,176 @@
+/** A pool of connections to one PostgreSQL database, set up so that texts come out the same on every one. */
+
+import { readFile } from 'node:fs/promises';
+import pg from 'pg';
+import type { DatabaseConnection } from '../../config/database-url.ts';
+import { withFileCredentials } from '../../config/password-file.ts';
+import { type Doing, postgresError } from './errors.ts';
+
+/**
+ * Settings that change how a value is written as text, or whether a commit is durable, are the session's own: a
+ * row must not go back to its old value after a crash when its object is already deleted.
+ */
+const SESSION = `
+  SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
+  SET extra_float_digits = 3; SET bytea_output = 'hex';
+  SELECT set_config('jit', 'off', false) FROM pg_settings WHERE name = 'jit';
+  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`;
+
+/** The subset of a client that statements are sent through. */
+export type Client = Pick<pg.ClientBase, 'query'>;
+
+export class PostgresConnections implements AsyncDisposable {
+  readonly #connection: DatabaseConnection;
+  readonly #max: number;
+  #pool: Promise<pg.Pool> | undefined;
+  #config: pg.ClientConfig | undefined;
+
+  constructor(connection: DatabaseConnection, max: number) {
+    this.#connection = connection;
+    this.#max = max;
+  }
+
+  /**
+   * Runs `work` with a connection of the pool. A connection that broke, or on which a statement was cancelled,
+   * is closed and not used again, so that whatever it had open is rolled back.
+   */
+  async use<T>(
+    doing: Doing,
+    signal: AbortSignal | undefined,
+    work: (client: Client) => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    let client: pg.PoolClient;
+    try {
+      client = await (await this.#open()).connect();
+    } catch (error) {
+      throw postgresError(error, doing);
+    }
+    const cancel = () => void this.#cancel(client);
+    signal?.addEventListener('abort', cancel, { once: true });
+    let drop = true;
+    try {
+      signal?.throwIfAborted();
+      const result = await work(client);
+      drop = false;
+      return result;
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      const failure = postgresError(error, doing);
+      if (failure.code !== 'DATABASE_UNREACHABLE' && error instanceof pg.DatabaseError) {
+        drop = !(await rolledBack(client));
+      }
+      throw failure;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      client.release(drop || (signal?.aborted ?? false));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const pool = await this.#pool?.catch(() => undefined);
+    this.#pool = undefined;
+    if (pool !== undefined && !pool.ending) await pool.end();
+  }
+
+  #open(): Promise<pg.Pool> {
+    this.#pool ??= this.#openPool().catch((error: unknown) => {
+      this.#pool = undefined;
+      throw error;
+    });
+    return this.#pool;
+  }
+
+  async #openPool(): Promise<pg.Pool> {
+    const connection = await withFileCredentials(this.#connection, 'postgres');
+    const { connectTimeoutMs } = connection;
+    const config: pg.ClientConfig = {
+      host: connection.host,
+      port: connection.port,
+      user: connection.user,
+      database: connection.database,
+      // A function, even when there is none, keeps the driver from reading files by itself.
+      password: () => connection.password?.reveal() as string,
+      application_name: connection.applicationName,
+      keepAlive: true,
+      ssl: await tlsOptions(connection),
+    };
+    if (connection.tls === 'prefer' && !(await serverEncrypts(config, connectTimeoutMs))) config.ssl = false;
+    this.#config = config;
+    const pool = new pg.Pool({
+      ...config,
+      max: this.#max,
+      idleTimeoutMillis: 30_000,
+      // The pool's own time-out would also count the wait for a free connection; the client's does not.
+      Client: class extends pg.Client {
+        constructor(options?: pg.ClientConfig) {
+          // The pool hides the password from being copied.
+          super({ ...options, password: config.password, connectionTimeoutMillis: connectTimeoutMs });
+        }
+      },
+      onConnect: async (client) => {
+        // A connection that breaks while it is used also fails its statement, which is where it is seen.
+        client.on('error', () => {});
+        await client.query(SESSION);
+      },
+    });
+    pool.on('error', () => {});
+    return pool;
+  }
+
+  /** Asks the server, over a connection of its own, to end this one; a statement alone may not be running now. */
+  async #cancel(client: pg.PoolClient): Promise<void> {
+    const { processID } = client as unknown as { readonly processID: number | null };
+    if (this.#config === undefined || processID === null) return;
+    const other = new pg.Client({
+      ...this.#config,
+      connectionTimeoutMillis: this.#connection.connectTimeoutMs,
+    });
+    other.on('error', () => {});
+    try {
+      await other.connect();
+      await other.query('SELECT pg_terminate_backend($1)', [processID]);
+    } catch {
+      // Unreachable: then the statement fails by itself, and its connection is dropped either way.
+    } finally {
+      await other.end().catch(() => {});
+    }
+  }
+}
+
+async function rolledBack(client: Client): Promise<boolean> {
+  try {
+    await client.query('ROLLBACK');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function tlsOptions(connection: DatabaseConnection): Promise<pg.ClientConfig['ssl']> {
+  const { tls, tlsCaFile, tlsCertificateFile, tlsKeyFile } = connection;
+  if (tls === 'disable') return false;
+  const files = {
+    ...(tlsCaFile === undefined ? {} : { ca: await readFile(tlsCaFile, 'utf8') }),
+    ...(tlsCertificateFile === undefined ? {} : { cert: await readFile(tlsCertificateFile, 'utf8') }),
+    ...(tlsKeyFile === undefined ? {} : { key: await readFile(tlsKeyFile, 'utf8') }),
+  };
+  if (tls === 'verify-full') return { ...files, rejectUnauthorized: true };
+  // As in libpq, `require` with a root certificate checks the chain, without one it checks nothing.
+  const checked = tls === 'verify-ca' || (tls === 'require' && tlsCaFile !== undefined);
+  return { ...files, rejectUnauthorized: checked, checkServerIdentity: () => undefined };
+}
+
+async function serverEncrypts(config: pg.ClientConfig, connectTimeoutMs: number): Promise<boolean> {
+  const client = new pg.Client({ ...config, connectionTimeoutMillis: connectTimeoutMs });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    if (error instanceof Error && /does not support SSL/i.test(error.message)) return false;
+    throw error;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

@@ -1,0 +1,119 @@
+/** Turns what the driver and the server throw into errors with a code, without any cell's value in them. */
+
+import { DatabaseError } from 'pg';
+import { type ErrorCode, LongshoreError, messageOf } from '../../errors.ts';
+import type { ColumnFacts } from '../database.ts';
+import { quoteName, tableOf } from './sql.ts';
+
+/** What was being done, for the error's message. */
+export interface Doing {
+  /** A verb with its object: `read rows of public.avatars`. */
+  readonly action: string;
+  /** The database's name, without password. */
+  readonly database: string;
+  readonly user: string | undefined;
+  readonly column?: ColumnFacts | undefined;
+}
+
+/**
+ * | SQLSTATE | code |
+ * | --- | --- |
+ * | 08…, 57P01, 57P02, 57P03, 53300, driver and socket errors | DATABASE_UNREACHABLE, retried |
+ * | 40001, 40P01, 40…, 55P03, 57014 by a time-out | DATABASE_CONFLICT, retried |
+ * | 42501, 28…, 3D000, 25006 | DATABASE_DENIED |
+ * | 42P01, 3F000 / 42703 | TABLE_NOT_FOUND / COLUMN_NOT_FOUND |
+ * | anything else | DATABASE_FAILED |
+ */
+export function postgresError(error: unknown, doing: Doing): LongshoreError {
+  if (error instanceof LongshoreError) return error;
+  const state = sqlState(error);
+  const code = state === undefined ? codeOfDriverError(error) : codeOfState(state);
+  const reason = state === undefined ? messageOf(error) : withoutValues(error as DatabaseError, state);
+  return new LongshoreError(code, `Cannot ${doing.action}: ${reason}`, {
+    hint: hintOf(code, state, doing),
+    context: { database: doing.database, ...(state === undefined ? {} : { sqlState: state }) },
+  });
+}
+
+function sqlState(error: unknown): string | undefined {
+  return error instanceof DatabaseError ? error.code : undefined;
+}
+
+function codeOfState(state: string): ErrorCode {
+  switch (state) {
+    case '57P01':
+    case '57P02':
+    case '57P03':
+    case '53300':
+      return 'DATABASE_UNREACHABLE';
+    case '55P03':
+    case '57014':
+      return 'DATABASE_CONFLICT';
+    case '42501':
+    case '3D000':
+    case '25006':
+      return 'DATABASE_DENIED';
+    case '42P01':
+    case '3F000':
+      return 'TABLE_NOT_FOUND';
+    case '42703':
+      return 'COLUMN_NOT_FOUND';
+  }
+  switch (state.slice(0, 2)) {
+    case '08':
+      return 'DATABASE_UNREACHABLE';
+    case '40':
+      return 'DATABASE_CONFLICT';
+    case '28':
+      return 'DATABASE_DENIED';
+    default:
+      return 'DATABASE_FAILED';
+  }
+}
+
+/** Errors of sockets and of the driver itself carry no SQLSTATE; all but wrong passwords mean a lost connection. */
+function codeOfDriverError(error: unknown): ErrorCode {
+  const message = messageOf(error);
+  if (/password must be a (non-empty )?string|SASL|unknown authenticationOk/i.test(message))
+    return 'DATABASE_DENIED';
+  if (/self.signed|certificate|altnames|unable to (get|verify)/i.test(message)) return 'DATABASE_DENIED';
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && /^(E[A-Z]+|ERR_SSL_\w+)$/.test(code)) return 'DATABASE_UNREACHABLE';
+  if (/connection|timeout|socket|not queryable|ended|Cannot use a pool/i.test(message))
+    return 'DATABASE_UNREACHABLE';
+  return 'DATABASE_FAILED';
+}
+
+/** Data exceptions (class 22) quote the value they are about; that part is left out. */
+function withoutValues(error: DatabaseError, state: string): string {
+  const message = state.startsWith('22') ? error.message.replace(/:? ".*$/s, '') : error.message;
+  const constraint =
+    error.constraint === undefined || message.includes(error.constraint) ? '' : ` (${error.constraint})`;
+  return `${message}${constraint}`;
+}
+
+function hintOf(code: ErrorCode, state: string | undefined, doing: Doing): string | undefined {
+  if (code === 'DATABASE_UNREACHABLE')
+    return `check that the server of ${doing.database} runs and can be reached`;
+  if (code === 'DATABASE_CONFLICT') return 'another transaction was in the way; the same is tried again';
+  if (code === 'TABLE_NOT_FOUND') return 'check the schema and the table, and the quotes around capitals';
+  if (state === '42501') {
+    return doing.column === undefined
+      ? 'grant the role what it lacks'
+      : `run: ${grantText(doing.column, doing.user)}`;
+  }
+  if (state === '25006') return 'the server is a read-only replica; give the URL of the primary';
+  if (state === '3D000') return 'check the database in the URL';
+  if (code === 'DATABASE_DENIED') {
+    return 'check the user and the password (URL, PGPASSWORD or ~/.pgpass, mode 600), and sslmode';
+  }
+  return undefined;
+}
+
+/** The least grant with which the column's references can be rewritten. */
+export function grantText(column: ColumnFacts, user: string | undefined): string {
+  const read = new Set([...column.primaryKey.map((key) => key.name), column.ref.column]);
+  const columns = [...read].map(quoteName).join(', ');
+  const role = user === undefined ? 'CURRENT_USER' : quoteName(user);
+  return `GRANT SELECT (${columns}), UPDATE (${quoteName(column.ref.column)}) ON ${tableOf(column)} TO ${role}`;
+}
