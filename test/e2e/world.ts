@@ -1,0 +1,99 @@
+/** A small world for end-to-end tests: servers, a bucket on each side, a table, and the built program. */
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { parseStoreUrl } from '../../src/config/store-url.ts';
+import { seed } from '../../src/demo/seed.ts';
+import { type S3Server, startS3Server } from '../../src/embedded/s3/server.ts';
+import { systemClock } from '../../src/flow/clock.ts';
+import type { ObjectStore } from '../../src/stores/object-store.ts';
+import { openStore } from '../../src/stores/open-store.ts';
+import { postgresServer } from '../servers/postgres.ts';
+
+export interface World extends AsyncDisposable {
+  readonly s3: S3Server;
+  readonly databaseUrl: string;
+  readonly rows: string;
+  readonly env: Record<string, string>;
+  readonly folder: string;
+  readonly pool: pg.Pool;
+  readonly legacy: ObjectStore;
+  readonly production: ObjectStore;
+}
+
+export const FROM = 's3://legacy-s3/image/';
+export const TO = 's3://production-s3/avatar/';
+
+/** Seeds `objects` avatars, half of them in the old place. */
+export async function createWorld(objects: number): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await postgresServer());
+  const database = await server.createDatabase();
+  const s3 = stack.use(await startS3Server({ buckets: ['legacy-s3', 'production-s3'] }));
+  const env = {
+    AWS_ENDPOINT_URL: s3.url,
+    AWS_ACCESS_KEY_ID: s3.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    AWS_REGION: 'us-east-1',
+  };
+  const rows = `${database.url}#avatars.path`;
+  await seed({ objects, to: FROM, modern: TO, rows, env });
+  const folder = mkdtempSync(join(tmpdir(), 'longshore-e2e-'));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const pool = new pg.Pool({ connectionString: database.url, max: 6 });
+  stack.defer(() => pool.end());
+  const legacy = stack.use(await openStore(parseStoreUrl(FROM), { env, clock: systemClock }));
+  const production = stack.use(await openStore(parseStoreUrl(TO), { env, clock: systemClock }));
+  const owned = stack.move();
+  return {
+    s3,
+    databaseUrl: database.url,
+    rows,
+    env,
+    folder,
+    pool,
+    legacy: legacy.store,
+    production: production.store,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+export interface ProgramResult {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const PROGRAM = fileURLToPath(new URL('../../bin/longshore.mjs', import.meta.url));
+
+/** Runs the program. @param onStart is given a way to kill it */
+export function runProgram(
+  world: Pick<World, 'env' | 'folder'>,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  onStart?: (kill: (signal: NodeJS.Signals) => void) => void,
+): Promise<ProgramResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      cwd: world.folder,
+      env: { PATH: process.env['PATH'], HOME: world.folder, ...world.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => (stdout += String(chunk)));
+    child.stderr.on('data', (chunk) => (stderr += String(chunk)));
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+    onStart?.((name) => child.kill(name));
+  });
+}
+
+export function moveArgs(world: World, ...more: string[]): string[] {
+  return ['move', '--from', FROM, '--to', TO, '--rows', world.rows, ...more];
+}
