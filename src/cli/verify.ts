@@ -1,0 +1,29 @@
+/** `longshore verify`: reads bucket and tables again and proves the result. */
+
+import type { Command } from 'commander';
+import type { Finish } from './main.ts';
+import { addMoveFlags, moveOptionsOf } from './move-flags.ts';
+import { stoppable } from './signals.ts';
+
+export function registerVerify(program: Command, finish: Finish): void {
+  addMoveFlags(program.command('verify').description('read bucket and tables again and prove the result of a move'))
+    .option('--run <name>', 'the run whose journal is checked; the newest one of this move unless named')
+    .option('--json', 'as JSON')
+    .option('--state <folder>', 'where runs keep their journals', '.longshore')
+    .action(async (name: string | undefined, flags: Record<string, unknown>) => {
+      const [{ verifyMove }, { verifyText }] = await Promise.all([
+        import('../jobs/move/verify.ts'),
+        import('../report/verify-text.ts'),
+      ]);
+      const options = moveOptionsOf(name, flags, process.env);
+      const result = await stoppable((signal) =>
+        verifyMove(options, {
+          signal,
+          stateFolder: String(flags['state']),
+          run: flags['run'] === undefined ? undefined : String(flags['run']),
+        }),
+      );
+      process.stdout.write(`${flags['json'] === true ? JSON.stringify(result) : verifyText(result)}\n`);
+      finish(result.violationsCount > 0 ? 1 : 0);
+    });
+}
