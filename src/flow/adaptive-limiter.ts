@@ -4,8 +4,9 @@
  * It starts low and climbs while more concurrency brings more throughput; when the other side asks for fewer
  * requests, it halves at once, waits, and climbs slowly from there (additive increase, multiplicative decrease).
  *
- * Levels: probing (double each window) → holding (a window in which more brought less than 5 % more) → probing
- * again after some windows, by one step. A refusal at any time: level halves, growth is one step a window.
+ * Levels: probing (half as much again each window) → holding (where a window at a higher level brought less than
+ * 5 % more, the level goes back) → probing again after some windows. A refusal at any time: the level halves, and
+ * grows by one a window for a while.
  */
 
 import type { Clock } from './clock.ts';
@@ -29,8 +30,9 @@ export class AdaptiveLimiter {
   #windowStartMs: number;
   #windowDone = 0;
   #windowSaturated = false;
-  #lastRate = 0;
-  #lastRateLevel = 0;
+  #probing = false;
+  #rateBefore = 0;
+  #levelBefore = 0;
   #holdWindows = 0;
   #refusedRecently = 0;
   #lastRefusalMs = 0;
@@ -93,6 +95,7 @@ export class AdaptiveLimiter {
     this.#lastRefusalMs = now;
     this.#level = Math.max(1, Math.floor(this.#level / 2));
     this.#refusedRecently = CAUTIOUS_WINDOWS;
+    this.#probing = false;
     this.#startWindow(now);
   }
 
@@ -109,17 +112,20 @@ export class AdaptiveLimiter {
       this.#level = Math.min(this.#max, this.#level + 1);
       return;
     }
-    const grew = this.#level > this.#lastRateLevel;
-    if (grew && rate < this.#lastRate * GAIN_MIN) {
-      if (this.#holdWindows === 0) this.#holdWindows = HOLD_WINDOWS;
-    }
     if (this.#holdWindows > 0) {
       this.#holdWindows--;
-      if (this.#holdWindows === 0) this.#lastRateLevel = 0;
       return;
     }
-    this.#lastRate = rate;
-    this.#lastRateLevel = this.#level;
+    if (this.#probing && rate < this.#rateBefore * GAIN_MIN) {
+      // More brought nothing: back to where it was, and look again later.
+      this.#level = this.#levelBefore;
+      this.#probing = false;
+      this.#holdWindows = HOLD_WINDOWS;
+      return;
+    }
+    this.#rateBefore = rate;
+    this.#levelBefore = this.#level;
+    this.#probing = true;
     this.#level = Math.min(this.#max, Math.max(this.#level + 1, Math.ceil(this.#level * 1.5)));
   }
 
