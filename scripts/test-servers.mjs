@@ -1,0 +1,79 @@
+// Finds the servers that tests need, and installs what is missing where it may; what cannot run is told, with the
+// command that enables it.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const CACHE = join(ROOT, 'node_modules', '.cache', 'longshore');
+const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+
+/** @returns {{ env: Record<string, string>, skipped: { what: string, enable: string }[] }} */
+export function prepareServers() {
+  const skipped = [];
+  const env = {};
+  installDebianPackages();
+  if (findPostgres() === undefined && process.env.TEST_PG === undefined) {
+    skipped.push({ what: 'tests on an installed PostgreSQL (they run on the embedded one)', enable: install('postgresql', 'postgresql@15') });
+  }
+  if (findProgram('mariadbd', ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin']) === undefined && process.env.TEST_MYSQL === undefined) {
+    skipped.push({ what: 'tests on MariaDB', enable: install('mariadb-server', 'mariadb') });
+  }
+  const versitygw = prepareVersitygw();
+  if (versitygw === undefined) {
+    skipped.push({ what: 'tests on versitygw', enable: `install Go, or: GOBIN=~/bin go install ${VERSITYGW} and put it on the PATH` });
+  } else env.TEST_VERSITYGW = versitygw;
+  return { env, skipped };
+}
+
+function install(debian, homebrew) {
+  return process.platform === 'darwin' ? `brew install ${homebrew}` : `sudo apt-get install ${debian}`;
+}
+
+/** Only as root on Debian; the packages' services are not started. */
+function installDebianPackages() {
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  const missing = [];
+  if (findPostgres() === undefined && process.env.TEST_PG === undefined) missing.push('postgresql');
+  if (findProgram('mariadbd', ['/usr/sbin']) === undefined && process.env.TEST_MYSQL === undefined) missing.push('mariadb-server');
+  if (missing.length === 0) return;
+  say(`installing ${missing.join(' and ')} …`);
+  // In runlevel 1 invoke-rc.d starts nothing.
+  const options = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } };
+  const args = ['install', '-y', '-qq', '--no-install-recommends', ...missing];
+  if (spawnSync('apt-get', args, { ...options, stdio: 'ignore' }).status === 0) return;
+  spawnSync('apt-get', ['update', '-qq'], options);
+  spawnSync('apt-get', args, options);
+}
+
+function findPostgres() {
+  const folder = '/usr/lib/postgresql';
+  if (existsSync(folder) && readdirSync(folder).some((version) => existsSync(join(folder, version, 'bin', 'initdb')))) return folder;
+  return findProgram('initdb', ['/opt/homebrew/opt/postgresql@15/bin', '/usr/local/opt/postgresql@15/bin']);
+}
+
+function prepareVersitygw() {
+  if (process.env.TEST_VERSITYGW !== undefined) return process.env.TEST_VERSITYGW;
+  const found = findProgram('versitygw', [join(CACHE, 'bin')]);
+  if (found !== undefined) return found;
+  if (findProgram('go', ['/usr/local/go/bin']) === undefined) return undefined;
+  say('building versitygw …');
+  mkdirSync(join(CACHE, 'bin'), { recursive: true });
+  const built = spawnSync('go', ['install', VERSITYGW], {
+    stdio: ['ignore', 'ignore', 'ignore'],
+    env: { ...process.env, GOBIN: join(CACHE, 'bin') },
+  });
+  return built.status === 0 ? join(CACHE, 'bin', 'versitygw') : undefined;
+}
+
+function findProgram(name, folders) {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...folders]) {
+    if (folder !== '' && existsSync(join(folder, name))) return join(folder, name);
+  }
+  return undefined;
+}
+
+function say(text) {
+  process.stderr.write(`longshore: ${text}\n`);
+}
