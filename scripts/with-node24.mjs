@@ -12,10 +12,15 @@ const STAMP = join(MODULES, '.longshore-setup');
 const NODE_MIN = 24;
 const LOCK_STALE_MS = 15 * 60_000;
 
-await setUp();
-const node = findNode();
-if (node === undefined) fail(`needs Node.js ${NODE_MIN}, and the package "node" did not bring it`);
-run(node, process.argv.slice(2));
+try {
+  await setUp();
+  const node = findNode();
+  if (node === undefined) throw new Error(`needs Node.js ${NODE_MIN}, and the package "node" did not bring it`);
+  run(node, process.argv.slice(2));
+} catch (error) {
+  say(error.message);
+  process.exitCode = 1;
+}
 
 /** Installs packages when they are missing or older than the lock file; one process at a time. */
 async function setUp() {
@@ -31,7 +36,7 @@ async function setUp() {
       stdio: ['ignore', 'ignore', 'inherit'],
       shell: process.platform === 'win32',
     });
-    if (npm.status !== 0) fail(`npm ${command} failed`);
+    if (npm.status !== 0) throw new Error(`npm ${command} failed`);
     finishHeldBackScripts();
     writeFileSync(STAMP, wanted());
   } finally {
@@ -102,9 +107,4 @@ function run(node, [script, ...args]) {
 
 function say(text) {
   process.stderr.write(`longshore: ${text}\n`);
-}
-
-function fail(text) {
-  say(text);
-  process.exit(1);
 }
