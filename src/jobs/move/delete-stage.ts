@@ -146,7 +146,10 @@ export async function namedKeys(scope: MoveScope, signal: AbortSignal): Promise<
   for (const column of scope.columns) {
     for await (const rows of column.database.scan(column.facts, {}, options, signal)) {
       for (const { value } of rows) {
-        for (const reference of scope.finder.find(value, column.facts.within)) named.add(reference.sourceKey);
+        for (const reference of scope.finder.find(value, column.facts.within)) {
+          named.add(reference.sourceKey);
+          for (const { sourceKey } of reference.alternatives ?? []) named.add(sourceKey);
+        }
         for (const key of scope.finder.findPresigned(value, column.facts.within)) named.add(key);
       }
       if (named.size > NAMED_KEYS_MAX) return undefined;

@@ -45,8 +45,7 @@ export const moveSchema = z.strictObject({
     .array(z.strictObject({ from: z.string(), to: z.string() }))
     .default([])
     .describe('URL bases that rows use for the two buckets, for instance of a CDN'),
-  by: z.enum(['auto', 'listing', 'rows', 'inventory']).default('auto').describe('what drives the move'),
-  inventory: z.string().optional().describe('URL of an S3 Inventory manifest.json, or of a CSV or Parquet list of keys'),
+  by: z.enum(['auto', 'listing', 'rows']).default('auto').describe('what drives the move'),
   include: z.array(z.string()).default([]).describe('only keys that match one of these globs'),
   exclude: z.array(z.string()).default([]).describe('no keys that match one of these globs'),
   orphans: z.enum(['move', 'leave', 'report']).default('report').describe('objects that no row names'),
@@ -59,7 +58,7 @@ export const moveSchema = z.strictObject({
     .default(60_000)
     .describe('how long an object that no row names is left alone, so that a row may still follow it'),
   collisions: z.enum(['stop', 'skip']).default('stop').describe('targets that hold other content'),
-  copyWith: z.enum(['store', 'stream', 's3-batch']).default('store').describe('who copies'),
+  copyWith: z.enum(['store', 'stream']).default('store').describe('who copies'),
   tags: z.boolean().default(true).describe('keep tags'),
   acl: z.boolean().default(false).describe('keep ACLs'),
   encryption: z.boolean().default(true).describe('keep encryption settings that differ from the target default'),

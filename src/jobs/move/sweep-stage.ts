@@ -11,6 +11,7 @@ import { observe } from '../../stores/observe.ts';
 import { type BatchObject, type BatchRow, moveBatch, OBSERVE_LANES } from './batch.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
 import { isCandidate } from './lay-out.ts';
+import type { Reference } from './references.ts';
 import { addTally, emptyTally, type Tally } from './tally.ts';
 
 /** A shard of the sweep. Plain data. */
@@ -42,8 +43,8 @@ export async function runSweepShard(
   const column = context.columns[spec.column]!;
   const tally = emptyTally();
   const details: DetailLine[] = [];
-  for await (const rows of sweptRows(context, column, spec.range, signal)) {
-    const objects = await objectsOf(context, rows, signal);
+  for await (const read of sweptRows(context, column, spec.range, signal)) {
+    const { objects, rows } = await objectsOf(context, read, signal);
     const result = await moveBatch(context, { objects, rows, targetFirst: true }, shard.id, signal);
     addTally(tally, result.tally);
     details.push(...result.details);
@@ -84,16 +85,36 @@ function referencesOf(scope: MoveScope, column: BoundColumn, row: NamingRow): Ba
     : references.filter((reference) => isCandidate(scope, reference.sourceKey));
 }
 
+/**
+ * The objects that rows name, and the rows with each reference read the way that exists: a key that looks encoded
+ * is taken as it stands, unless only the decoded one names an object.
+ */
 async function objectsOf(
   context: MoveContext,
-  rows: readonly BatchRow[],
+  read: readonly BatchRow[],
   signal: AbortSignal,
-): Promise<Map<string, BatchObject>> {
-  const keys = new Map<string, string>();
-  for (const row of rows) for (const { sourceKey, targetKey } of row.references) keys.set(sourceKey, targetKey);
-  const found = await observe(context.source, [...keys.keys()], { concurrency: OBSERVE_LANES, signal });
+): Promise<{ objects: Map<string, BatchObject>; rows: BatchRow[] }> {
+  const readings = read.flatMap((row) => row.references.flatMap(readingsOf));
+  const lookUp = { concurrency: OBSERVE_LANES, signal };
+  const found = await observe(context.source, readings.map(({ sourceKey }) => sourceKey), lookUp);
+  const ambiguous = read.flatMap((row) => row.references.filter(({ alternatives }) => alternatives !== undefined));
+  const onTarget = await observe(
+    context.target,
+    ambiguous.flatMap(readingsOf).map(({ targetKey }) => targetKey),
+    lookUp,
+  );
+  const settle = (reference: Reference): Reference => {
+    if (reference.alternatives === undefined) return reference;
+    const candidates = readingsOf(reference);
+    return (
+      candidates.find(({ sourceKey }) => found.has(sourceKey)) ??
+      candidates.find(({ targetKey }) => onTarget.has(targetKey)) ??
+      reference
+    );
+  };
+  const rows = read.map((row) => ({ ...row, references: row.references.map(settle) }));
   const objects = new Map<string, BatchObject>();
-  for (const [sourceKey, targetKey] of keys) {
+  for (const { sourceKey, targetKey } of rows.flatMap((row) => row.references)) {
     objects.set(sourceKey, {
       sourceKey,
       targetKey,
@@ -103,5 +124,9 @@ async function objectsOf(
       state: 'open',
     });
   }
-  return objects;
+  return { objects, rows };
+}
+
+function readingsOf(reference: Reference): Reference[] {
+  return [reference, ...(reference.alternatives ?? [])];
 }

@@ -71,7 +71,7 @@ export class ListOrderCheck {
           'STORE_UNSUPPORTED',
           `${bucket} does not list keys in the order of their UTF-8 bytes ("${key}" came after "${this.#last}")`,
           {
-            hint: 'drive the move by rows (--by rows) or by an inventory (--by inventory)',
+            hint: 'drive the move by rows (--by rows)',
             context: { bucket, key },
           },
         );
