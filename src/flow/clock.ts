@@ -12,6 +12,11 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   wait: async (ms, signal) => {
-    await wait(ms, undefined, signal === undefined ? {} : { signal });
+    try {
+      await wait(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (error) {
+      // Node hides the reason behind an error of its own.
+      throw signal?.aborted ? signal.reason : error;
+    }
   },
 };

@@ -25,6 +25,7 @@ export function summaryText(summary: MoveSummary, stateFolder: string): string {
     [left.rows.missing, 'rows name an object that exists on neither side'],
     [left.objects.repaired, 'rows named an object that only the target has; they name it there now'],
     [left.objects.collision, 'objects whose target holds other content were left alone'],
+    [left.rows.raced, 'rows changed each time they were to be rewritten, or a trigger changes them back'],
     [left.rows.failed, 'rows could not be changed'],
     [left.objects.failed, 'objects failed'],
     [total.deletes.refused, 'objects could not be deleted'],

@@ -175,13 +175,9 @@ async function isSameBucket(
   if (from.kind !== 's3' || to.kind !== 's3' || from.bucket === to.bucket) return false;
   if (!markers) {
     const first = (await source.list({ prefix: from.prefix, limit: 1 }, signal)).objects[0];
-    const twin = first === undefined ? undefined : await target.head(first.key, signal);
-    const toSeconds = (ms: number): number => Math.floor(ms / 1000);
-    return (
-      twin !== undefined &&
-      twin.etag === first!.etag &&
-      toSeconds(twin.lastModifiedMs) === toSeconds(first!.lastModifiedMs)
-    );
+    if (first === undefined) return false;
+    const twin = (await target.list({ prefix: first.key, limit: 1 }, signal)).objects[0];
+    return twin?.key === first.key && twin.etag === first.etag && twin.lastModifiedMs === first.lastModifiedMs;
   }
   const key = `${to.prefix}.longshore-probe-${randomUUID()}`;
   const body = Buffer.from('longshore');

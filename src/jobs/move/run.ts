@@ -23,7 +23,7 @@ import { alreadyChanged, rowLine } from './rewrite-rows.ts';
 import { deletionGraceMs, type MoveOptions, type MoveSettings, resolveMoveOptions } from './settings.ts';
 import { type MoveSummary, summarize } from './summary.ts';
 import { runSweepShard, type SweepSpec, sweepShards } from './sweep-stage.ts';
-import { addTally, changedAnything, emptyTally, type Tally } from './tally.ts';
+import { addTally, changedAnything, emptyTally, onlyRacedRows, type Tally } from './tally.ts';
 
 export interface MoveRunOptions extends MoveEnvironment {
   /** Where runs keep their journals. Default: `.longshore` in the working directory. */
@@ -124,6 +124,8 @@ async function recoverIntents(context: MoveContext, signal: AbortSignal): Promis
 }
 
 const PASSES_MAX = 100;
+/** Passes in a row in which rows changed under our hands, and nothing else was left to do. */
+const RACED_PASSES_MAX = 5;
 const FOLLOW_PAUSE_MS = 5000;
 const SHARDS_AT_ONCE = { copy: 3, sweep: 3, delete: 4 } as const;
 
@@ -138,6 +140,7 @@ class MoveRun {
 
   async run(): Promise<void> {
     const { journal, settings, clock } = this.#context;
+    let onlyRaced = 0;
     for (let pass = Number(journal.getMeta('pass') ?? 1); ; pass++) {
       journal.setMeta('pass', pass);
       const tally = await this.#pass(pass);
@@ -145,7 +148,11 @@ class MoveRun {
       this.#scheduleDeletion(pass);
       this.#context.failpoint('after-schedule');
       const deleted = await this.#deleteWhatIsDue();
-      const changed = changedAnything(tally) || deleted.deletes.named + deleted.deletes.changed > 0;
+      // Rows that the database refuses to change keep naming their objects; another pass would not help them.
+      const namedAgain = deleted.deletes.named > 0 && tally.rows.failed === 0;
+      onlyRaced = onlyRacedRows(tally) ? onlyRaced + 1 : 0;
+      const changed =
+        (changedAnything(tally) && onlyRaced < RACED_PASSES_MAX) || namedAgain || deleted.deletes.changed > 0;
       if (changed && pass < PASSES_MAX) continue;
       if (settings.follow) {
         const untilMs = clock.now() + FOLLOW_PAUSE_MS;

@@ -69,7 +69,7 @@ export function summarize(
     passes: lastPass,
     total,
     left,
-    failures: left.objects.failed + left.objects.collision + left.rows.failed + refused + failedShards,
+    failures: left.objects.failed + left.objects.collision + left.rows.failed + left.rows.raced + refused + failedShards,
     failed,
     requests: about.requests,
   };

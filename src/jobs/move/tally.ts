@@ -73,3 +73,9 @@ export function changedAnything(tally: Tally): boolean {
   const { copied, refreshed, repaired } = tally.objects;
   return copied + refreshed + repaired + tally.rows.rewritten + tally.rows.raced > 0;
 }
+
+/** Whether the only thing left to do was rows that changed at the same moment, or that a trigger changes back. */
+export function onlyRacedRows(tally: Tally): boolean {
+  const { copied, refreshed, repaired } = tally.objects;
+  return tally.rows.raced > 0 && copied + refreshed + repaired + tally.rows.rewritten === 0;
+}

@@ -12,9 +12,9 @@ import { compareKeys } from '../key-order.ts';
 import type { CopyOutcome, ObjectStore, PutRequest, StoreCapabilities } from '../object-store.ts';
 import { listPage, type UrlEncoding } from './list.ts';
 import { abortUpload, createUpload } from './multipart.ts';
-import { errorCodeOf } from './response-error.ts';
 import type { S3Client } from './s3-client.ts';
 import { encodeKey } from './sign.ts';
+import type { WireRequest } from './wire.ts';
 import { elementText } from './xml.ts';
 
 const NO_ORDER_CHECK = { check: () => undefined };
@@ -51,7 +51,7 @@ class Probe {
 
   async run(): Promise<StoreCapabilities> {
     // Markers that could not be removed again must not be made: the right to delete is tried on a key that is not there.
-    await this.#store.delete([{ key: `${this.#folder}absent` }], this.#signal);
+    await this.#retried(() => this.#store.delete([{ key: `${this.#folder}absent` }], this.#signal));
     const body = Buffer.from('longshore');
     const put = await this.#put('plain', body);
     const md5 = createHash('md5').update(body).digest('hex');
@@ -86,8 +86,7 @@ class Probe {
 
   #put(name: string, body: Uint8Array, extra: Partial<PutRequest> = {}): Promise<CopyOutcome> {
     this.#made.add(name);
-    return withRetry(
-      () =>
+    return this.#retried(() =>
         this.#store.put(
           {
             key: this.#folder + name,
@@ -99,8 +98,6 @@ class Probe {
           },
           this.#signal,
         ),
-      undefined,
-      { signal: this.#signal },
     );
   }
 
@@ -115,7 +112,7 @@ class Probe {
   async #copies(
     etag: string,
   ): Promise<Pick<StoreCapabilities, 'serverSideCopy' | 'conditionalCopy' | 'conditionalCopySource'>> {
-    const copied = (headers: [string, string][]): Promise<{ status: number; code: string; etag?: string | undefined }> =>
+    const copied = (headers: [string, string][]): Promise<{ status: number; etag?: string | undefined }> =>
       this.#copy('copied', headers);
     const first = await copied([]);
     if (first.status >= 300 || first.etag === undefined) {
@@ -133,24 +130,30 @@ class Probe {
   async #copy(
     target: string,
     headers: [string, string][],
-  ): Promise<{ status: number; code: string; etag?: string | undefined }> {
+  ): Promise<{ status: number; etag?: string | undefined }> {
     this.#made.add(target);
-    const response = await this.#client.wire.send(
-      {
-        method: 'PUT',
-        key: this.#folder + target,
-        headers: [
-          ['x-amz-copy-source', `/${this.#client.bucket}/${encodeKey(`${this.#folder}plain`)}`],
-          ...headers,
-        ],
-      },
-      this.#signal,
-    );
-    return {
-      status: response.status,
-      code: errorCodeOf(response),
-      etag: elementText(response.body, 'ETag'),
+    const request: WireRequest = {
+      method: 'PUT',
+      key: this.#folder + target,
+      headers: [
+        ['x-amz-copy-source', `/${this.#client.bucket}/${encodeKey(`${this.#folder}plain`)}`],
+        ...headers,
+      ],
     };
+    return this.#retried(async () => {
+      const response = await this.#client.wire.send(request, this.#signal);
+      if (response.status < 300) {
+        this.#client.checkDocument('s3:PutObject', request, response, 'CopyObjectResult');
+        return { status: response.status, etag: elementText(response.body, 'ETag') };
+      }
+      const error = this.#client.error('s3:PutObject', request, response);
+      if (isRetryable(error)) throw error;
+      return { status: response.status };
+    });
+  }
+
+  #retried<T>(operation: () => Promise<T>): Promise<T> {
+    return withRetry(operation, undefined, { signal: this.#signal });
   }
 
   async #partCopy(): Promise<boolean> {
@@ -158,7 +161,8 @@ class Probe {
     return this.#cannot(async () => {
       const uploadId = await createUpload(this.#client, key, [], [], this.#signal);
       try {
-        const response = await this.#client.wire.send(
+        const response = await this.#client.document(
+          's3:PutObject',
           {
             method: 'PUT',
             key,
@@ -171,12 +175,13 @@ class Probe {
               ['x-amz-copy-source-range', 'bytes=2-5'],
             ],
           },
+          'CopyPartResult',
           this.#signal,
         );
         const etag = elementText(response.body, 'ETag')?.replaceAll('"', '');
         const md5 = createHash('md5').update('ngsh').digest('hex');
         // Where ETags are MD5s, the range is seen to be honoured too.
-        return response.status < 300 && etag !== undefined && (etag.length !== 32 || etag === md5);
+        return etag !== undefined && (etag.length !== 32 || etag === md5);
       } finally {
         await abortUpload(this.#client, key, uploadId);
       }
@@ -235,7 +240,9 @@ class Probe {
   async #listed(urlEncoding: UrlEncoding): Promise<string[] | undefined> {
     try {
       const request = { prefix: `${this.#folder}list/` };
-      const page = await listPage(this.#client, request, urlEncoding, NO_ORDER_CHECK, this.#signal);
+      const page = await this.#retried(() =>
+        listPage(this.#client, request, urlEncoding, NO_ORDER_CHECK, this.#signal),
+      );
       return page.objects.map((object) => object.key);
     } catch (error) {
       if (error instanceof URIError) return undefined;
@@ -265,7 +272,7 @@ class Probe {
   /** What a probe answers; an error that is the store's "no" is a no. */
   async #cannot(probe: () => Promise<boolean>): Promise<boolean> {
     try {
-      return await probe();
+      return await this.#retried(probe);
     } catch (error) {
       if (error instanceof LongshoreError && NO.has(error.code)) return false;
       throw error;
