@@ -36,39 +36,18 @@ export async function startBenchServer(kind: string): Promise<BenchServer> {
 }
 
 async function startVersity(): Promise<BenchServer> {
-  const { startVersitygw } = await import('../../test/servers/versitygw.ts');
+  const { createBuckets, startVersitygw } = await import('../../test/servers/versitygw.ts');
   const server = await startVersitygw();
   if (server === undefined) throw new Error('versitygw is not installed; run npm test once, or set TEST_VERSITYGW');
-  const env = environment(server);
-  const { openStore } = await import('../../src/stores/open-store.ts');
-  void openStore;
-  for (const bucket of ['legacy-s3', 'production-s3']) await createBucket(server, bucket);
+  await createBuckets(server, ['legacy-s3', 'production-s3']);
   return {
     url: server.url,
-    env,
+    env: environment(server),
     requests: async () => undefined,
     [Symbol.asyncDispose]: async () => {
       await server[Symbol.asyncDispose]();
     },
   };
-}
-
-async function createBucket(
-  server: { url: string; accessKeyId: string; secretAccessKey: string },
-  bucket: string,
-): Promise<void> {
-  const { Signer, EMPTY_SHA256 } = await import('../../src/stores/s3/sign.ts');
-  const { Secret } = await import('../../src/config/secret.ts');
-  const { hostname, port } = new URL(server.url);
-  const signer = new Signer(
-    { accessKeyId: server.accessKeyId, secretAccessKey: new Secret(server.secretAccessKey) },
-    'us-east-1',
-  );
-  const flat = signer.sign('PUT', `${hostname}:${port}`, `/${bucket}`, '', [], EMPTY_SHA256, Date.now());
-  const headers: Record<string, string> = {};
-  for (let i = 0; i < flat.length; i += 2) headers[flat[i]!] = flat[i + 1]!;
-  const response = await fetch(`${server.url}/${bucket}`, { method: 'PUT', headers });
-  if (!response.ok) throw new Error(`cannot create ${bucket}: ${response.status} ${await response.text()}`);
 }
 
 function environment(server: { url: string; accessKeyId: string; secretAccessKey: string }): Record<string, string> {

@@ -7,7 +7,9 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { Secret } from '../../src/config/secret.ts';
 import { freePort } from '../../src/embedded/postgres.ts';
+import { EMPTY_SHA256, Signer } from '../../src/stores/s3/sign.ts';
 
 export interface Versitygw extends AsyncDisposable {
   readonly url: string;
@@ -69,4 +71,20 @@ export async function startVersitygw(): Promise<Versitygw | undefined> {
     await wait(50);
   }
   return { url, accessKeyId, secretAccessKey, [Symbol.asyncDispose]: dispose };
+}
+
+/** Makes buckets, which Longshore itself never does. */
+export async function createBuckets(
+  server: Pick<Versitygw, 'url' | 'accessKeyId' | 'secretAccessKey'>,
+  names: readonly string[],
+): Promise<void> {
+  const credentials = { accessKeyId: server.accessKeyId, secretAccessKey: new Secret(server.secretAccessKey) };
+  const signer = new Signer(credentials, 'us-east-1');
+  for (const name of names) {
+    const flat = signer.sign('PUT', new URL(server.url).host, `/${name}`, '', [], EMPTY_SHA256, Date.now());
+    const headers: Record<string, string> = {};
+    for (let i = 0; i < flat.length; i += 2) headers[flat[i]!] = flat[i + 1]!;
+    const response = await fetch(`${server.url}/${name}`, { method: 'PUT', headers });
+    if (!response.ok) throw new Error(`cannot make the bucket ${name}: ${response.status} ${await response.text()}`);
+  }
 }
