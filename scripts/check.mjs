@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
-for (const command of [['biome', 'check', '.'], ['tsc', '-p', 'tsconfig.json']]) {
+for (const command of [
+  ['biome', 'check', '.'],
+  ['tsc', '-p', 'tsconfig.json'],
+]) {
   const [program, ...args] = command;
   const done = spawnSync(join(ROOT, 'node_modules', '.bin', program), args, { cwd: ROOT, stdio: 'inherit' });
   if (done.status !== 0) {

@@ -15,14 +15,23 @@ export function prepareServers() {
   const env = {};
   installDebianPackages();
   if (findPostgres() === undefined && process.env.TEST_PG === undefined) {
-    skipped.push({ what: 'tests on an installed PostgreSQL (they run on the embedded one)', enable: install('postgresql', 'postgresql@15') });
+    skipped.push({
+      what: 'tests on an installed PostgreSQL (they run on the embedded one)',
+      enable: install('postgresql', 'postgresql@15'),
+    });
   }
-  if (findProgram('mariadbd', ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin']) === undefined && process.env.TEST_MYSQL === undefined) {
+  if (
+    findProgram('mariadbd', ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin']) === undefined &&
+    process.env.TEST_MYSQL === undefined
+  ) {
     skipped.push({ what: 'tests on MariaDB', enable: install('mariadb-server', 'mariadb') });
   }
   const versitygw = prepareVersitygw();
   if (versitygw === undefined) {
-    skipped.push({ what: 'tests on versitygw', enable: `install Go, or: GOBIN=~/bin go install ${VERSITYGW} and put it on the PATH` });
+    skipped.push({
+      what: 'tests on versitygw',
+      enable: `install Go, or: GOBIN=~/bin go install ${VERSITYGW} and put it on the PATH`,
+    });
   } else env.TEST_VERSITYGW = versitygw;
   return { env, skipped };
 }
@@ -36,11 +45,15 @@ function installDebianPackages() {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   const missing = [];
   if (findPostgres() === undefined && process.env.TEST_PG === undefined) missing.push('postgresql');
-  if (findProgram('mariadbd', ['/usr/sbin']) === undefined && process.env.TEST_MYSQL === undefined) missing.push('mariadb-server');
+  if (findProgram('mariadbd', ['/usr/sbin']) === undefined && process.env.TEST_MYSQL === undefined)
+    missing.push('mariadb-server');
   if (missing.length === 0) return;
   say(`installing ${missing.join(' and ')} …`);
   // In runlevel 1 invoke-rc.d starts nothing.
-  const options = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } };
+  const options = {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+  };
   const args = ['install', '-y', '-qq', '--no-install-recommends', ...missing];
   if (spawnSync('apt-get', args, { ...options, stdio: 'ignore' }).status === 0) return;
   spawnSync('apt-get', ['update', '-qq'], options);
@@ -49,7 +62,11 @@ function installDebianPackages() {
 
 function findPostgres() {
   const folder = '/usr/lib/postgresql';
-  if (existsSync(folder) && readdirSync(folder).some((version) => existsSync(join(folder, version, 'bin', 'initdb')))) return folder;
+  if (
+    existsSync(folder) &&
+    readdirSync(folder).some((version) => existsSync(join(folder, version, 'bin', 'initdb')))
+  )
+    return folder;
   return findProgram('initdb', ['/opt/homebrew/opt/postgresql@15/bin', '/usr/local/opt/postgresql@15/bin']);
 }
 

@@ -30,7 +30,9 @@ try {
     process.stdout.write('\nskipped:\n');
     for (const { what, enable } of skipped) process.stdout.write(`  ${what}: ${enable}\n`);
   }
-  const failedFiles = result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.every((t) => t.status !== 'failed'));
+  const failedFiles = result.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.every((t) => t.status !== 'failed'),
+  );
   const failed = result.numFailedTests + failedFiles.length;
   process.exitCode = vitest.status !== 0 || passed === 0 ? 1 : 0;
   process.stdout.write(`\n${passed} passed, ${failed} failed, ${pending} skipped\n`);

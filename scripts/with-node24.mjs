@@ -15,7 +15,8 @@ const LOCK_STALE_MS = 15 * 60_000;
 try {
   await setUp();
   const node = findNode();
-  if (node === undefined) throw new Error(`needs Node.js ${NODE_MIN}, and the package "node" did not bring it`);
+  if (node === undefined)
+    throw new Error(`needs Node.js ${NODE_MIN}, and the package "node" did not bring it`);
   run(node, process.argv.slice(2));
 } catch (error) {
   say(error.message);

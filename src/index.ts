@@ -1,15 +1,15 @@
 /** The public API of Longshore. */
 
-export { LongshoreError, type ErrorCode } from './errors.ts';
+export { type ErrorCode, LongshoreError } from './errors.ts';
 export { auditReferences } from './jobs/move/audit.ts';
 export { checkMove } from './jobs/move/check.ts';
 export type { MoveEvent, MoveListener } from './jobs/move/events.ts';
 export { grantsFor } from './jobs/move/grants.ts';
 export { planMove } from './jobs/move/plan.ts';
-export { move, type MoveRunOptions } from './jobs/move/run.ts';
+export { type MoveRunOptions, move } from './jobs/move/run.ts';
 export type { MoveOptions } from './jobs/move/settings.ts';
 export { moveStatus } from './jobs/move/status.ts';
 export type { MoveSummary } from './jobs/move/summary.ts';
 export type { Tally } from './jobs/move/tally.ts';
-export { undoMove, type UndoOptions, type UndoSummary } from './jobs/move/undo.ts';
+export { type UndoOptions, type UndoSummary, undoMove } from './jobs/move/undo.ts';
 export { verifyMove } from './jobs/move/verify.ts';

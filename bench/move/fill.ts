@@ -33,7 +33,11 @@ export async function fillBuckets(
         key,
         sizeBytes,
         body: noise.subarray(offset, offset + sizeBytes),
-        attributes: { contentType: 'image/png', cacheControl: 'max-age=86400', metadata: { user: String(n) } },
+        attributes: {
+          contentType: 'image/png',
+          cacheControl: 'max-age=86400',
+          metadata: { user: String(n) },
+        },
         ifAbsent: false,
       });
       return key;

@@ -1,8 +1,8 @@
 /** What a tool left behind: objects still in the source, metadata that did not arrive, rows that name nothing. */
 
 import { systemClock } from '../../src/flow/clock.ts';
-import { openStore } from '../../src/stores/open-store.ts';
 import type { ObjectStore } from '../../src/stores/object-store.ts';
+import { openStore } from '../../src/stores/open-store.ts';
 import { FROM, keyOf, TO } from './fill.ts';
 
 export interface Leftovers {
@@ -56,7 +56,9 @@ async function rowsText(rowsUrl: string): Promise<string> {
   const client = new pg.Client({ connectionString: rowsUrl.split('#')[0]! });
   await client.connect();
   try {
-    const { rows } = await client.query<{ n: string }>("SELECT count(*) AS n FROM avatars WHERE path NOT LIKE 'avatar/%'");
+    const { rows } = await client.query<{ n: string }>(
+      "SELECT count(*) AS n FROM avatars WHERE path NOT LIKE 'avatar/%'",
+    );
     return rows[0]!.n === '0' ? 'all rewritten' : `${rows[0]!.n} left`;
   } finally {
     await client.end();

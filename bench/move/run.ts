@@ -5,9 +5,9 @@
 
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../../src/embedded/postgres.ts';
-import { lookAfterwards, type Leftovers } from './leftovers.ts';
-import { measure, type Measured } from './measure.ts';
 import { fillBuckets } from './fill.ts';
+import { type Leftovers, lookAfterwards } from './leftovers.ts';
+import { type Measured, measure } from './measure.ts';
 import { startBenchServer } from './servers.ts';
 import { findTools, type Tool } from './tools.ts';
 
@@ -68,7 +68,16 @@ async function runTool(tool: Tool): Promise<Row> {
 }
 
 function print(all: readonly Row[]): void {
-  const header = ['', 'objects/s', 'CPU µs/object', 'requests/object', 'peak MB', 'objects left', 'metadata lost', 'rows'];
+  const header = [
+    '',
+    'objects/s',
+    'CPU µs/object',
+    'requests/object',
+    'peak MB',
+    'objects left',
+    'metadata lost',
+    'rows',
+  ];
   const lines = all.map((row) => [
     row.tool,
     String(Math.round(row.objects / row.measured.seconds)),
@@ -80,5 +89,6 @@ function print(all: readonly Row[]): void {
     row.left.rows,
   ]);
   process.stdout.write(`${objects} objects of 1–64 KB, server: ${values.server}\n\n`);
-  for (const cells of [header, header.map(() => '---'), ...lines]) process.stdout.write(`| ${cells.join(' | ')} |\n`);
+  for (const cells of [header, header.map(() => '---'), ...lines])
+    process.stdout.write(`| ${cells.join(' | ')} |\n`);
 }

@@ -15,9 +15,23 @@ export interface BenchServer extends AsyncDisposable {
 export async function startBenchServer(kind: string): Promise<BenchServer> {
   if (kind === 'versitygw') return startVersity();
   const main = fileURLToPath(new URL('../../src/embedded/s3/main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, '--port', '0', '--bucket', 'legacy-s3', '--bucket', 'production-s3', '--controls'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      main,
+      '--port',
+      '0',
+      '--bucket',
+      'legacy-s3',
+      '--bucket',
+      'production-s3',
+      '--controls',
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   const started = JSON.parse(line) as { url: string; accessKeyId: string; secretAccessKey: string };
   return {
@@ -38,7 +52,8 @@ export async function startBenchServer(kind: string): Promise<BenchServer> {
 async function startVersity(): Promise<BenchServer> {
   const { createBuckets, startVersitygw } = await import('../../test/servers/versitygw.ts');
   const server = await startVersitygw();
-  if (server === undefined) throw new Error('versitygw is not installed; run npm test once, or set TEST_VERSITYGW');
+  if (server === undefined)
+    throw new Error('versitygw is not installed; run npm test once, or set TEST_VERSITYGW');
   await createBuckets(server, ['legacy-s3', 'production-s3']);
   return {
     url: server.url,
@@ -50,7 +65,11 @@ async function startVersity(): Promise<BenchServer> {
   };
 }
 
-function environment(server: { url: string; accessKeyId: string; secretAccessKey: string }): Record<string, string> {
+function environment(server: {
+  url: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+}): Record<string, string> {
   return {
     AWS_ENDPOINT_URL: server.url,
     AWS_ACCESS_KEY_ID: server.accessKeyId,

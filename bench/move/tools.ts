@@ -78,7 +78,17 @@ export async function findTools(): Promise<Tool[]> {
       rows: false,
       missing: missing('aws', ['--version']),
       objectsMax: 3000,
-      command: ({ endpoint }) => ['aws', '--endpoint-url', endpoint, 's3', 'mv', '--recursive', '--quiet', SOURCE, TARGET],
+      command: ({ endpoint }) => [
+        'aws',
+        '--endpoint-url',
+        endpoint,
+        's3',
+        'mv',
+        '--recursive',
+        '--quiet',
+        SOURCE,
+        TARGET,
+      ],
     },
     {
       name: 'loop',

@@ -1,4 +1,25 @@
-/** placeholder */
+/** `longshore check`: connects, probes permissions and settings; each finding with its fix. */
+
 import type { Command } from 'commander';
 import type { Finish } from './main.ts';
-export function registerCheck(_program: Command, _finish: Finish): void {}
+import { addMoveFlags, moveOptionsOf } from './move-flags.ts';
+import { stoppable } from './signals.ts';
+
+export function registerCheck(program: Command, finish: Finish): void {
+  addMoveFlags(
+    program
+      .command('check')
+      .description('connect, probe permissions and settings; each finding with its fix'),
+  )
+    .option('--json', 'as JSON')
+    .action(async (name: string | undefined, flags: Record<string, unknown>) => {
+      const [{ checkMove }, { checkText }] = await Promise.all([
+        import('../jobs/move/check.ts'),
+        import('../report/check-text.ts'),
+      ]);
+      const options = moveOptionsOf(name, flags, process.env);
+      const result = await stoppable((signal) => checkMove(options, { signal }));
+      process.stdout.write(`${flags['json'] === true ? JSON.stringify(result) : checkText(result)}\n`);
+      finish(result.errors > 0 ? 3 : 0);
+    });
+}

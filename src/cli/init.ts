@@ -30,14 +30,15 @@ export function registerInit(program: Command, _finish: Finish): void {
         const to = await ask('Where do they go?', known?.to ?? 's3://production-s3/avatar/');
         const rows = await ask(
           'Which column names them? (${…} is taken from the environment)',
-          // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what the file must hold
           'postgres://longshore:${DB_PASSWD}@localhost/proddatabase#avatars.path',
         );
         const grace = await ask('After which time may a moved object leave the source?', '10m');
         const document = { move: { [name]: { from, to, rows, delete: grace } } };
         const text = `# yaml-language-server: $schema=./node_modules/longshore/longshore.schema.json\n${stringify(document)}`;
         writeFileSync(flags.config, text, { flag: 'wx' });
-        process.stdout.write(`wrote ${flags.config}; next: longshore check ${name}, then longshore move ${name} --plan\n`);
+        process.stdout.write(
+          `wrote ${flags.config}; next: longshore check ${name}, then longshore move ${name} --plan\n`,
+        );
       } finally {
         terminal.close();
       }

@@ -9,8 +9,8 @@ import { registerGrants } from './grants.ts';
 import { registerInit } from './init.ts';
 import { registerMove } from './move.ts';
 import { registerSeed } from './seed.ts';
-import { registerStatus } from './status.ts';
 import { Stopped } from './signals.ts';
+import { registerStatus } from './status.ts';
 import { registerUndo } from './undo.ts';
 import { registerVerify } from './verify.ts';
 import { VERSION } from './version.ts';
@@ -66,7 +66,8 @@ export type Finish = (exitCode: number) => void;
 function printError(error: unknown, verbose: boolean): void {
   const code = error instanceof LongshoreError ? ` [${error.code}]` : '';
   process.stderr.write(`longshore: ${messageOf(error)}${code}\n`);
-  if (error instanceof LongshoreError && error.hint !== undefined) process.stderr.write(`  → ${error.hint}\n`);
+  if (error instanceof LongshoreError && error.hint !== undefined)
+    process.stderr.write(`  → ${error.hint}\n`);
   if (!(error instanceof LongshoreError) && !verbose) {
     process.stderr.write('  → this is a bug; run again with --verbose for the stack trace\n');
   }

@@ -83,5 +83,7 @@ function urlPairOf(text: string): { from: string; to: string } {
 }
 
 function badFlag(flag: string, value: string, form: string): LongshoreError {
-  return new LongshoreError('CONFIG_INVALID', `cannot read ${flag} "${value}"`, { hint: `write ${flag} '${form}'` });
+  return new LongshoreError('CONFIG_INVALID', `cannot read ${flag} "${value}"`, {
+    hint: `write ${flag} '${form}'`,
+  });
 }

@@ -42,7 +42,8 @@ export function registerMove(program: Command, finish: Finish): void {
         }),
       );
       reporter.close();
-      const text = flags['json'] === true ? JSON.stringify(summary) : summaryText(summary, String(flags['state']));
+      const text =
+        flags['json'] === true ? JSON.stringify(summary) : summaryText(summary, String(flags['state']));
       process.stdout.write(`${text}\n`);
       finish(summary.failures > 0 ? 1 : 0);
     });

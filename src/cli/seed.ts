@@ -44,6 +44,8 @@ export function registerSeed(program: Command, _finish: Finish): void {
         }),
       );
       if (process.stderr.isTTY) process.stderr.write('\n');
-      process.stdout.write(`seeded ${seeded.objects.toLocaleString('en-US')} objects, ${seeded.bytes.toLocaleString('en-US')} bytes\n`);
+      process.stdout.write(
+        `seeded ${seeded.objects.toLocaleString('en-US')} objects, ${seeded.bytes.toLocaleString('en-US')} bytes\n`,
+      );
     });
 }

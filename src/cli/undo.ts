@@ -10,7 +10,10 @@ export function registerUndo(program: Command, finish: Finish): void {
     .command('undo')
     .description('put the objects and rows of a move back, also after deletion')
     .argument('[run]', 'the run; the newest one unless named')
-    .option('--rows <url...>', 'the database URLs with their passwords, where the environment does not have them')
+    .option(
+      '--rows <url...>',
+      'the database URLs with their passwords, where the environment does not have them',
+    )
     .option('--delete <when>', 'when the copies are taken away: never, proven, or a grace period')
     .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error')
     .option('--state <folder>', 'where runs keep their journals', '.longshore')

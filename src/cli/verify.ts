@@ -6,7 +6,9 @@ import { addMoveFlags, moveOptionsOf } from './move-flags.ts';
 import { stoppable } from './signals.ts';
 
 export function registerVerify(program: Command, finish: Finish): void {
-  addMoveFlags(program.command('verify').description('read bucket and tables again and prove the result of a move'))
+  addMoveFlags(
+    program.command('verify').description('read bucket and tables again and prove the result of a move'),
+  )
     .option('--run <name>', 'the run whose journal is checked; the newest one of this move unless named')
     .option('--json', 'as JSON')
     .option('--state <folder>', 'where runs keep their journals', '.longshore')

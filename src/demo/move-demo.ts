@@ -45,7 +45,9 @@ export async function runMoveDemo(options: DemoOptions): Promise<DemoResult> {
     AWS_REGION: 'us-east-1',
   };
   const rows = `${postgres.url}#avatars.path`;
-  say(`seeding ${options.objects.toLocaleString('en-US')} avatars: PNG files, half in ${LEGACY}, half in ${PRODUCTION} …`);
+  say(
+    `seeding ${options.objects.toLocaleString('en-US')} avatars: PNG files, half in ${LEGACY}, half in ${PRODUCTION} …`,
+  );
   const seeded = await seed({ objects: options.objects, to: LEGACY, modern: PRODUCTION, rows, env, signal });
   say(`seeded ${formatBytes(seeded.bytes)}; a reader now resolves random rows and fetches their objects`);
 

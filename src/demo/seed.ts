@@ -38,19 +38,27 @@ export async function seed(options: SeedOptions): Promise<{ objects: number; byt
   const places: { prefix: string; opened: OpenedStore }[] = [];
   for (const url of options.modern === undefined ? [options.to] : [options.to, options.modern]) {
     const parsed = parseStoreUrl(url);
-    places.push({ prefix: parsed.prefix, opened: stack.use(await openStore(parsed, { env, clock: systemClock })) });
+    places.push({
+      prefix: parsed.prefix,
+      opened: stack.use(await openStore(parsed, { env, clock: systemClock })),
+    });
   }
   const rows = options.rows === undefined ? undefined : parseDatabaseUrl(options.rows, env);
   const [ref] = rows?.columns ?? [];
   if (rows !== undefined && ref === undefined) {
-    throw new LongshoreError('URL_INVALID', `${rows.name} names no column`, { hint: 'add it behind a #: …/database#avatars.path' });
+    throw new LongshoreError('URL_INVALID', `${rows.name} names no column`, {
+      hint: 'add it behind a #: …/database#avatars.path',
+    });
   }
   const seeder = rows === undefined || ref === undefined ? undefined : stack.use(await openSeeder(rows, ref));
   await seeder?.createTable();
   let bytes = 0;
   const first = options.first ?? 1;
   for (let start = first; start < first + options.objects; start += BATCH) {
-    const numbers = Array.from({ length: Math.min(BATCH, first + options.objects - start) }, (_, i) => start + i);
+    const numbers = Array.from(
+      { length: Math.min(BATCH, first + options.objects - start) },
+      (_, i) => start + i,
+    );
     const keys = await mapConcurrent(numbers, 64, async (number) => {
       const place = places[number % places.length]!;
       const key = `${place.prefix}avatar-${number}.png`;
@@ -61,7 +69,11 @@ export async function seed(options: SeedOptions): Promise<{ objects: number; byt
           key,
           body,
           sizeBytes: body.byteLength,
-          attributes: { contentType: 'image/png', cacheControl: 'max-age=86400', metadata: { user: String(number) } },
+          attributes: {
+            contentType: 'image/png',
+            cacheControl: 'max-age=86400',
+            metadata: { user: String(number) },
+          },
           ifAbsent: false,
         },
         options.signal,

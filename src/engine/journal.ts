@@ -63,9 +63,13 @@ export class Journal implements Disposable {
     try {
       const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version']);
       if (version > SCHEMA_VERSION) {
-        throw new LongshoreError('JOURNAL_NEWER', `the journal in ${folder} was written by a newer Longshore`, {
-          hint: 'update Longshore, or move the folder away to begin anew',
-        });
+        throw new LongshoreError(
+          'JOURNAL_NEWER',
+          `the journal in ${folder} was written by a newer Longshore`,
+          {
+            hint: 'update Longshore, or move the folder away to begin anew',
+          },
+        );
       }
       db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       if (version === 0) db.exec(SCHEMA);
@@ -73,19 +77,27 @@ export class Journal implements Disposable {
       const owner = journal.getMeta('job');
       if (owner === undefined) journal.setMeta('job', job);
       else if (owner !== job) {
-        throw new LongshoreError('JOURNAL_FOREIGN', `the journal in ${folder} belongs to a ${owner} run, not to ${job}`, {
-          hint: 'name another run, or another folder with --state',
-        });
+        throw new LongshoreError(
+          'JOURNAL_FOREIGN',
+          `the journal in ${folder} belongs to a ${owner} run, not to ${job}`,
+          {
+            hint: 'name another run, or another folder with --state',
+          },
+        );
       }
       return journal;
     } catch (error) {
       db.close();
       lock?.close();
       if (error instanceof LongshoreError) throw error;
-      throw new LongshoreError('JOURNAL_FOREIGN', `the file ${join(folder, 'journal.sqlite')} is not a journal`, {
-        cause: error,
-        hint: 'move the folder away to begin anew',
-      });
+      throw new LongshoreError(
+        'JOURNAL_FOREIGN',
+        `the file ${join(folder, 'journal.sqlite')} is not a journal`,
+        {
+          cause: error,
+          hint: 'move the folder away to begin anew',
+        },
+      );
     }
   }
 
@@ -95,10 +107,9 @@ export class Journal implements Disposable {
   }
 
   setMeta(name: string, value: unknown): void {
-    this.#sql('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value').run(
-      name,
-      JSON.stringify(value),
-    );
+    this.#sql(
+      'INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+    ).run(name, JSON.stringify(value));
   }
 
   /** Runs `work` in one transaction: all of it is durable, or none. */
@@ -180,7 +191,10 @@ export class Journal implements Disposable {
 
   /** Records row changes before their transaction commits. */
   addIntent(shardId: number, lines: readonly DetailLine[]): number {
-    const result = this.#sql('INSERT INTO intents (shard_id, detail) VALUES (?, ?)').run(shardId, packLines(lines));
+    const result = this.#sql('INSERT INTO intents (shard_id, detail) VALUES (?, ?)').run(
+      shardId,
+      packLines(lines),
+    );
     return Number(result.lastInsertRowid);
   }
 
@@ -207,7 +221,9 @@ export class Journal implements Disposable {
     const rows =
       pass === undefined
         ? this.#sql('SELECT state, count(*) AS n FROM shards WHERE stage = ? GROUP BY state').all(stage)
-        : this.#sql('SELECT state, count(*) AS n FROM shards WHERE stage = ? AND pass = ? GROUP BY state').all(stage, pass);
+        : this.#sql(
+            'SELECT state, count(*) AS n FROM shards WHERE stage = ? AND pass = ? GROUP BY state',
+          ).all(stage, pass);
     const counts = { open: 0, done: 0, failed: 0 };
     for (const row of rows) counts[row['state'] as keyof typeof counts] = Number(row['n']);
     return counts;

@@ -63,15 +63,11 @@ export class LocalEngine implements Engine {
     await forEachConcurrent(shards, options.concurrency, async (shard) => {
       signal.throwIfAborted();
       try {
-        const result = await withRetry(
-          () => options.execute(shard.spec as S, shard, signal),
-          this.#retry,
-          {
-            clock: this.#clock,
-            signal,
-            onRetry: (error, attempt) => options.onRetry?.(error, shard, attempt),
-          },
-        );
+        const result = await withRetry(() => options.execute(shard.spec as S, shard, signal), this.#retry, {
+          clock: this.#clock,
+          signal,
+          onRetry: (error, attempt) => options.onRetry?.(error, shard, attempt),
+        });
         this.#journal.finish(shard, 'done', result.outcome, result.details, this.#clock.now());
         done++;
         options.onFinished?.(result.outcome, shard);

@@ -10,7 +10,10 @@ export const DEFAULT_STATE_FOLDER = '.longshore';
 
 /** What a run is for, as text that is the same when the same is asked for again. */
 export function fingerprintOf(job: string, what: unknown): string {
-  return createHash('sha256').update(`${job}\n${JSON.stringify(what)}`).digest('hex').slice(0, 12);
+  return createHash('sha256')
+    .update(`${job}\n${JSON.stringify(what)}`)
+    .digest('hex')
+    .slice(0, 12);
 }
 
 /** `move-20261121-010203-1a2b3c`: sorts by time. */

@@ -9,8 +9,7 @@ export async function forEachConcurrent<T>(
   limit: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const iterator =
-    Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
   let failed: { error: unknown } | undefined;
   let finished = false;
   let turn: Promise<unknown> = Promise.resolve();

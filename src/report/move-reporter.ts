@@ -74,7 +74,9 @@ class TerminalReporter implements MoveReporter {
         this.#retries++;
         break;
       case 'waiting':
-        this.#say(`waiting until ${new Date(event.untilMs).toLocaleTimeString()} (${WAITING[event.forWhat]})`);
+        this.#say(
+          `waiting until ${new Date(event.untilMs).toLocaleTimeString()} (${WAITING[event.forWhat]})`,
+        );
         break;
       case 'run-finished':
         this.close();
@@ -98,7 +100,10 @@ class TerminalReporter implements MoveReporter {
     if (stage.objects !== undefined && stage.objects > 0) {
       const rate = this.#stageObjects / seconds;
       const left = Math.max(0, stage.objects - this.#stageObjects);
-      parts.push(`${count(this.#stageObjects)} of ${count(stage.objects)} objects`, `${count(Math.round(rate))}/s`);
+      parts.push(
+        `${count(this.#stageObjects)} of ${count(stage.objects)} objects`,
+        `${count(Math.round(rate))}/s`,
+      );
       if (left > 0) parts.push(`${formatDuration((left / Math.max(rate, 0.001)) * 1000)} left`);
     }
     const { objects, rows, deletes, bytesCopied } = this.#tally;

@@ -15,7 +15,9 @@ function runText(run: RunStatus): string {
     `  ${n(total.objects.copied)} copied, ${n(total.rows.rewritten)} rows rewritten, ${n(total.deletes.deleted)} deleted`,
   ];
   for (const { stage, open, done, failed } of run.stages) {
-    lines.push(`  ${stage.padEnd(12)} ${n(done)} shards done, ${n(open)} open${failed > 0 ? `, ${n(failed)} failed` : ''}`);
+    lines.push(
+      `  ${stage.padEnd(12)} ${n(done)} shards done, ${n(open)} open${failed > 0 ? `, ${n(failed)} failed` : ''}`,
+    );
   }
   if (run.deletionDueMs !== undefined && run.state === 'running') {
     lines.push(`  objects may leave the source from ${new Date(run.deletionDueMs).toISOString()}`);

@@ -31,7 +31,8 @@ export function summaryText(summary: MoveSummary, stateFolder: string): string {
     [total.deletes.refused, 'objects could not be deleted'],
   ];
   for (const [n, text] of notes) if (n > 0) lines.push(`  ! ${count(n)} ${text}`);
-  for (const failure of summary.failed) lines.push(`  ✗ ${failure.what}: ${failure.message} [${failure.code}]`);
+  for (const failure of summary.failed)
+    lines.push(`  ✗ ${failure.what}: ${failure.message} [${failure.code}]`);
   lines.push(`  report    ${join(stateFolder, summary.run, REPORT_FILE)}`);
   return lines.join('\n');
 }

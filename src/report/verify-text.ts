@@ -13,9 +13,11 @@ export function verifyText(result: VerifyResult): string {
     `  deletions  ${result.deletionsChecked.toLocaleString('en-US')} looked up on the target${result.run === undefined ? ' (no run of this move in the state folder)' : ` (${result.run})`}`,
   ];
   for (const violation of result.violations.slice(0, LISTED)) {
-    const who = violation.row === undefined ? violation.key : `row ${violation.row.join(',')} of ${violation.column}`;
+    const who =
+      violation.row === undefined ? violation.key : `row ${violation.row.join(',')} of ${violation.column}`;
     lines.push(`  ✗ ${who} ${violation.what}`);
   }
-  if (result.violationsCount > LISTED) lines.push(`  … ${result.violationsCount - LISTED} more; --json lists up to 1,000`);
+  if (result.violationsCount > LISTED)
+    lines.push(`  … ${result.violationsCount - LISTED} more; --json lists up to 1,000`);
   return lines.join('\n');
 }

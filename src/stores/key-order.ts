@@ -44,7 +44,8 @@ export function keyBetween(low: string, high: string | undefined): string | unde
   const prefix: number[] = [];
   for (let i = 0; i < KEY_POINTS_MAX; i++) {
     const a = lowPoints[i] ?? FLOOR;
-    const b = highPoints === undefined || prefixIsBelow(prefix, highPoints) ? CEILING : (highPoints[i] ?? FLOOR);
+    const b =
+      highPoints === undefined || prefixIsBelow(prefix, highPoints) ? CEILING : (highPoints[i] ?? FLOOR);
     if (b - a > 1) {
       const top = a < 0x7e && b > 0x7f ? 0x7f : b;
       const middle = notASurrogate(a + Math.floor((top - a) / 2));

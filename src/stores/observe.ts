@@ -19,11 +19,12 @@ export async function observe(
   const { concurrency, signal } = options;
   const wanted = [...new Set(keys)].sort(compareKeys);
   const found = new Map<string, ListedObject>();
+  const prefix = commonPrefix(wanted.at(0) ?? '', wanted.at(-1) ?? '');
   let at = 0;
   while (at < wanted.length) {
     const rest = wanted.length - at;
     if (rest < WORTH_A_LISTING) break;
-    const covered = await observeByPage(store, wanted, at, found, signal);
+    const covered = await observeByPage(store, prefix, wanted, at, found, signal);
     at += covered;
     if (covered >= WORTH_A_LISTING) continue;
     // Scattered here: ask for some one by one, then look whether a listing pays again.
@@ -35,6 +36,15 @@ export async function observe(
   return found;
 }
 
+/** What the first and the last of sorted keys share, all keys between them share too. */
+function commonPrefix(first: string, last: string): string {
+  let length = 0;
+  while (length < first.length && first[length] === last[length]) length++;
+  // Not between the two halves of a surrogate pair.
+  if (/[\ud800-\udbff]/.test(first[length - 1] ?? '')) length--;
+  return first.slice(0, length);
+}
+
 /** A listing costs the store and us about as much as so many HEADs. */
 const WORTH_A_LISTING = 16;
 const ONE_BY_ONE = 256;
@@ -42,12 +52,13 @@ const ONE_BY_ONE = 256;
 /** Lists one page from `wanted[at]` on. @returns how many of the wanted keys the page decides */
 async function observeByPage(
   store: ObjectStore,
+  prefix: string,
   wanted: readonly string[],
   at: number,
   found: Map<string, ListedObject>,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const page = await store.list({ prefix: '', startAfter: keyBefore(wanted[at]!) }, signal);
+  const page = await store.list({ prefix, startAfter: keyBefore(wanted[at]!) }, signal);
   const end = page.objects.at(-1)?.key;
   let index = at;
   let next = 0;

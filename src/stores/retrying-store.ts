@@ -53,7 +53,6 @@ export class RetryingStore extends StoreWrapper {
 /** Whether the work may have been done in spite of the error. */
 function isOpen(error: unknown): boolean {
   return (
-    error instanceof LongshoreError &&
-    (error.code === 'STORE_TIMEOUT' || error.code === 'STORE_UNAVAILABLE')
+    error instanceof LongshoreError && (error.code === 'STORE_TIMEOUT' || error.code === 'STORE_UNAVAILABLE')
   );
 }

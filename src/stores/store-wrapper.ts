@@ -15,7 +15,16 @@ import type {
   StoreCapabilities,
 } from './object-store.ts';
 
-export type StoreOperation = 'list' | 'head' | 'get' | 'put' | 'copy' | 'delete' | 'tags' | 'acl' | 'settings';
+export type StoreOperation =
+  | 'list'
+  | 'head'
+  | 'get'
+  | 'put'
+  | 'copy'
+  | 'delete'
+  | 'tags'
+  | 'acl'
+  | 'settings';
 
 /** What passes: how many requests of the store's quota it costs, and how many bytes go through us. */
 export interface OperationCost {

@@ -60,7 +60,9 @@ describe('killed at any step', () => {
     const last = await runProgram(world, args);
     expect(last.code, last.stderr).toBe(0);
     expect(await danglingRows(world)).toEqual([]);
-    const { rows } = await world.pool.query<{ n: string }>("SELECT count(*) AS n FROM avatars WHERE path LIKE 'image/%'");
+    const { rows } = await world.pool.query<{ n: string }>(
+      "SELECT count(*) AS n FROM avatars WHERE path LIKE 'image/%'",
+    );
     expect(rows[0]!.n).toBe('0');
     await contentsAreTheLastOnes(world, seen.contents);
     // What is left in the source is named by no row: rows that were deleted, and rows that took another picture.

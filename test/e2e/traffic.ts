@@ -4,7 +4,12 @@ import type { World } from './world.ts';
 
 export interface Traffic {
   /** Stops and tells what was seen and done. */
-  stop(): Promise<{ reads: number; missing: string[]; writes: number; contents: ReadonlyMap<number, string> }>;
+  stop(): Promise<{
+    reads: number;
+    missing: string[];
+    writes: number;
+    contents: ReadonlyMap<number, string>;
+  }>;
 }
 
 /**
@@ -38,7 +43,10 @@ export function startTraffic(world: World, random: () => number): Traffic {
         // A new avatar from a part of the service that still writes to the old place: object first, then the row.
         const path = `image/new-${n}.png`;
         await put(world.legacy, path, text);
-        const { rows } = await world.pool.query<{ id: string }>('INSERT INTO avatars (path) VALUES ($1) RETURNING id', [path]);
+        const { rows } = await world.pool.query<{ id: string }>(
+          'INSERT INTO avatars (path) VALUES ($1) RETURNING id',
+          [path],
+        );
         contents.set(Number(rows[0]!.id), text);
       } else if (dice < 0.6) {
         // A user uploads another picture: the new object first, then the row names it.

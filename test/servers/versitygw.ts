@@ -43,7 +43,16 @@ export async function startVersitygw(): Promise<Versitygw | undefined> {
   const [accessKeyId, secretAccessKey] = ['longshore', 'longshore-test'];
   const child = spawn(
     path,
-    ['--port', `127.0.0.1:${port}`, '--region', 'us-east-1', 'posix', '--versioning-dir', join(folder, 'versions'), join(folder, 'data')],
+    [
+      '--port',
+      `127.0.0.1:${port}`,
+      '--region',
+      'us-east-1',
+      'posix',
+      '--versioning-dir',
+      join(folder, 'versions'),
+      join(folder, 'data'),
+    ],
     {
       cwd: folder,
       stdio: 'ignore',
@@ -78,13 +87,17 @@ export async function createBuckets(
   server: Pick<Versitygw, 'url' | 'accessKeyId' | 'secretAccessKey'>,
   names: readonly string[],
 ): Promise<void> {
-  const credentials = { accessKeyId: server.accessKeyId, secretAccessKey: new Secret(server.secretAccessKey) };
+  const credentials = {
+    accessKeyId: server.accessKeyId,
+    secretAccessKey: new Secret(server.secretAccessKey),
+  };
   const signer = new Signer(credentials, 'us-east-1');
   for (const name of names) {
     const flat = signer.sign('PUT', new URL(server.url).host, `/${name}`, '', [], EMPTY_SHA256, Date.now());
     const headers: Record<string, string> = {};
     for (let i = 0; i < flat.length; i += 2) headers[flat[i]!] = flat[i + 1]!;
     const response = await fetch(`${server.url}/${name}`, { method: 'PUT', headers });
-    if (!response.ok) throw new Error(`cannot make the bucket ${name}: ${response.status} ${await response.text()}`);
+    if (!response.ok)
+      throw new Error(`cannot make the bucket ${name}: ${response.status} ${await response.text()}`);
   }
 }

@@ -1,8 +1,8 @@
 /** Writes answers: results, error documents, and answers that go wrong on command. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestLine, S3Response } from './exchange.ts';
 import type { Fault } from './faults.ts';
@@ -17,7 +17,13 @@ export function sendResponse(
   const { status, headers, body, contentLengthBytes } = result;
   const length =
     contentLengthBytes ??
-    (typeof body === 'string' ? Buffer.byteLength(body) : body instanceof Uint8Array ? body.byteLength : body === undefined ? 0 : undefined);
+    (typeof body === 'string'
+      ? Buffer.byteLength(body)
+      : body instanceof Uint8Array
+        ? body.byteLength
+        : body === undefined
+          ? 0
+          : undefined);
   const all = ['x-amz-request-id', requestId, 'Date', new Date().toUTCString(), ...headers];
   if (length !== undefined && status !== 204 && status !== 304) all.push('Content-Length', String(length));
   response.writeHead(status, all);
@@ -50,7 +56,12 @@ export function sendError(
     requestId,
   );
   const headers = ['Content-Type', 'application/xml', ...(failure?.headers ?? [])];
-  sendResponse(response, { status: failure?.status ?? 500, headers, body }, { method: line?.method ?? 'GET' }, requestId);
+  sendResponse(
+    response,
+    { status: failure?.status ?? 500, headers, body },
+    { method: line?.method ?? 'GET' },
+    requestId,
+  );
 }
 
 /** Answers a request as the fault says, doing the work or not. */
@@ -65,11 +76,20 @@ export async function sendWithFault(
   const refuse = (status: number, code: string, headers: readonly string[] = []): void => {
     message.resume();
     const body = errorDocument(code, messageOfCode(code), {}, line.path, requestId);
-    sendResponse(response, { status, headers: ['Content-Type', 'application/xml', ...headers], body }, line, requestId);
+    sendResponse(
+      response,
+      { status, headers: ['Content-Type', 'application/xml', ...headers], body },
+      line,
+      requestId,
+    );
   };
   switch (fault.kind) {
     case 'status':
-      refuse(fault.status, fault.code, fault.retryAfterSeconds === undefined ? [] : ['Retry-After', String(fault.retryAfterSeconds)]);
+      refuse(
+        fault.status,
+        fault.code,
+        fault.retryAfterSeconds === undefined ? [] : ['Retry-After', String(fault.retryAfterSeconds)],
+      );
       return;
     case 'expired-token':
       refuse(400, 'ExpiredToken');

@@ -3,10 +3,10 @@
 import type { Bucket } from './buckets-table.ts';
 import { type Checksum, checksumHeader } from './checksums.ts';
 import { header, httpTime, type S3Request, type Service } from './exchange.ts';
-import { demand } from './permissions.ts';
-import { S3Error } from './s3-error.ts';
 import { cannedAcl } from './grants.ts';
 import { readLock } from './locks.ts';
+import { demand } from './permissions.ts';
+import { S3Error } from './s3-error.ts';
 import type { VersionRow } from './versions-table.ts';
 
 const METADATA_BYTES_MAX = 2048;
@@ -99,7 +99,9 @@ export function readTaggingHeader(service: Service, request: S3Request, resource
       return both.map((text) => decodeURIComponent(text.replace(/\+/g, ' ')));
     });
   } catch {
-    throw new S3Error('InvalidArgument', { message: "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded" });
+    throw new S3Error('InvalidArgument', {
+      message: "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded",
+    });
   }
   return storeTags(tags);
 }
@@ -109,12 +111,16 @@ export function storeTags(tags: readonly string[]): string | null {
   const keys = new Set<string>();
   for (let index = 0; index < tags.length; index += 2) {
     const key = tags[index]!;
-    if (key === '' || key.length > 128) throw new S3Error('InvalidTag', { message: 'The TagKey you have provided is invalid' });
-    if (tags[index + 1]!.length > 256) throw new S3Error('InvalidTag', { message: 'The TagValue you have provided is invalid' });
-    if (keys.has(key)) throw new S3Error('InvalidTag', { message: 'Cannot provide multiple Tags with the same key' });
+    if (key === '' || key.length > 128)
+      throw new S3Error('InvalidTag', { message: 'The TagKey you have provided is invalid' });
+    if (tags[index + 1]!.length > 256)
+      throw new S3Error('InvalidTag', { message: 'The TagValue you have provided is invalid' });
+    if (keys.has(key))
+      throw new S3Error('InvalidTag', { message: 'Cannot provide multiple Tags with the same key' });
     keys.add(key);
   }
-  if (keys.size > TAGS_MAX) throw new S3Error('BadRequest', { message: 'Object tags cannot be greater than 10' });
+  if (keys.size > TAGS_MAX)
+    throw new S3Error('BadRequest', { message: 'Object tags cannot be greater than 10' });
   return keys.size === 0 ? null : JSON.stringify(tags);
 }
 
@@ -126,7 +132,12 @@ export function readStorageClass(request: S3Request): string {
 }
 
 /** Redirect, encryption, ACL and lock of a new object, from the request and the bucket's defaults. */
-export function readExtraHeaders(service: Service, request: S3Request, bucket: Bucket, resource: string): Extra {
+export function readExtraHeaders(
+  service: Service,
+  request: S3Request,
+  bucket: Bucket,
+  resource: string,
+): Extra {
   const extra: Extra = {};
   const redirect = header(request, 'x-amz-website-redirect-location');
   if (redirect !== undefined) extra.redirect = redirect;
@@ -168,7 +179,8 @@ export function attributeHeaders(
     headers.push('x-amz-object-lock-mode', extra.retention.mode);
     headers.push('x-amz-object-lock-retain-until-date', extra.retention.until);
   }
-  if (extra.legalHold !== undefined && options.allows('s3:GetObjectLegalHold')) headers.push('x-amz-object-lock-legal-hold', extra.legalHold);
+  if (extra.legalHold !== undefined && options.allows('s3:GetObjectLegalHold'))
+    headers.push('x-amz-object-lock-legal-hold', extra.legalHold);
   if (options.checksum && extra.checksum !== undefined) {
     headers.push(checksumHeader(extra.checksum.algorithm), extra.checksum.value);
     headers.push('x-amz-checksum-type', extra.checksum.type);
@@ -191,7 +203,10 @@ function readEncryption(service: Service, request: S3Request, bucket: Bucket): E
   }
   const algorithm = header(request, 'x-amz-server-side-encryption');
   if (algorithm === undefined) {
-    return bucket.config.encryption ?? (service.kms ? { algorithm: 'aws:kms', kmsKeyId: DEFAULT_KMS_KEY } : undefined);
+    return (
+      bucket.config.encryption ??
+      (service.kms ? { algorithm: 'aws:kms', kmsKeyId: DEFAULT_KMS_KEY } : undefined)
+    );
   }
   if (algorithm === 'AES256') return { algorithm };
   if (algorithm !== 'aws:kms' && algorithm !== 'aws:kms:dsse') {

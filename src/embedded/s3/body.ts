@@ -201,7 +201,9 @@ function checkMd5(request: S3Request, actual: () => Buffer): void {
   const expected = Buffer.from(given, 'base64');
   if (expected.length !== 16) throw new S3Error('InvalidDigest');
   if (!expected.equals(actual())) {
-    throw new S3Error('BadDigest', { message: 'The Content-MD5 you specified did not match what we received.' });
+    throw new S3Error('BadDigest', {
+      message: 'The Content-MD5 you specified did not match what we received.',
+    });
   }
 }
 

@@ -2,7 +2,14 @@
 
 import { readDocument } from './body.ts';
 import type { Bucket, BucketConfig } from './buckets-table.ts';
-import { emptyResponse, type Operation, type S3Request, type Service, XML_NAMESPACE, xmlResponse } from './exchange.ts';
+import {
+  emptyResponse,
+  type Operation,
+  type S3Request,
+  type Service,
+  XML_NAMESPACE,
+  xmlResponse,
+} from './exchange.ts';
 import { demand } from './permissions.ts';
 import { S3Error } from './s3-error.ts';
 import { xmlElements, xmlEscape, xmlText } from './xml.ts';
@@ -19,7 +26,8 @@ export const putBucketVersioning: Operation = async (service, request) => {
   if (status !== 'Enabled' && status !== 'Suspended') throw new S3Error('MalformedXML');
   if (bucket.config.objectLock === true && status === 'Suspended') {
     throw new S3Error('InvalidBucketState', {
-      message: 'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
+      message:
+        'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
     });
   }
   service.buckets.configure(bucket, (config) => {

@@ -52,7 +52,8 @@ export const deleteBucket: Operation = (service, request) => {
   if (!service.versions.isEmpty(bucket)) {
     throw new S3Error('BucketNotEmpty', { details: { BucketName: bucket.name } });
   }
-  for (const upload of service.uploads.list(bucket, Buffer.alloc(0), '', -1)) service.uploads.remove(upload.id);
+  for (const upload of service.uploads.list(bucket, Buffer.alloc(0), '', -1))
+    service.uploads.remove(upload.id);
   service.buckets.remove(bucket);
   return emptyResponse(204);
 };

@@ -32,7 +32,9 @@ export const completeMultipartUpload: Operation = async (service, request) => {
   const checksum = wholeChecksum(service, request, upload, parts, blob);
   const extra = readExtra(upload);
   if (checksum !== undefined) extra.checksum = checksum;
-  extra.parts = parts.map(({ size, checksum: value }) => (value === null ? { size } : { size, checksum: value }));
+  extra.parts = parts.map(({ size, checksum: value }) =>
+    value === null ? { size } : { size, checksum: value },
+  );
   const etag = `${etagIsMd5(service, extra) ? md5OfMd5s(parts) : randomEtag()}-${parts.length}`;
   const version = service.versions.put(
     bucket,
@@ -108,7 +110,9 @@ function wholeChecksum(
   const given = wantedChecksum(request)?.value;
   if (given !== undefined && given !== value && given !== value.replace(/-\d+$/, '')) {
     service.blobs.discard(blob);
-    throw new S3Error('BadDigest', { message: `The ${algorithm} you specified did not match the calculated checksum.` });
+    throw new S3Error('BadDigest', {
+      message: `The ${algorithm} you specified did not match the calculated checksum.`,
+    });
   }
   return { algorithm, value, type: composite ? 'COMPOSITE' : 'FULL_OBJECT' };
 }

@@ -1,9 +1,9 @@
 /** CopyObject: the bytes are shared, only the row of the new object is written. */
 
 import {
+  type Extra,
   encryptionHeaders,
   etagIsMd5,
-  type Extra,
   readExtra,
   readExtraHeaders,
   readHeaders,
@@ -15,7 +15,15 @@ import type { Bucket } from './buckets-table.ts';
 import { type Checksum, checksumAlgorithmOf, checksumElements, checksumHasher } from './checksums.ts';
 import { checkTarget } from './conditions.ts';
 import { type CopySource, findCopySource } from './copy-source.ts';
-import { header, isoTime, type Operation, type S3Request, type Service, XML_NAMESPACE, xmlResponse } from './exchange.ts';
+import {
+  header,
+  isoTime,
+  type Operation,
+  type S3Request,
+  type Service,
+  XML_NAMESPACE,
+  xmlResponse,
+} from './exchange.ts';
 import { randomEtag } from './objects.ts';
 import { demand } from './permissions.ts';
 import { S3Error } from './s3-error.ts';
@@ -73,7 +81,10 @@ export const copyObject: Operation = (service, request) => {
 function isReplace(request: S3Request, name: string): boolean {
   const directive = header(request, name) ?? 'COPY';
   if (directive !== 'COPY' && directive !== 'REPLACE') {
-    throw new S3Error('InvalidArgument', { message: `Unknown directive: ${directive}`, details: { ArgumentName: name } });
+    throw new S3Error('InvalidArgument', {
+      message: `Unknown directive: ${directive}`,
+      details: { ArgumentName: name },
+    });
   }
   return directive === 'REPLACE';
 }

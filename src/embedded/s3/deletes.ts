@@ -3,7 +3,15 @@
 import { readDocument, wantedChecksum } from './body.ts';
 import type { Bucket } from './buckets-table.ts';
 import { etagMatches } from './conditions.ts';
-import { emptyResponse, header, type Operation, type S3Request, type Service, XML_NAMESPACE, xmlResponse } from './exchange.ts';
+import {
+  emptyResponse,
+  header,
+  type Operation,
+  type S3Request,
+  type Service,
+  XML_NAMESPACE,
+  xmlResponse,
+} from './exchange.ts';
 import { checkUnlocked } from './locks.ts';
 import { demand } from './permissions.ts';
 import { preconditionFailed, S3Error } from './s3-error.ts';
@@ -63,7 +71,8 @@ export const deleteObjects: Operation = async (service, request) => {
       if (quiet) continue;
       xml += `<Deleted>${named}`;
       if (marker) xml += '<DeleteMarker>true</DeleteMarker>';
-      if (markerVersionId !== undefined) xml += `<DeleteMarkerVersionId>${markerVersionId}</DeleteMarkerVersionId>`;
+      if (markerVersionId !== undefined)
+        xml += `<DeleteMarkerVersionId>${markerVersionId}</DeleteMarkerVersionId>`;
       xml += '</Deleted>';
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;
@@ -73,14 +82,21 @@ export const deleteObjects: Operation = async (service, request) => {
   return xmlResponse(`${xml}</DeleteResult>`);
 };
 
-function deleteOne(service: Service, request: S3Request, bucket: Bucket | undefined, target: Target): Deleted {
+function deleteOne(
+  service: Service,
+  request: S3Request,
+  bucket: Bucket | undefined,
+  target: Target,
+): Deleted {
   const resource = `${bucket?.name ?? request.bucketName}/${target.key}`;
   const { principal } = request;
   demand(principal, target.versionId === undefined ? 's3:DeleteObject' : 's3:DeleteObjectVersion', resource);
   if (target.etag !== undefined && target.etag !== '*') demand(principal, 's3:GetObject', resource);
-  if (bucket === undefined) throw new S3Error('NoSuchBucket', { details: { BucketName: request.bucketName } });
+  if (bucket === undefined)
+    throw new S3Error('NoSuchBucket', { details: { BucketName: request.bucketName } });
   const key = Buffer.from(target.key);
-  if (target.versionId !== undefined) return deleteVersion(service, request, bucket, target, target.versionId);
+  if (target.versionId !== undefined)
+    return deleteVersion(service, request, bucket, target, target.versionId);
   const current = service.versions.current(bucket, key);
   if (target.etag !== undefined) {
     if (current === undefined || current.marker === 1) {
@@ -104,5 +120,7 @@ function deleteVersion(
   if (target.etag !== undefined && !etagMatches(target.etag, row.etag)) throw preconditionFailed('If-Match');
   checkUnlocked(service, request, row, `${bucket.name}/${target.key}`);
   service.versions.deleteVersion(bucket, row);
-  return row.marker === 1 ? { versionId, marker: true, markerVersionId: versionId } : { versionId, marker: false };
+  return row.marker === 1
+    ? { versionId, marker: true, markerVersionId: versionId }
+    : { versionId, marker: false };
 }

@@ -5,7 +5,12 @@ import type { RequestLine } from './exchange.ts';
 /** How a request goes wrong. */
 export type Fault =
   /** Answers this status and code; the work is not done. */
-  | { readonly kind: 'status'; readonly status: number; readonly code: string; readonly retryAfterSeconds?: number }
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly code: string;
+      readonly retryAfterSeconds?: number;
+    }
   /** 200, white space, then an error document; the work is not done. */
   | { readonly kind: 'error-in-200'; readonly code: string; readonly spaces?: number }
   /** Does the work and sends half of the answer; then the connection is cut, or the (chunked) body ends in good order. */
@@ -56,7 +61,8 @@ export class Faults {
   /** The first rule that matches a request is the one that counts. */
   add(rule: FaultRule): void {
     const { key, keyPattern } = rule.match ?? {};
-    const pattern = key instanceof RegExp ? key : keyPattern === undefined ? undefined : new RegExp(keyPattern);
+    const pattern =
+      key instanceof RegExp ? key : keyPattern === undefined ? undefined : new RegExp(keyPattern);
     this.#rules.push({ rule, pattern, left: rule.times ?? Number.POSITIVE_INFINITY });
   }
 

@@ -51,7 +51,8 @@ export function findRow(
       : service.versions.version(bucket, bytes, versionId);
   if (row !== undefined && row.marker === 0) return row;
   const headers: string[] = [];
-  if (row !== undefined) headers.push('x-amz-delete-marker', 'true', 'x-amz-version-id', row.version ?? 'null');
+  if (row !== undefined)
+    headers.push('x-amz-delete-marker', 'true', 'x-amz-version-id', row.version ?? 'null');
   if (versionId !== undefined) {
     if (row !== undefined) throw new S3Error('MethodNotAllowed', { headers });
     throw new S3Error('NoSuchVersion', { details: { Key: key, VersionId: versionId } });

@@ -37,7 +37,8 @@ export function cannedAcl(service: Service, request: S3Request): string | undefi
   const canned = header(request, 'x-amz-acl');
   if (canned !== undefined) {
     const grants = CANNED[canned];
-    if (grants === undefined) throw new S3Error('InvalidArgument', { details: { ArgumentName: 'x-amz-acl' } });
+    if (grants === undefined)
+      throw new S3Error('InvalidArgument', { details: { ArgumentName: 'x-amz-acl' } });
     if (!service.support.acl && canned !== 'bucket-owner-full-control') {
       throw new S3Error('AccessControlListNotSupported');
     }
@@ -45,7 +46,9 @@ export function cannedAcl(service: Service, request: S3Request): string | undefi
   }
   let grants = '';
   for (const [name, permission] of Object.entries(GRANT_HEADERS)) {
-    for (const [, kind, value] of (header(request, name) ?? '').matchAll(/(id|uri|emailAddress)="?([^",]+)"?/g)) {
+    for (const [, kind, value] of (header(request, name) ?? '').matchAll(
+      /(id|uri|emailAddress)="?([^",]+)"?/g,
+    )) {
       grants += kind === 'uri' ? group(value!, permission) : user(value!, permission);
     }
   }

@@ -1,7 +1,14 @@
 /** ListObjects, ListObjectsV2 and ListObjectVersions: pages in UTF-8 byte order, rolled up at a delimiter. */
 
 import type { Bucket } from './buckets-table.ts';
-import { isoTime, type Operation, type S3Request, type Service, XML_NAMESPACE, xmlResponse } from './exchange.ts';
+import {
+  isoTime,
+  type Operation,
+  type S3Request,
+  type Service,
+  XML_NAMESPACE,
+  xmlResponse,
+} from './exchange.ts';
 import { OWNER } from './grants.ts';
 import { demand } from './permissions.ts';
 import { S3Error } from './s3-error.ts';
@@ -30,8 +37,11 @@ export const listObjectsV2: Operation = (service, request) => {
   const listing = readListing(service, request, 's3:ListBucket');
   const token = request.query.get('continuation-token');
   const startAfter = request.query.get('start-after');
-  const page = collect(listing, token === undefined ? (startAfter ?? '') : readToken(token), NEWEST, (from, _, limit) =>
-    service.versions.list(listing.bucket, from, limit),
+  const page = collect(
+    listing,
+    token === undefined ? (startAfter ?? '') : readToken(token),
+    NEWEST,
+    (from, _, limit) => service.versions.list(listing.bucket, from, limit),
   );
   let xml = `<ListBucketResult${XML_NAMESPACE}>${listing.start}<KeyCount>${page.items.length + page.prefixes.length}</KeyCount>`;
   if (token !== undefined) xml += `<ContinuationToken>${xmlEscape(token)}</ContinuationToken>`;
@@ -134,7 +144,12 @@ function collect(
   let from: Buffer = Buffer.from(after);
   let before = seq;
   if (after !== '' && !versioned) from = successorOfKey(from);
-  if (delimiter !== '' && after.startsWith(prefix) && after.endsWith(delimiter) && after.length > prefix.length) {
+  if (
+    delimiter !== '' &&
+    after.startsWith(prefix) &&
+    after.endsWith(delimiter) &&
+    after.length > prefix.length
+  ) {
     const isCommon = after.indexOf(delimiter, prefix.length) === after.length - delimiter.length;
     if (isCommon) {
       from = successorOfPrefix(Buffer.from(after));

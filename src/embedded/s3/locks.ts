@@ -34,7 +34,13 @@ export function checkUnlocked(service: Service, request: S3Request, row: Version
 }
 
 /** The lock of a new object, from the request or the bucket's default; put into `extra`. */
-export function readLock(service: Service, request: S3Request, bucket: Bucket, resource: string, extra: Extra): void {
+export function readLock(
+  service: Service,
+  request: S3Request,
+  bucket: Bucket,
+  resource: string,
+  extra: Extra,
+): void {
   const mode = header(request, 'x-amz-object-lock-mode');
   const until = header(request, 'x-amz-object-lock-retain-until-date');
   const hold = header(request, 'x-amz-object-lock-legal-hold');
@@ -72,18 +78,25 @@ export const getObjectRetention: Operation = (service, request) => {
 
 export const putObjectRetention: Operation = async (service, request) => {
   const body = await readDocument(request);
-  const { bucket, row, resource } = findVersion(service, request, 's3:PutObjectRetention', 's3:PutObjectRetention');
+  const { bucket, row, resource } = findVersion(
+    service,
+    request,
+    's3:PutObjectRetention',
+    's3:PutObjectRetention',
+  );
   checkLockable(bucket);
   const extra = readExtra(row);
   const mode = xmlText(body, 'Mode');
   const { retention: old } = extra;
-  const retention = mode === undefined ? undefined : checkedRetention(service, mode, xmlText(body, 'RetainUntilDate'));
+  const retention =
+    mode === undefined ? undefined : checkedRetention(service, mode, xmlText(body, 'RetainUntilDate'));
   if (old !== undefined && Date.parse(old.until) > service.now()) {
     const weaker =
       retention === undefined ||
       Date.parse(retention.until) < Date.parse(old.until) ||
       (old.mode === 'COMPLIANCE' && retention.mode !== 'COMPLIANCE');
-    if (weaker && (old.mode === 'COMPLIANCE' || !mayBypass(request, resource))) throw new S3Error('AccessDenied');
+    if (weaker && (old.mode === 'COMPLIANCE' || !mayBypass(request, resource)))
+      throw new S3Error('AccessDenied');
   }
   if (retention === undefined) delete extra.retention;
   else extra.retention = retention;
@@ -103,7 +116,9 @@ export const putObjectLegalHold: Operation = async (service, request) => {
   const { bucket, row } = findVersion(service, request, 's3:PutObjectLegalHold', 's3:PutObjectLegalHold');
   checkLockable(bucket);
   if (status !== 'ON' && status !== 'OFF') throw new S3Error('MalformedXML');
-  service.versions.setAttributes(bucket, row, { extra: storeExtra({ ...readExtra(row), legalHold: status }) });
+  service.versions.setAttributes(bucket, row, {
+    extra: storeExtra({ ...readExtra(row), legalHold: status }),
+  });
   return emptyResponse(200);
 };
 
@@ -130,7 +145,9 @@ function checkedRetention(
   }
   const untilMs = Date.parse(until ?? '');
   if (Number.isNaN(untilMs)) {
-    throw new S3Error('InvalidArgument', { message: 'The retain until date must be provided in ISO 8601 format' });
+    throw new S3Error('InvalidArgument', {
+      message: 'The retain until date must be provided in ISO 8601 format',
+    });
   }
   if (untilMs <= service.now()) {
     throw new S3Error('InvalidArgument', { message: 'The retain until date must be in the future!' });

@@ -77,7 +77,9 @@ export const listParts: Operation = (service, request) => {
   }
   for (const part of page) {
     const checksum =
-      part.checksum === null ? '' : `<Checksum${upload.algorithm}>${part.checksum}</Checksum${upload.algorithm}>`;
+      part.checksum === null
+        ? ''
+        : `<Checksum${upload.algorithm}>${part.checksum}</Checksum${upload.algorithm}>`;
     xml += `<Part><PartNumber>${part.number}</PartNumber><LastModified>${isoTime(part.modified)}</LastModified><ETag>&quot;${part.etag}&quot;</ETag><Size>${part.size}</Size>${checksum}</Part>`;
   }
   return xmlResponse(`${xml}</ListPartsResult>`);

@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import {
   attributeHeaders,
+  type Extra,
   encryptionHeaders,
   etagIsMd5,
-  type Extra,
   readExtra,
   readExtraHeaders,
   readHeaders,
@@ -16,7 +16,14 @@ import {
 import { type Received, readDocument, receiveBody, wantedChecksum } from './body.ts';
 import { checksumHeader } from './checksums.ts';
 import { checkTarget, isNotModified } from './conditions.ts';
-import { emptyResponse, header, type Operation, type S3Request, type S3Response, type Service } from './exchange.ts';
+import {
+  emptyResponse,
+  header,
+  type Operation,
+  type S3Request,
+  type S3Response,
+  type Service,
+} from './exchange.ts';
 import { findVersion } from './find-version.ts';
 import { demand } from './permissions.ts';
 import { S3Error } from './s3-error.ts';
@@ -80,7 +87,9 @@ export const restoreObject: Operation = async (service, request) => {
   const body = await readDocument(request);
   const { bucket, row } = findVersion(service, request, 's3:RestoreObject', 's3:RestoreObject');
   if (!ARCHIVED.has(row.class)) {
-    throw new S3Error('InvalidObjectState', { message: 'Restore is not allowed for the object storage class' });
+    throw new S3Error('InvalidObjectState', {
+      message: 'Restore is not allowed for the object storage class',
+    });
   }
   const until = new Date(service.now() + Number(xmlText(body, 'Days') ?? '1') * 86_400_000).toUTCString();
   const restore = `ongoing-request="false", expiry-date="${until}"`;
@@ -118,7 +127,8 @@ function read(service: Service, request: S3Request, withBody: boolean): S3Respon
     allows: (action) => request.principal.allows(action, resource),
   });
   if (isNotModified(request, row)) return emptyResponse(304, headers);
-  if (slice.status === 206) headers.push('Content-Range', `bytes ${slice.start}-${slice.end - 1}/${row.size}`);
+  if (slice.status === 206)
+    headers.push('Content-Range', `bytes ${slice.start}-${slice.end - 1}/${row.size}`);
   if (slice.parts !== undefined) headers.push('x-amz-mp-parts-count', String(slice.parts));
   overrideHeaders(request, headers);
   const lengthBytes = slice.end - slice.start;
@@ -144,7 +154,9 @@ function sliceOf(request: S3Request, row: VersionRow): Slice {
   const range = header(request, 'range');
   if (partNumber !== undefined) {
     if (range !== undefined) {
-      throw new S3Error('InvalidRequest', { message: 'Cannot specify both Range header and partNumber query parameter' });
+      throw new S3Error('InvalidRequest', {
+        message: 'Cannot specify both Range header and partNumber query parameter',
+      });
     }
     const { parts } = readExtra(row);
     const number = Number(partNumber);

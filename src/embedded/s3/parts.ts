@@ -39,7 +39,12 @@ export const uploadPart: Operation = async (service, request) => {
       modified: service.now(),
       checksum: checksum?.algorithm === upload.algorithm ? (checksum?.value ?? null) : null,
     });
-    return emptyResponse(200, ['ETag', `"${etag}"`, ...encryptionHeaders(extra), ...checksumHeaders(received)]);
+    return emptyResponse(200, [
+      'ETag',
+      `"${etag}"`,
+      ...encryptionHeaders(extra),
+      ...checksumHeaders(received),
+    ]);
   } finally {
     service.blobs.discard(received.blob);
   }
@@ -67,7 +72,8 @@ export const uploadPartCopy: Operation = (service, request) => {
   const modified = service.now();
   const { checksum } = digests;
   service.uploads.putPart(upload.id, { number, blob, size: end - start, etag, modified, checksum });
-  const element = checksum === null ? '' : `<Checksum${upload.algorithm}>${checksum}</Checksum${upload.algorithm}>`;
+  const element =
+    checksum === null ? '' : `<Checksum${upload.algorithm}>${checksum}</Checksum${upload.algorithm}>`;
   return xmlResponse(
     `<CopyPartResult${XML_NAMESPACE}><LastModified>${isoTime(modified)}</LastModified><ETag>&quot;${etag}&quot;</ETag>${element}</CopyPartResult>`,
     [

@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { sendError, sendResponse, sendWithFault } from './answer.ts';
 import { Blobs } from './blobs.ts';
 import { Buckets } from './buckets-table.ts';
-import { sendError, sendResponse, sendWithFault } from './answer.ts';
 import { readControl } from './controls.ts';
 import { Database } from './database.ts';
 import type { RequestLine, S3Request, Service } from './exchange.ts';
@@ -70,7 +70,11 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   for (const principal of [owner(accessKeyId, secretAccessKey), ...(options.policies ?? []).map(limited)]) {
     principals.set(principal.accessKeyId, principal);
   }
-  const handler = new Handler(service, new SignatureVerifier(principals, options.now), options.controls === true);
+  const handler = new Handler(
+    service,
+    new SignatureVerifier(principals, options.now),
+    options.controls === true,
+  );
   const server = createServer({ keepAliveTimeout: 60_000, noDelay: true }, (message, response) => {
     void handler.handle(message, response);
   });

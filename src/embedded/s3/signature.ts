@@ -101,7 +101,9 @@ export class SignatureVerifier {
       return;
     }
     if (Number.isNaN(signedMs)) {
-      throw new S3Error('AccessDenied', { message: 'AWS authentication requires a valid Date or x-amz-date header' });
+      throw new S3Error('AccessDenied', {
+        message: 'AWS authentication requires a valid Date or x-amz-date header',
+      });
     }
     if (Math.abs(nowMs - signedMs) > SKEW_MS_MAX) {
       throw new S3Error('RequestTimeTooSkewed', {
@@ -147,11 +149,15 @@ function readClaim(request: RequestLine): Claim {
     if (match === null) throw new S3Error('AuthorizationHeaderMalformed');
     const time = header(request, 'x-amz-date') ?? '';
     if (!time.startsWith(match[2]!)) {
-      throw new S3Error('SignatureDoesNotMatch', { message: 'The date of the credential is not that of x-amz-date' });
+      throw new S3Error('SignatureDoesNotMatch', {
+        message: 'The date of the credential is not that of x-amz-date',
+      });
     }
     const contentSha256 = header(request, 'x-amz-content-sha256');
     if (contentSha256 === undefined) {
-      throw new S3Error('InvalidRequest', { message: 'Missing required header for this request: x-amz-content-sha256' });
+      throw new S3Error('InvalidRequest', {
+        message: 'Missing required header for this request: x-amz-content-sha256',
+      });
     }
     return {
       accessKeyId: match[1]!,

@@ -24,14 +24,22 @@ export const putObjectTagging: Operation = async (service, request) => {
   const document = await readDocument(request);
   const { bucket, row } = findVersion(service, request, 's3:PutObjectTagging', 's3:PutObjectVersionTagging');
   if (xmlElements(document, 'TagSet').length !== 1) throw new S3Error('MalformedXML');
-  const tags = xmlElements(document, 'Tag').flatMap((tag) => [xmlText(tag, 'Key') ?? '', xmlText(tag, 'Value') ?? '']);
+  const tags = xmlElements(document, 'Tag').flatMap((tag) => [
+    xmlText(tag, 'Key') ?? '',
+    xmlText(tag, 'Value') ?? '',
+  ]);
   service.versions.setAttributes(bucket, row, { tags: storeTags(tags) });
   return emptyResponse(200, versionHeader(row));
 };
 
 export const deleteObjectTagging: Operation = (service, request) => {
   checkSupport(service);
-  const { bucket, row } = findVersion(service, request, 's3:DeleteObjectTagging', 's3:DeleteObjectVersionTagging');
+  const { bucket, row } = findVersion(
+    service,
+    request,
+    's3:DeleteObjectTagging',
+    's3:DeleteObjectVersionTagging',
+  );
   service.versions.setAttributes(bucket, row, { tags: null });
   return emptyResponse(204, versionHeader(row));
 };

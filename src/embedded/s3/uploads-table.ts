@@ -56,7 +56,9 @@ export class Uploads {
     this.#remove = database.prepare('DELETE FROM uploads WHERE id = ?');
     this.#putPart = database.prepare('INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)');
     this.#part = database.prepare('SELECT * FROM parts WHERE upload = ? AND number = ?');
-    this.#parts = database.prepare('SELECT * FROM parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?');
+    this.#parts = database.prepare(
+      'SELECT * FROM parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?',
+    );
     this.#removeParts = database.prepare('DELETE FROM parts WHERE upload = ?');
   }
 

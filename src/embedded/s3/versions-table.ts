@@ -104,7 +104,9 @@ export class Versions {
            OR EXISTS (SELECT 1 FROM versions WHERE bucket = ?1) AS found`,
     );
     this.#setAttributes = ['objects', 'versions'].map((table) =>
-      statement(`UPDATE ${table} SET tags = ?, extra = ?, class = ? WHERE bucket = ? AND key = ? AND seq = ?`),
+      statement(
+        `UPDATE ${table} SET tags = ?, extra = ?, class = ? WHERE bucket = ? AND key = ? AND seq = ?`,
+      ),
     );
     const { seq } = statement(
       'SELECT max(ifnull((SELECT max(seq) FROM objects), 0), ifnull((SELECT max(seq) FROM versions), 0)) AS seq',
@@ -207,7 +209,11 @@ export class Versions {
     this.#database.write();
     const { versioning } = bucket.config;
     const id =
-      versioning === undefined ? null : versioning === 'Suspended' ? 'null' : randomBytes(24).toString('base64url');
+      versioning === undefined
+        ? null
+        : versioning === 'Suspended'
+          ? 'null'
+          : randomBytes(24).toString('base64url');
     if (versioning === undefined || (versioning === 'Suspended' && (current?.version ?? 'null') === 'null')) {
       if (current !== undefined) this.#blobs.release(current.blob);
     } else if (current !== undefined) {

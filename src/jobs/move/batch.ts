@@ -6,11 +6,11 @@
  * it, rows that name the target, which is proven, and an intent in the journal that tells which rows these are.
  */
 
+import type { NamingRow } from '../../databases/database.ts';
 import type { DetailLine } from '../../engine/journal.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
-import type { NamingRow } from '../../databases/database.ts';
-import { observe } from '../../stores/observe.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
+import { observe } from '../../stores/observe.ts';
 import type { MoveContext } from './context.ts';
 import { copyAll } from './copy-objects.ts';
 import type { ProofKind } from './proof.ts';

@@ -1,17 +1,17 @@
 /** What every step of a move works with: opened stores and databases, rules, limits, and where to report. */
 
 import type { ColumnFacts, Database } from '../../databases/database.ts';
-import type { Engine } from '../../engine/local-engine.ts';
 import type { Journal } from '../../engine/journal.ts';
+import type { Engine } from '../../engine/local-engine.ts';
 import type { Clock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { RetryPolicy } from '../../flow/retry.ts';
 import type { ObjectStore, StoreCapabilities } from '../../stores/object-store.ts';
 import type { MoveListener } from './events.ts';
 import type { KeyRules } from './key-rules.ts';
-import type { MoveSettings } from './settings.ts';
 import type { ReferenceFinder } from './references.ts';
 import type { RowGate } from './row-gate.ts';
+import type { MoveSettings } from './settings.ts';
 
 /** A column that names objects, with the connection that reaches it. */
 export interface BoundColumn {

@@ -1,9 +1,9 @@
 /** Copies the objects of a batch, each bound to the ETag it was seen with and to an absent target. */
 
+import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { CopyOutcome, ListedObject } from '../../stores/object-store.ts';
 import { transfer } from '../../stores/transfer.ts';
-import { LongshoreError } from '../../errors.ts';
 import { type BatchObject, failObject } from './batch.ts';
 import type { MoveContext } from './context.ts';
 import { etagMeaning } from './proof.ts';
@@ -83,7 +83,10 @@ export async function copyOver(
       retry: context.retry,
       hooks: { clock: context.clock },
       onRefused: (key, error) =>
-        context.emit({ type: 'notice', text: `${key} is streamed, the store does not copy it: ${error.message}` }),
+        context.emit({
+          type: 'notice',
+          text: `${key} is streamed, the store does not copy it: ${error.message}`,
+        }),
     },
     signal,
   );

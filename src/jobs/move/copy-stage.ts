@@ -1,7 +1,7 @@
 /** The copy stage: a shard is a span of the source's keys, moved with the rows that an index finds for them. */
 
-import type { ShardResult } from '../../engine/local-engine.ts';
 import type { Shard } from '../../engine/journal.ts';
+import type { ShardResult } from '../../engine/local-engine.ts';
 import { listSpanPages } from '../../stores/list-parallel.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
 import { type Batch, type BatchObject, type BatchRow, moveBatch, observeTargets } from './batch.ts';
@@ -110,6 +110,11 @@ async function leaveOrphans(
     objects.delete(object.sourceKey);
     if (same && context.settings.delete === 'never') continue;
     tally.objects.orphan++;
-    details.push({ object: object.sourceKey, size: source?.sizeBytes, etag: source?.etag, outcome: 'orphan' });
+    details.push({
+      object: object.sourceKey,
+      size: source?.sizeBytes,
+      etag: source?.etag,
+      outcome: 'orphan',
+    });
   }
 }

@@ -3,15 +3,15 @@
  * no row names it, asked again at that moment.
  */
 
-import type { ShardResult } from '../../engine/local-engine.ts';
 import type { DetailLine, Journal } from '../../engine/journal.ts';
+import type { ShardResult } from '../../engine/local-engine.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
-import { observe } from '../../stores/observe.ts';
 import type { DeleteOutcome } from '../../stores/object-store.ts';
+import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch.ts';
 import type { MoveContext, MoveScope } from './context.ts';
 import { rowsAreIndexed, rowsNaming } from './copy-stage.ts';
-import { addTally, emptyTally, type DeleteOutcomeName, type Tally } from './tally.ts';
+import { addTally, type DeleteOutcomeName, emptyTally, type Tally } from './tally.ts';
 
 /** A shard of the delete stage: the objects that another shard proved. Plain data. */
 export interface DeleteSpec {
@@ -109,7 +109,11 @@ async function deleteAll(
   signal: AbortSignal,
 ): Promise<DeleteOutcome[]> {
   if (conditional === 'single') {
-    return mapConcurrent(objects, SINGLE_LANES, async (object) => (await context.source.delete([object], signal))[0]!);
+    return mapConcurrent(
+      objects,
+      SINGLE_LANES,
+      async (object) => (await context.source.delete([object], signal))[0]!,
+    );
   }
   const requests = conditional === 'batch' ? objects : objects.map(({ key }) => ({ key }));
   return requests.length === 0 ? [] : context.source.delete(requests, signal);

@@ -57,7 +57,10 @@ function jsonString(text: string, start: number, end: number): EmbeddedString {
       let encoded = JSON.stringify(part).slice(1, -1);
       if (escapedSlash) encoded = encoded.replaceAll('/', '\\/');
       if (escapedLetters) {
-        encoded = encoded.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+        encoded = encoded.replace(
+          /[\u007f-\uffff]/g,
+          (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+        );
       }
       return encoded;
     },
@@ -105,6 +108,8 @@ function bareElement(text: string, start: number): { string: EmbeddedString | un
   const offsets = Array.from({ length: value.length + 1 }, (_, i) => start + i);
   // A bare element is replaced whole or not at all, so that quotes may be put around it.
   const encode = (part: string): string =>
-    part === '' || /^null$/i.test(part) || /[\s,{}"\\]/.test(part) ? `"${part.replace(/["\\]/g, '\\$&')}"` : part;
+    part === '' || /^null$/i.test(part) || /[\s,{}"\\]/.test(part)
+      ? `"${part.replace(/["\\]/g, '\\$&')}"`
+      : part;
   return { string: { value, offsets, encode }, end };
 }

@@ -19,7 +19,12 @@ export type MoveEvent =
       readonly objects: number | undefined;
     }
   /** A shard is recorded; `tally` is what it did. */
-  | { readonly type: 'shard-finished'; readonly stage: MoveStage; readonly tally: Tally; readonly objects: number }
+  | {
+      readonly type: 'shard-finished';
+      readonly stage: MoveStage;
+      readonly tally: Tally;
+      readonly objects: number;
+    }
   | { readonly type: 'shard-failed'; readonly stage: MoveStage; readonly message: string }
   /** Something is tried again. */
   | { readonly type: 'retry'; readonly what: 'request' | 'shard' | 'rows'; readonly message: string }

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { KeyRules } from './key-rules.ts';
 
 const prefix = (from: string, to: string) => ({ kind: 'prefix', from, to }) as const;
-const pattern = (source: string, replacement: string) => ({ kind: 'pattern', pattern: source, replacement }) as const;
+const pattern = (source: string, replacement: string) =>
+  ({ kind: 'pattern', pattern: source, replacement }) as const;
 
 test('a prefix becomes another prefix', () => {
   const rules = new KeyRules([prefix('image/', 'avatar/')]);

@@ -38,7 +38,9 @@ export class KeyRules {
   constructor(rules: readonly KeyRule[]) {
     this.rules = rules;
     this.#compiled = rules.map(compile);
-    this.sourcePrefixes = outermost(rules.map((rule) => (rule.kind === 'prefix' ? rule.from : literalHead(rule.pattern))));
+    this.sourcePrefixes = outermost(
+      rules.map((rule) => (rule.kind === 'prefix' ? rule.from : literalHead(rule.pattern))),
+    );
     this.targetPrefixes = outermost(
       rules.map((rule) => (rule.kind === 'prefix' ? rule.to : (rule.replacement.split('$')[0] ?? ''))),
     );
@@ -105,9 +107,13 @@ function checkReplacement(rule: PatternRule, pattern: RegExp): void {
       (number !== undefined && Number(number) >= 1 && Number(number) < groups.length) ||
       (name !== undefined && name in (groups.groups ?? {}));
     if (known) continue;
-    throw new LongshoreError('CONFIG_INVALID', `the replacement "${rule.replacement}" names a group that "${rule.pattern}" does not have: ${reference}`, {
-      hint: 'groups are $1, $2 … or $<name> for (?<name>…)',
-    });
+    throw new LongshoreError(
+      'CONFIG_INVALID',
+      `the replacement "${rule.replacement}" names a group that "${rule.pattern}" does not have: ${reference}`,
+      {
+        hint: 'groups are $1, $2 … or $<name> for (?<name>…)',
+      },
+    );
   }
 }
 
@@ -116,7 +122,7 @@ function literalHead(pattern: string): string {
   if (pattern.includes('|')) return '';
   const head = /^\^?((?:[^\\^$.*+?()[\]{}|]|\\[^\w])*)/u.exec(pattern)?.[1] ?? '';
   const next = pattern.slice(pattern.indexOf(head) + head.length)[0];
-  const characters = head.match(/\\?[^]/gu) ?? [];
+  const characters = head.match(/\\?./gsu) ?? [];
   // A quantifier concerns the character before it.
   if (next !== undefined && '*+?{'.includes(next)) characters.pop();
   return characters.map((c) => (c.length > 1 && c.startsWith('\\') ? c.slice(1) : c)).join('');

@@ -37,7 +37,8 @@ export async function layOutPass(context: MoveContext, pass: number, signal: Abo
     },
     signal,
   );
-  if (collided > 0 && pass === 1 && settings.collisions === 'stop') throw collisionError(collisions, collided);
+  if (collided > 0 && pass === 1 && settings.collisions === 'stop')
+    throw collisionError(collisions, collided);
   context.failpoint('laying-out');
   journal.addShards('copy', pass, specs);
   journal.transaction(() => {
@@ -50,9 +51,13 @@ export async function layOutPass(context: MoveContext, pass: number, signal: Abo
 export function collisionError(collisions: readonly Collision[], count: number): LongshoreError {
   const listed = collisions.map(describeCollision).join('; ');
   const more = count > collisions.length ? `; and ${count - collisions.length} more` : '';
-  return new LongshoreError('TARGET_COLLISION', `${count} objects cannot go to their target: ${listed}${more}`, {
-    hint: 'change the rules so that every object has a place of its own, move the others away, or leave these with --collisions skip',
-  });
+  return new LongshoreError(
+    'TARGET_COLLISION',
+    `${count} objects cannot go to their target: ${listed}${more}`,
+    {
+      hint: 'change the rules so that every object has a place of its own, move the others away, or leave these with --collisions skip',
+    },
+  );
 }
 
 export function describeCollision(collision: Collision): string {

@@ -1,9 +1,9 @@
 /** Lays a move out: lists the source in parallel, cuts it into shards, and looks for what would collide. */
 
-import { listParallel } from '../../stores/list-parallel.ts';
 import { compareKeys } from '../../stores/key-order.ts';
-import { observe } from '../../stores/observe.ts';
+import { type ListedSpan, listParallel } from '../../stores/list-parallel.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
+import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import { compareByEtag } from './proof.ts';
@@ -29,11 +29,14 @@ export interface Collision {
 }
 
 export interface LayOutSink {
-  onShard(spec: CopySpec): void;
+  /** @param objects those of the shard, in the order of keys */
+  onShard(spec: CopySpec, objects: readonly ListedObject[]): void;
   onCollision(collision: Collision): void;
   /** Objects that the rules or filters leave out. */
   onSkipped?(count: number): void;
   onObjects?(objects: readonly ListedObject[]): void;
+  /** Every span of a listed prefix, the empty ones too, before rules and filters. */
+  onSpan?(prefix: string, span: ListedSpan): void;
 }
 
 export interface LayOutOptions {
@@ -55,19 +58,21 @@ export async function layOut(
       scope.source,
       { prefix, lanes: scope.settings.listLanes, splitPoints, signal },
       async (span) => {
+        sink.onSpan?.(prefix, span);
         const chosen = span.objects.filter((object) => isCandidate(scope, object.key));
         sink.onSkipped?.(span.objects.length - chosen.length);
         if (chosen.length === 0) return;
         sink.onObjects?.(chosen);
         const existing = await checkTargets(scope, options, chosen, sink, signal);
-        sink.onShard({
+        const spec = {
           prefix,
           after: span.after,
           upTo: chosen.length === span.objects.length ? span.objects.at(-1)!.key : chosen.at(-1)!.key,
           objects: chosen.length,
           bytes: chosen.reduce((sum, object) => sum + object.sizeBytes, 0),
           existing,
-        });
+        };
+        sink.onShard(spec, chosen);
       },
     );
   }
@@ -80,11 +85,12 @@ export function isCandidate(scope: MoveScope, key: string): boolean {
 
 const PROBE_MARK = '.longshore-probe-';
 
-async function checkTargets(
+/** What is wrong with the targets of some objects, told to the sink. @returns source keys whose target exists; undefined where nobody looked */
+export async function checkTargets(
   scope: MoveScope,
   options: LayOutOptions,
   chosen: readonly ListedObject[],
-  sink: LayOutSink,
+  sink: Pick<LayOutSink, 'onCollision'>,
   signal: AbortSignal,
 ): Promise<string[] | undefined> {
   const targets = chosen.map((object) => scope.rules.targetOf(object.key)!);
@@ -149,7 +155,11 @@ async function sampleSplitPoints(scope: MoveScope, signal: AbortSignal): Promise
   return keys.filter((_, i) => i % step === 0);
 }
 
-async function sampledSourceKeys(scope: MoveScope, column: BoundColumn, signal: AbortSignal): Promise<string[]> {
+async function sampledSourceKeys(
+  scope: MoveScope,
+  column: BoundColumn,
+  signal: AbortSignal,
+): Promise<string[]> {
   const values = await column.database.sample(column.facts, SAMPLE_ROWS, signal);
   return values.flatMap((value) =>
     scope.finder.find(value, column.facts.within).map((reference) => reference.sourceKey),

@@ -49,7 +49,11 @@ export async function learnCapabilities(
     const text = `${store.name}: no marker may be written or removed, so its conditions are not probed and not relied upon; listings right before each step stand in for them`;
     emit({ type: 'notice', text });
   }
-  const result = { source: mine ?? NOT_PROBED, target: theirs ?? NOT_PROBED, markers: mine !== undefined && theirs !== undefined };
+  const result = {
+    source: mine ?? NOT_PROBED,
+    target: theirs ?? NOT_PROBED,
+    markers: mine !== undefined && theirs !== undefined,
+  };
   for (const text of fallbacks(source, target, mine, theirs)) emit({ type: 'notice', text });
   return result;
 }
@@ -76,13 +80,18 @@ export function fallbacks(
 ): string[] {
   const texts: string[] = [];
   if (targetCan !== undefined && target.canCopyFrom(source)) {
-    if (!targetCan.serverSideCopy) texts.push(`${target.name} does not copy by itself: every object is streamed`);
+    if (!targetCan.serverSideCopy)
+      texts.push(`${target.name} does not copy by itself: every object is streamed`);
     else {
       if (!targetCan.conditionalCopy) {
-        texts.push(`${target.name} ignores If-None-Match on copies: the target is listed before each thousand instead`);
+        texts.push(
+          `${target.name} ignores If-None-Match on copies: the target is listed before each thousand instead`,
+        );
       }
       if (!targetCan.conditionalCopySource) {
-        texts.push(`${target.name} ignores x-amz-copy-source-if-match: the ETag that the copy answers is compared instead`);
+        texts.push(
+          `${target.name} ignores x-amz-copy-source-if-match: the ETag that the copy answers is compared instead`,
+        );
       }
     }
   }
@@ -91,10 +100,14 @@ export function fallbacks(
       texts.push(`${source.name} honours If-Match only on single deletes: objects are deleted one by one`);
     }
     if (sourceCan.conditionalDelete === 'none') {
-      texts.push(`${source.name} ignores If-Match on deletes: the source is listed right before each thousand instead`);
+      texts.push(
+        `${source.name} ignores If-Match on deletes: the source is listed right before each thousand instead`,
+      );
     }
     if (sourceCan.etag === 'opaque') {
-      texts.push(`ETags of ${source.name} do not tell the content: copies are proven by checksum or by reading`);
+      texts.push(
+        `ETags of ${source.name} do not tell the content: copies are proven by checksum or by reading`,
+      );
     }
   }
   return texts;

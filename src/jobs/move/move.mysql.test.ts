@@ -20,7 +20,20 @@ const TO = 's3://production-s3/avatar/';
 const BUCKETS = ['legacy-s3', 'production-s3'];
 
 /** Names that a POSIX folder can hold too. */
-const NAMES = ['plain.png', 'a b+c.png', 'a%&?#;=@:.png', "o'brien\"<x>.png", 'emoji-😀.png', 'wide-～.png', 'e\u0301.png', '\u00e9.png', 'Case.png', 'case.png', '100%_x.png', 'back\\slash.png'];
+const NAMES = [
+  'plain.png',
+  'a b+c.png',
+  'a%&?#;=@:.png',
+  'o\'brien"<x>.png',
+  'emoji-😀.png',
+  'wide-～.png',
+  'e\u0301.png',
+  '\u00e9.png',
+  'Case.png',
+  'case.png',
+  '100%_x.png',
+  'back\\slash.png',
+];
 
 interface TestDatabase {
   readonly url: string;
@@ -44,13 +57,15 @@ const databases = [
     name: 'PostgreSQL',
     available: true,
     start: postgresServer,
-    table: 'CREATE TABLE avatars (id bigserial PRIMARY KEY, path text NOT NULL); CREATE INDEX ON avatars (path)',
+    table:
+      'CREATE TABLE avatars (id bigserial PRIMARY KEY, path text NOT NULL); CREATE INDEX ON avatars (path)',
   },
   {
     name: 'MariaDB',
     available: mariadbAvailable(),
     start: mariadbServer,
-    table: 'CREATE TABLE avatars (id BIGINT AUTO_INCREMENT PRIMARY KEY, path VARCHAR(500) NOT NULL, KEY (path)) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci',
+    table:
+      'CREATE TABLE avatars (id BIGINT AUTO_INCREMENT PRIMARY KEY, path VARCHAR(500) NOT NULL, KEY (path)) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci',
   },
 ];
 
@@ -72,14 +87,25 @@ describe.each(databases)('$name', ({ available, start, table }) => {
         const s3 = stack.use(await store.start());
         const folder = mkdtempSync(join(tmpdir(), 'longshore-move-'));
         stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-        const env = { AWS_ENDPOINT_URL: s3.url, AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey, AWS_REGION: 'us-east-1' };
+        const env = {
+          AWS_ENDPOINT_URL: s3.url,
+          AWS_ACCESS_KEY_ID: s3.accessKeyId,
+          AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+          AWS_REGION: 'us-east-1',
+        };
         const legacy = stack.use(await openStore(parseStoreUrl(FROM), { env, clock: systemClock })).store;
         const production = stack.use(await openStore(parseStoreUrl(TO), { env, clock: systemClock })).store;
         const database = await create();
         await database.sql(table);
         for (const name of NAMES) {
           const body = Buffer.from(`content of ${name}`);
-          await legacy.put({ key: `image/${name}`, body, sizeBytes: body.byteLength, attributes: { contentType: 'image/png', metadata: { user: '1' } }, ifAbsent: false });
+          await legacy.put({
+            key: `image/${name}`,
+            body,
+            sizeBytes: body.byteLength,
+            attributes: { contentType: 'image/png', metadata: { user: '1' } },
+            ifAbsent: false,
+          });
           await database.sql(`INSERT INTO avatars (path) VALUES (${literal(`image/${name}`, database.url)})`);
         }
         const rows = `${database.url}#avatars.path`;

@@ -4,14 +4,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type PostgresServer, postgresServer, type PostgresTestDatabase } from '../../../test/servers/postgres.ts';
+import {
+  type PostgresServer,
+  type PostgresTestDatabase,
+  postgresServer,
+} from '../../../test/servers/postgres.ts';
 import { parseStoreUrl } from '../../config/store-url.ts';
 import type { Fault } from '../../embedded/s3/faults.ts';
 import { type S3Server, type S3ServerOptions, startS3Server } from '../../embedded/s3/server.ts';
 import { systemClock } from '../../flow/clock.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { openStore } from '../../stores/open-store.ts';
-import { move, type MoveRunOptions } from './run.ts';
+import { type MoveRunOptions, move } from './run.ts';
 import type { MoveOptions } from './settings.ts';
 import type { MoveSummary } from './summary.ts';
 import { undoMove } from './undo.ts';
@@ -54,16 +58,29 @@ async function start(options: S3ServerOptions = {}): Promise<void> {
     cleanup.use(await openStore(parseStoreUrl(url), { env: environment(), clock: systemClock })).store;
   [legacy, production] = [await open(FROM), await open(TO)];
   database = await postgres.createDatabase();
-  await database.sql('CREATE TABLE avatars (id bigserial PRIMARY KEY, path text NOT NULL); CREATE INDEX ON avatars (path)');
+  await database.sql(
+    'CREATE TABLE avatars (id bigserial PRIMARY KEY, path text NOT NULL); CREATE INDEX ON avatars (path)',
+  );
 }
 
-async function put(store: ObjectStore, key: string, text = key, more: Partial<Parameters<ObjectStore['put']>[0]> = {}): Promise<void> {
+async function put(
+  store: ObjectStore,
+  key: string,
+  text = key,
+  more: Partial<Parameters<ObjectStore['put']>[0]> = {},
+): Promise<void> {
   const body = Buffer.from(text);
   await store.put({
     key,
     body,
     sizeBytes: body.byteLength,
-    attributes: { contentType: 'image/png', cacheControl: 'max-age=1', contentDisposition: 'inline', contentLanguage: 'en', metadata: { user: '7' } },
+    attributes: {
+      contentType: 'image/png',
+      cacheControl: 'max-age=1',
+      contentDisposition: 'inline',
+      contentLanguage: 'en',
+      metadata: { user: '7' },
+    },
     tags: [{ key: 'kind', value: 'avatar' }],
     ifAbsent: false,
     ...more,
@@ -133,7 +150,11 @@ describe('keys of every kind', () => {
     for (const name of ODD_NAMES) await put(legacy, `image/${name}`, `content of ${name}`);
     await put(legacy, 'image/empty', '');
     const names = [...ODD_NAMES, 'empty'];
-    await insert(...names.map((name) => `image/${name}`), 'avatar/modern.png', 'https://other.example/image/plain.png');
+    await insert(
+      ...names.map((name) => `image/${name}`),
+      'avatar/modern.png',
+      'https://other.example/image/plain.png',
+    );
     await put(production, 'avatar/modern.png');
 
     const summary = await run({ by });
@@ -141,12 +162,22 @@ describe('keys of every kind', () => {
     expect(summary.total.objects.copied).toBe(names.length);
     expect(summary.total.rows.rewritten).toBe(names.length);
     expect(summary.total.deletes.deleted).toBe(names.length);
-    expect(await paths()).toEqual([...names.map((name) => `avatar/${name}`), 'avatar/modern.png', 'https://other.example/image/plain.png']);
+    expect(await paths()).toEqual([
+      ...names.map((name) => `avatar/${name}`),
+      'avatar/modern.png',
+      'https://other.example/image/plain.png',
+    ]);
     expect(await keysOf(legacy, 'image/')).toEqual([]);
     for (const name of ODD_NAMES) {
       expect(await read(production, `avatar/${name}`)).toBe(`content of ${name}`);
       const head = await production.head(`avatar/${name}`);
-      expect(head?.attributes).toMatchObject({ contentType: 'image/png', cacheControl: 'max-age=1', contentDisposition: 'inline', contentLanguage: 'en', metadata: { user: '7' } });
+      expect(head?.attributes).toMatchObject({
+        contentType: 'image/png',
+        cacheControl: 'max-age=1',
+        contentDisposition: 'inline',
+        contentLanguage: 'en',
+        metadata: { user: '7' },
+      });
       expect(await production.tags(`avatar/${name}`)).toEqual([{ key: 'kind', value: 'avatar' }]);
     }
     const options = { from: FROM, to: TO, rows: `${database.url}#avatars.path` };
@@ -158,7 +189,9 @@ describe('keys of every kind', () => {
     expect(undone.failures).toBe(0);
     expect((await paths()).slice(0, names.length)).toEqual(names.map((name) => `image/${name}`));
     for (const name of ODD_NAMES) expect(await read(legacy, `image/${name}`)).toBe(`content of ${name}`);
-    expect(await keysOf(production, 'avatar/')).toEqual(by === 'listing' ? ['avatar/modern.png'] : expect.anything());
+    expect(await keysOf(production, 'avatar/')).toEqual(
+      by === 'listing' ? ['avatar/modern.png'] : expect.anything(),
+    );
     expect(await keysOf(legacy, '.longshore')).toEqual([]);
   });
 });
@@ -308,7 +341,15 @@ describe('before anything is written', () => {
 
 describe('stores that can less', () => {
   test.each([
-    ['no condition at all', { conditionalCopy: false, conditionalCopySource: false, conditionalDelete: false, conditionalPut: false }],
+    [
+      'no condition at all',
+      {
+        conditionalCopy: false,
+        conditionalCopySource: false,
+        conditionalDelete: false,
+        conditionalPut: false,
+      },
+    ],
     ['conditional deletes one by one', { conditionalDelete: 'single' as const }],
     ['no server-side copy', { serverSideCopy: false }],
     ['no part copy, no checksums', { partCopy: false, checksums: false }],
@@ -352,7 +393,12 @@ describe('stores that can less', () => {
     await insert('image/a.png');
     await run();
     expect(await keysOf(legacy, '')).toEqual([]);
-    await undoMove({ env: environment(), stateFolder: folder, rows: [`${database.url}#avatars.path`], delete: 'proven' });
+    await undoMove({
+      env: environment(),
+      stateFolder: folder,
+      rows: [`${database.url}#avatars.path`],
+      delete: 'proven',
+    });
     expect(await read(legacy, 'image/a.png')).toBe('one');
     expect(await paths()).toEqual(['image/a.png']);
   });
@@ -380,7 +426,11 @@ describe('large objects', () => {
   test('a multipart object keeps its ETag, so that it is proven without being read', async () => {
     await start({ minPartBytes: 1000 });
     const env = environment();
-    await using parts = await openStore(parseStoreUrl(FROM), { env, clock: systemClock, limits: { putBytesMax: 1000, partBytes: 50_000 } });
+    await using parts = await openStore(parseStoreUrl(FROM), {
+      env,
+      clock: systemClock,
+      limits: { putBytesMax: 1000, partBytes: 50_000 },
+    });
     await put(parts.store, 'image/multi.png', BIG);
     await insert('image/multi.png');
     const summary = await run();
@@ -423,11 +473,17 @@ describe('faults of the store', () => {
     await start();
     for (let n = 0; n < 20; n++) await put(legacy, `image/${n}.png`);
     await insert(...Array.from({ length: 20 }, (_, n) => `image/${n}.png`));
-    s3.faults.add({ match: { operation: 'CopyObject', keyPattern: 'avatar/1' }, fault: { kind: 'expired-token' } });
+    s3.faults.add({
+      match: { operation: 'CopyObject', keyPattern: 'avatar/1' },
+      fault: { kind: 'expired-token' },
+    });
     await expect(run()).rejects.toMatchObject({ code: 'STORE_CREDENTIALS' });
     s3.faults.clear();
     const resumed: boolean[] = [];
-    const summary = await run({}, { emit: (event) => event.type === 'run-started' && resumed.push(event.resumed) });
+    const summary = await run(
+      {},
+      { emit: (event) => event.type === 'run-started' && resumed.push(event.resumed) },
+    );
     expect(resumed).toEqual([true]);
     expect(summary.failures).toBe(0);
     expect(await keysOf(legacy, 'image/')).toEqual([]);
@@ -441,7 +497,10 @@ describe('two at once', () => {
     await insert('image/a.png');
     const aborter = new AbortController();
     const waiting = Promise.withResolvers<void>();
-    const first = run({ delete: '1h' }, { signal: aborter.signal, emit: (event) => event.type === 'waiting' && waiting.resolve() });
+    const first = run(
+      { delete: '1h' },
+      { signal: aborter.signal, emit: (event) => event.type === 'waiting' && waiting.resolve() },
+    );
     first.catch(() => undefined);
     await waiting.promise;
     await expect(run({ delete: '1h' })).rejects.toMatchObject({ code: 'RUN_LOCKED' });
@@ -456,7 +515,13 @@ describe('two at once', () => {
     await put(legacy, 'image/a.png');
     await insert('image/a.png');
     const aborter = new AbortController();
-    const first = run({ delete: '1s' }, { signal: aborter.signal, emit: (event) => event.type === 'waiting' && aborter.abort(new Error('enough')) });
+    const first = run(
+      { delete: '1s' },
+      {
+        signal: aborter.signal,
+        emit: (event) => event.type === 'waiting' && aborter.abort(new Error('enough')),
+      },
+    );
     await expect(first).rejects.toThrow('enough');
     expect(await keysOf(legacy, 'image/')).toEqual(['image/a.png']);
     await run({ delete: '1s' });

@@ -3,15 +3,15 @@
 import { randomUUID } from 'node:crypto';
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
 import { formatStoreUrl, parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
-import { openDatabase } from '../../databases/open-database.ts';
 import type { ColumnFacts, Database } from '../../databases/database.ts';
+import { openDatabase } from '../../databases/open-database.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { RateLimiter } from '../../flow/rate-limiter.ts';
 import { DEFAULT_RETRY } from '../../flow/retry.ts';
-import { type OpenedStore, openStore } from '../../stores/open-store.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
+import { type OpenedStore, openStore } from '../../stores/open-store.ts';
 import type { S3Limits } from '../../stores/s3/s3-client.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import type { MoveListener } from './events.ts';
@@ -64,28 +64,43 @@ export async function openScope(
     env,
     clock,
     concurrencyPinned: settings.concurrency,
-    requests: settings.requestsPerSecond === undefined ? undefined : new RateLimiter(settings.requestsPerSecond, clock),
-    bytes: settings.bytesPerSecond === undefined ? undefined : new RateLimiter(settings.bytesPerSecond, clock),
+    requests:
+      settings.requestsPerSecond === undefined
+        ? undefined
+        : new RateLimiter(settings.requestsPerSecond, clock),
+    bytes:
+      settings.bytesPerSecond === undefined ? undefined : new RateLimiter(settings.bytesPerSecond, clock),
     onRetry: (error: unknown) =>
-      emit({ type: 'retry', what: 'request', message: error instanceof Error ? error.message : String(error) }),
+      emit({
+        type: 'retry',
+        what: 'request',
+        message: error instanceof Error ? error.message : String(error),
+      }),
     limits: environment.limits,
     timeoutMs: environment.storeTimeoutMs,
     requesterPays: settings.requesterPays,
   };
   const source = stack.use(await openStore(from, openOptions));
   const target = stack.use(await openStore(to, openOptions));
-  await Promise.all([source.store.list({ prefix: from.prefix, limit: 1 }, signal), target.store.list({ prefix: to.prefix, limit: 1 }, signal)]);
+  await Promise.all([
+    source.store.list({ prefix: from.prefix, limit: 1 }, signal),
+    target.store.list({ prefix: to.prefix, limit: 1 }, signal),
+  ]);
 
   const bases = basesOf(settings, from, to, env);
   const finder = new ReferenceFinder({ rules, bases });
   const columns: BoundColumn[] = [];
   for (const url of databaseUrls) {
     const database = stack.use(await openDatabase(url, { connections: ROW_CONNECTIONS }));
-    for (const column of await bindColumns(database, url, finder, columns.length, signal)) columns.push(column);
+    for (const column of await bindColumns(database, url, finder, columns.length, signal))
+      columns.push(column);
   }
   const learned = await learnCapabilities(source.store, target.store, { from, to, emit }, signal);
   if (await isSameBucket(from, to, source.store, target.store, learned.markers, signal)) {
-    checkPrefixesApart(rules, `${formatStoreUrl(from)} and ${formatStoreUrl(to)} are one bucket under two names`);
+    checkPrefixesApart(
+      rules,
+      `${formatStoreUrl(from)} and ${formatStoreUrl(to)} are one bucket under two names`,
+    );
   }
   const scope: MoveScope = {
     settings,
@@ -177,11 +192,16 @@ async function isSameBucket(
     const first = (await source.list({ prefix: from.prefix, limit: 1 }, signal)).objects[0];
     if (first === undefined) return false;
     const twin = (await target.list({ prefix: first.key, limit: 1 }, signal)).objects[0];
-    return twin?.key === first.key && twin.etag === first.etag && twin.lastModifiedMs === first.lastModifiedMs;
+    return (
+      twin?.key === first.key && twin.etag === first.etag && twin.lastModifiedMs === first.lastModifiedMs
+    );
   }
   const key = `${to.prefix}.longshore-probe-${randomUUID()}`;
   const body = Buffer.from('longshore');
-  await target.put({ key, body, sizeBytes: body.byteLength, attributes: { metadata: {} }, ifAbsent: false }, signal);
+  await target.put(
+    { key, body, sizeBytes: body.byteLength, attributes: { metadata: {} }, ifAbsent: false },
+    signal,
+  );
   try {
     return (await source.head(key, signal)) !== undefined;
   } finally {
@@ -214,7 +234,10 @@ async function bindColumns(
 function checkColumn(facts: ColumnFacts): void {
   const problem = columnProblem(facts);
   if (problem === undefined) return;
-  throw new LongshoreError('CHECK_FAILED', problem.what, { hint: problem.fix, context: { column: facts.name } });
+  throw new LongshoreError('CHECK_FAILED', problem.what, {
+    hint: problem.fix,
+    context: { column: facts.name },
+  });
 }
 
 /** What keeps a column from being rewritten. */

@@ -70,7 +70,9 @@ async function proveFurther(context: MoveContext, object: BatchObject, signal: A
     context.target.head(object.targetKey, signal),
   ]);
   if (target === undefined) {
-    throw new LongshoreError('OBJECT_FAILED', 'the copy is not on the target', { hint: 'the next pass tries again' });
+    throw new LongshoreError('OBJECT_FAILED', 'the copy is not on the target', {
+      hint: 'the next pass tries again',
+    });
   }
   if (source === undefined) {
     object.source = undefined;
@@ -79,7 +81,13 @@ async function proveFurther(context: MoveContext, object: BatchObject, signal: A
   }
   // The facts that count are those of the moment of the proof: deletion is bound to this ETag.
   object.source = { ...object.source!, etag: source.etag, sizeBytes: source.sizeBytes };
-  object.target = { ...source, storageClass: 'STANDARD', key: object.targetKey, etag: target.etag, sizeBytes: target.sizeBytes };
+  object.target = {
+    ...source,
+    storageClass: 'STANDARD',
+    key: object.targetKey,
+    etag: target.etag,
+    sizeBytes: target.sizeBytes,
+  };
   if (await restoreEncryption(context, object, source, target, signal)) {
     const again = await context.target.head(object.targetKey, signal);
     if (again !== undefined) return compareFully(context, object, source, again, signal);
@@ -102,7 +110,12 @@ async function compareFully(
     if (verdict === 'proven') return proven(object, 'checksum');
     // What we streamed had the source's MD5, and the store checked the MD5 of every part that it took.
     const streamed = object.streamedMd5;
-    if (verdict === 'unclear' && streamed !== undefined && streamed === sourceMd5 && object.copiedEtag === target.etag) {
+    if (
+      verdict === 'unclear' &&
+      streamed !== undefined &&
+      streamed === sourceMd5 &&
+      object.copiedEtag === target.etag
+    ) {
       return proven(object, 'checksum');
     }
     if (verdict === 'differs') return differs(context, object, target, signal);
@@ -126,7 +139,11 @@ async function compareFully(
 }
 
 /** SHA-256 of an object's bytes, as long as it still has the ETag of `head`. */
-async function digestOf(store: ObjectStore, head: ObjectHead, signal: AbortSignal): Promise<string | undefined> {
+async function digestOf(
+  store: ObjectStore,
+  head: ObjectHead,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const opened = await store.get({ key: head.key, etag: head.etag }, signal);
   if (opened === undefined) return undefined;
   return sha256Of(opened.body, head.sizeBytes);
@@ -141,9 +158,13 @@ async function sha256Of(body: Readable, sizeBytes: number): Promise<string | und
       bytes += chunk.byteLength;
     }
   } catch (error) {
-    throw new LongshoreError('STORE_UNAVAILABLE', 'the connection broke while an object was read for its proof', {
-      cause: error,
-    });
+    throw new LongshoreError(
+      'STORE_UNAVAILABLE',
+      'the connection broke while an object was read for its proof',
+      {
+        cause: error,
+      },
+    );
   }
   return bytes === sizeBytes ? sha256.digest('hex') : undefined;
 }

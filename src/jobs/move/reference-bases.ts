@@ -31,7 +31,8 @@ export function referenceBases(options: {
   const targetUrls = hostForms(target);
   for (const [form, host] of hostForms(source)) {
     const other = targetUrls.get(form) ?? targetUrls.values().next().value!;
-    for (const scheme of ['https://', 'http://', '//']) bases.push({ source: scheme + host, target: scheme + other });
+    for (const scheme of ['https://', 'http://', '//'])
+      bases.push({ source: scheme + host, target: scheme + other });
   }
   return bases;
 }

@@ -24,9 +24,18 @@ describe('a value that is one reference', () => {
     ['s3://legacy-s3/image/a b?.png', 's3://production-s3/avatar/a b?.png'],
     ['https://cdn.old.example/image/a.png', 'https://cdn.new.example/avatar/a.png'],
     ['HTTPS://CDN.Old.example/image/a.png?v=3#top', 'https://cdn.new.example/avatar/a.png?v=3#top'],
-    ['https://legacy-s3.s3.amazonaws.com/image/a%20b.png', 'https://production-s3.s3.amazonaws.com/avatar/a%20b.png'],
-    ['https://s3.eu-west-1.amazonaws.com/legacy-s3/image/a.png', 'https://s3.eu-west-1.amazonaws.com/production-s3/avatar/a.png'],
-    ['//legacy-s3.s3.eu-west-1.amazonaws.com/image/a.png', '//production-s3.s3.eu-west-1.amazonaws.com/avatar/a.png'],
+    [
+      'https://legacy-s3.s3.amazonaws.com/image/a%20b.png',
+      'https://production-s3.s3.amazonaws.com/avatar/a%20b.png',
+    ],
+    [
+      'https://s3.eu-west-1.amazonaws.com/legacy-s3/image/a.png',
+      'https://s3.eu-west-1.amazonaws.com/production-s3/avatar/a.png',
+    ],
+    [
+      '//legacy-s3.s3.eu-west-1.amazonaws.com/image/a.png',
+      '//production-s3.s3.eu-west-1.amazonaws.com/avatar/a.png',
+    ],
     ['https://cdn.old.example/image%2Fa.png', 'https://cdn.new.example/avatar%2Fa.png'],
   ])('%s', (value, wanted) => expect(rewritten(value)).toBe(wanted));
 
@@ -47,12 +56,16 @@ describe('a value that is one reference', () => {
   test('a key that looks encoded is read as it stands first, and decoded second', () => {
     const [reference] = finder.find('image/a%20b.png', 'value');
     expect(reference?.sourceKey).toBe('image/a%20b.png');
-    expect(reference?.alternatives?.map((a) => [a.sourceKey, a.replacement])).toEqual([['image/a b.png', 'avatar/a%20b.png']]);
+    expect(reference?.alternatives?.map((a) => [a.sourceKey, a.replacement])).toEqual([
+      ['image/a b.png', 'avatar/a%20b.png'],
+    ]);
   });
 
   test('a key that looks escaped likewise', () => {
     const [reference] = finder.find('image/a&amp;b.png', 'value');
-    expect(reference?.alternatives?.map((a) => [a.sourceKey, a.replacement])).toEqual([['image/a&b.png', 'avatar/a&amp;b.png']]);
+    expect(reference?.alternatives?.map((a) => [a.sourceKey, a.replacement])).toEqual([
+      ['image/a&b.png', 'avatar/a&amp;b.png'],
+    ]);
   });
 
   test('a presigned URL is told apart and not rewritten', () => {
@@ -64,7 +77,8 @@ describe('a value that is one reference', () => {
 
 describe('inside documents', () => {
   test('a JSON document changes in its string values only', () => {
-    const value = '{"image/a.png": "image/a.png", "n": 1.0, "big": 1e400, "u": ["https:\\/\\/cdn.old.example\\/image\\/b.png"], "other": "https://x.example/image/a.png"}';
+    const value =
+      '{"image/a.png": "image/a.png", "n": 1.0, "big": 1e400, "u": ["https:\\/\\/cdn.old.example\\/image\\/b.png"], "other": "https://x.example/image/a.png"}';
     expect(rewritten(value, 'json')).toBe(
       '{"image/a.png": "avatar/a.png", "n": 1.0, "big": 1e400, "u": ["https:\\/\\/cdn.new.example\\/avatar\\/b.png"], "other": "https://x.example/image/a.png"}',
     );
@@ -77,22 +91,28 @@ describe('inside documents', () => {
   });
 
   test('prose in a JSON string: URLs, not bare words', () => {
-    expect(rewritten('{"html": "see <img src=\\"https://cdn.old.example/image/a.png\\"> image/b.png"}', 'json')).toBe(
-      '{"html": "see <img src=\\"https://cdn.new.example/avatar/a.png\\"> image/b.png"}',
-    );
+    expect(
+      rewritten('{"html": "see <img src=\\"https://cdn.old.example/image/a.png\\"> image/b.png"}', 'json'),
+    ).toBe('{"html": "see <img src=\\"https://cdn.new.example/avatar/a.png\\"> image/b.png"}');
   });
 
-  test('what is not JSON has no references', () => expect(finder.find('{"a": image/a.png', 'json')).toEqual([]));
+  test('what is not JSON has no references', () =>
+    expect(finder.find('{"a": image/a.png', 'json')).toEqual([]));
 
   test('an array literal', () => {
-    expect(rewritten('{image/a.png,"image/b c.png",NULL,other}', 'array')).toBe('{avatar/a.png,"avatar/b c.png",NULL,other}');
+    expect(rewritten('{image/a.png,"image/b c.png",NULL,other}', 'array')).toBe(
+      '{avatar/a.png,"avatar/b c.png",NULL,other}',
+    );
     expect(rewritten('{{"image/\\"q\\".png"},{x}}', 'array')).toBe('{{"avatar/\\"q\\".png"},{x}}');
   });
 });
 
 describe('in text', () => {
   test.each([
-    ['<img src="https://cdn.old.example/image/a.png?w=1&amp;h=2">', '<img src="https://cdn.new.example/avatar/a.png?w=1&amp;h=2">'],
+    [
+      '<img src="https://cdn.old.example/image/a.png?w=1&amp;h=2">',
+      '<img src="https://cdn.new.example/avatar/a.png?w=1&amp;h=2">',
+    ],
     ['see https://cdn.old.example/image/a.png, please.', 'see https://cdn.new.example/avatar/a.png, please.'],
     ['(image/a.png)', '(avatar/a.png)'],
     ['<a href=/image/a.png>', '<a href=/avatar/a.png>'],
@@ -127,12 +147,18 @@ test('any key, bare or as a URL, is found as itself and comes out under the targ
 test('a document is rewritten as its values are', () => {
   const leaf = fc.oneof(key, fc.string(), fc.integer(), fc.constant(null));
   const tree = fc.letrec((tie) => ({
-    node: fc.oneof({ maxDepth: 3 }, leaf, fc.array(tie('node'), { maxLength: 4 }), fc.dictionary(fc.string(), tie('node'), { maxKeys: 4 })),
+    node: fc.oneof(
+      { maxDepth: 3 },
+      leaf,
+      fc.array(tie('node'), { maxLength: 4 }),
+      fc.dictionary(fc.string(), tie('node'), { maxKeys: 4 }),
+    ),
   })).node;
   const mapped = (value: unknown): unknown => {
     if (typeof value === 'string') return value.startsWith('image/') ? `avatar/${value.slice(6)}` : value;
     if (Array.isArray(value)) return value.map(mapped);
-    if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mapped(v)]));
+    if (typeof value === 'object' && value !== null)
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mapped(v)]));
     return value;
   };
   fc.assert(

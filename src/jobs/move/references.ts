@@ -7,8 +7,8 @@
 import type { ReferenceForm } from '../../databases/database.ts';
 import { arrayStrings, type EmbeddedString, jsonStrings } from './embedded-strings.ts';
 import { KeyRules } from './key-rules.ts';
-import type { ReferenceBase } from './reference-bases.ts';
 import { proseCandidates } from './prose.ts';
+import type { ReferenceBase } from './reference-bases.ts';
 import { type Reading, readKey, readPath } from './spelling.ts';
 
 export type { ReferenceBase } from './reference-bases.ts';
@@ -51,7 +51,9 @@ export class ReferenceFinder {
   /** Keys of the target bucket that the value names. */
   findTargets(value: string, within: ReferenceForm): string[] {
     this.#targets ??= new ReferenceFinder({
-      rules: new KeyRules(this.rules.targetPrefixes.map((prefix) => ({ kind: 'prefix', from: prefix, to: prefix }))),
+      rules: new KeyRules(
+        this.rules.targetPrefixes.map((prefix) => ({ kind: 'prefix', from: prefix, to: prefix })),
+      ),
       bases: this.bases.map(({ target }) => ({ source: target, target })),
     });
     const sources = this.find(value, within);
@@ -78,7 +80,10 @@ export class ReferenceFinder {
    */
   needles(): string[] {
     const needles = this.rules.sourcePrefixes.map((prefix) =>
-      (prefix.match(/[A-Za-z0-9\-._~]+/g) ?? []).reduce((longest, run) => (run.length > longest.length ? run : longest), ''),
+      (prefix.match(/[A-Za-z0-9\-._~]+/g) ?? []).reduce(
+        (longest, run) => (run.length > longest.length ? run : longest),
+        '',
+      ),
     );
     return needles.every((needle) => needle.length >= 2) ? [...new Set(needles)] : [];
   }
@@ -94,7 +99,10 @@ export class ReferenceFinder {
         };
       }
       const found = this.#whole(value);
-      return { references: found.reference === undefined ? [] : [found.reference], presigned: found.presigned };
+      return {
+        references: found.reference === undefined ? [] : [found.reference],
+        presigned: found.presigned,
+      };
     }
     if (within === 'text') return this.#prose(value, true);
     const references: Reference[] = [];
@@ -104,7 +112,10 @@ export class ReferenceFinder {
       const inside =
         whole.reference === undefined && whole.presigned.length === 0 && within === 'json'
           ? this.#prose(string.value, false)
-          : { references: whole.reference === undefined ? [] : [whole.reference], presigned: whole.presigned };
+          : {
+              references: whole.reference === undefined ? [] : [whole.reference],
+              presigned: whole.presigned,
+            };
       presigned.push(...inside.presigned);
       for (const reference of inside.references) references.push(placed(reference, string));
     }
@@ -115,12 +126,21 @@ export class ReferenceFinder {
   #whole(text: string): { reference: Reference | undefined; presigned: string[] } {
     for (const base of this.#bases) {
       if (!base.matches(text)) continue;
-      const { path, suffix } = base.raw ? { path: text.slice(base.length), suffix: '' } : splitUrl(text.slice(base.length));
+      const { path, suffix } = base.raw
+        ? { path: text.slice(base.length), suffix: '' }
+        : splitUrl(text.slice(base.length));
       const readings = base.raw ? readKey(path).slice(0, 1) : readPath(path);
       if (isPresigned(suffix)) {
-        return { reference: undefined, presigned: readings.map(({ key }) => key).filter((key) => this.rules.targetOf(key) !== undefined) };
+        return {
+          reference: undefined,
+          presigned: readings.map(({ key }) => key).filter((key) => this.rules.targetOf(key) !== undefined),
+        };
       }
-      const reference = this.#fromReadings(readings, text.length, (spelled) => base.rebase(text) + spelled + suffix);
+      const reference = this.#fromReadings(
+        readings,
+        text.length,
+        (spelled) => base.rebase(text) + spelled + suffix,
+      );
       if (reference !== undefined) return { reference, presigned: [] };
     }
     const slash = text.startsWith('/') && !text.startsWith('//') ? '/' : '';
@@ -130,12 +150,22 @@ export class ReferenceFinder {
     return { reference: behind, presigned: [] };
   }
 
-  #fromReadings(readings: readonly Reading[], length: number, write: (spelled: string) => string): Reference | undefined {
+  #fromReadings(
+    readings: readonly Reading[],
+    length: number,
+    write: (spelled: string) => string,
+  ): Reference | undefined {
     const references: Reference[] = [];
     for (const { key, spell } of readings) {
       const targetKey = this.rules.targetOf(key);
       if (targetKey === undefined || references.some((known) => known.sourceKey === key)) continue;
-      references.push({ sourceKey: key, targetKey, replacement: write(spell(targetKey)), start: 0, end: length });
+      references.push({
+        sourceKey: key,
+        targetKey,
+        replacement: write(spell(targetKey)),
+        start: 0,
+        end: length,
+      });
     }
     const [first, ...alternatives] = references;
     return first === undefined || alternatives.length === 0 ? first : { ...first, alternatives };
@@ -146,7 +176,11 @@ export class ReferenceFinder {
     const references: Reference[] = [];
     const presigned: string[] = [];
     const starts = this.#bases.map((base) => base.start);
-    for (const { start, end, url } of proseCandidates(text, starts, bareKeys ? this.rules.sourcePrefixes : [])) {
+    for (const { start, end, url } of proseCandidates(
+      text,
+      starts,
+      bareKeys ? this.rules.sourcePrefixes : [],
+    )) {
       if (start < (references.at(-1)?.end ?? 0)) continue;
       const piece = text.slice(start, end);
       const found = url || bareKeys ? this.#whole(piece) : undefined;
@@ -201,7 +235,9 @@ function compileBase(base: ReferenceBase): CompiledBase {
     raw,
     matches: (text) =>
       text.length > source.length &&
-      (raw ? text.startsWith(source) : text.slice(0, hostEnd).toLowerCase() === host && text.startsWith(path, hostEnd)),
+      (raw
+        ? text.startsWith(source)
+        : text.slice(0, hostEnd).toLowerCase() === host && text.startsWith(path, hostEnd)),
     rebase: () => target,
   };
 }

@@ -51,9 +51,7 @@ export class RowGate {
   constructor(options: RowGateOptions) {
     this.#options = options;
     this.#rate =
-      options.rowsPerSecond === undefined
-        ? undefined
-        : new RateLimiter(options.rowsPerSecond, options.clock);
+      options.rowsPerSecond === undefined ? undefined : new RateLimiter(options.rowsPerSecond, options.clock);
   }
 
   /** Resolves when `rows` rows may change now. */

@@ -5,12 +5,12 @@
  * pass. Killed anywhere, the next call goes on at the first thing that is not recorded.
  */
 
-import { LocalEngine } from '../../engine/local-engine.ts';
+import type { RowChange } from '../../databases/database.ts';
 import type { DetailLine, Journal, Shard } from '../../engine/journal.ts';
+import { LocalEngine } from '../../engine/local-engine.ts';
 import { DEFAULT_STATE_FOLDER, fingerprintOf, openRun } from '../../engine/run-folder.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
-import type { RowChange } from '../../databases/database.ts';
 import type { MoveContext, MoveScope } from './context.ts';
 import { runCopyShard } from './copy-stage.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
@@ -112,13 +112,15 @@ async function recoverIntents(context: MoveContext, signal: AbortSignal): Promis
           oldValue: String(line['old']),
           newValue: String(line['new']),
         }));
-      for (const change of await alreadyChanged(column, changes, signal)) details.push(rowLine(column, change));
+      for (const change of await alreadyChanged(column, changes, signal))
+        details.push(rowLine(column, change));
     }
     const tally = emptyTally();
     tally.rows.rewritten = details.length;
     journal.transaction(() => {
       journal.dropIntent(intent.id);
-      if (details.length > 0) journal.addFinished('recovered', 0, { intent: intent.id }, tally, details, context.clock.now());
+      if (details.length > 0)
+        journal.addFinished('recovered', 0, { intent: intent.id }, tally, details, context.clock.now());
     });
   }
 }
@@ -208,7 +210,10 @@ class MoveRun {
   async #stage<S>(
     stage: MoveStage & keyof typeof SHARDS_AT_ONCE,
     pass: number,
-    execute: (spec: S, shard: Shard) => Promise<{ outcome: Tally; details: readonly Record<string, unknown>[] }>,
+    execute: (
+      spec: S,
+      shard: Shard,
+    ) => Promise<{ outcome: Tally; details: readonly Record<string, unknown>[] }>,
   ): Promise<void> {
     const { engine, journal, emit } = this.#context;
     const { open } = journal.counts(stage, pass);
@@ -222,7 +227,12 @@ class MoveRun {
         execute,
         onFinished: (tally, shard) => {
           this.#context.failpoint('after-record');
-          emit({ type: 'shard-finished', stage, tally, objects: Number((shard.spec as CopySpec).objects ?? 0) });
+          emit({
+            type: 'shard-finished',
+            stage,
+            tally,
+            objects: Number((shard.spec as CopySpec).objects ?? 0),
+          });
         },
         onFailed: (error) => emit({ type: 'shard-failed', stage, message: messageOf(error) }),
         onRetry: (error) => emit({ type: 'retry', what: 'shard', message: messageOf(error) }),
@@ -271,7 +281,10 @@ class MoveRun {
       }
       named = await namedKeys(this.#context, this.#signal);
       if (named === undefined) {
-        emit({ type: 'notice', text: 'too many rows still name the source: nothing is deleted before they are moved' });
+        emit({
+          type: 'notice',
+          text: 'too many rows still name the source: nothing is deleted before they are moved',
+        });
         tally.deletes.named++;
         return tally;
       }

@@ -1,27 +1,36 @@
 /** The settings of a move: the schema that checks them, and what they become. */
 
 import { z } from 'zod';
-import { parseDuration } from '../../config/duration.ts';
 import { parseBytes } from '../../config/bytes.ts';
+import { parseDuration } from '../../config/duration.ts';
 import { LongshoreError } from '../../errors.ts';
 
-const duration = z.union([z.number().nonnegative(), z.string().transform((text, context) => {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not a duration' });
-    return z.NEVER;
-  }
-})]);
+const duration = z.union([
+  z.number().nonnegative(),
+  z.string().transform((text, context) => {
+    try {
+      return parseDuration(text);
+    } catch (error) {
+      context.addIssue({
+        code: 'custom',
+        message: error instanceof Error ? error.message : 'not a duration',
+      });
+      return z.NEVER;
+    }
+  }),
+]);
 
-const bytes = z.union([z.number().positive(), z.string().transform((text, context) => {
-  try {
-    return parseBytes(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not a size' });
-    return z.NEVER;
-  }
-})]);
+const bytes = z.union([
+  z.number().positive(),
+  z.string().transform((text, context) => {
+    try {
+      return parseBytes(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not a size' });
+      return z.NEVER;
+    }
+  }),
+]);
 
 const keyRule = z.union([
   z.strictObject({ prefix: z.string(), to: z.string() }),
@@ -40,7 +49,10 @@ export const moveSchema = z.strictObject({
     .transform((value) => (Array.isArray(value) ? value : [value]))
     .default([])
     .describe('columns that name them: postgres://…/database#table.column, mysql://…'),
-  rules: z.array(keyRule).default([]).describe('maps keys; without rules the prefix of `from` becomes that of `to`'),
+  rules: z
+    .array(keyRule)
+    .default([])
+    .describe('maps keys; without rules the prefix of `from` becomes that of `to`'),
   urls: z
     .array(z.strictObject({ from: z.string(), to: z.string() }))
     .default([])
@@ -61,7 +73,10 @@ export const moveSchema = z.strictObject({
   copyWith: z.enum(['store', 'stream']).default('store').describe('who copies'),
   tags: z.boolean().default(true).describe('keep tags'),
   acl: z.boolean().default(false).describe('keep ACLs'),
-  encryption: z.boolean().default(true).describe('keep encryption settings that differ from the target default'),
+  encryption: z
+    .boolean()
+    .default(true)
+    .describe('keep encryption settings that differ from the target default'),
   follow: z.boolean().default(false).describe('stay and move what appears, until stopped'),
   concurrency: z.number().int().positive().optional().describe('pin the number of requests under way'),
   requestsPerSecond: z.number().positive().optional(),

@@ -18,7 +18,8 @@ export function readPath(path: string): Reading[] {
   }
   if (path.includes('+')) {
     const spaced = percentDecoded(path.replaceAll('+', ' '));
-    if (spaced !== undefined) readings.push({ key: spaced, spell: (key) => rfc3986(key).replaceAll('%20', '+') });
+    if (spaced !== undefined)
+      readings.push({ key: spaced, spell: (key) => rfc3986(key).replaceAll('%20', '+') });
   }
   if (path.includes('&')) readings.push(...readEscaped(path, readPath));
   return readings;
@@ -41,9 +42,9 @@ export function readKey(text: string): Reading[] {
 function readEscaped(text: string, read: (unescaped: string) => Reading[]): Reading[] {
   const unescaped = unescapeHtml(text);
   if (unescaped === text) return [];
-  const escape = ESCAPERS.find((candidate) => candidate(unescaped) === text);
-  if (escape === undefined) return [];
-  return read(unescaped).map(({ key, spell }) => ({ key, spell: (newKey) => escape(spell(newKey)) }));
+  const escaped = ESCAPERS.find((candidate) => candidate(unescaped) === text);
+  if (escaped === undefined) return [];
+  return read(unescaped).map(({ key, spell }) => ({ key, spell: (newKey) => escaped(spell(newKey)) }));
 }
 
 /** Undefined for a malformed sequence. */
@@ -77,7 +78,16 @@ function lowerHex(encode: (key: string) => string): (key: string) => string {
 }
 
 const withSlashes = (key: string): string => encodeURIComponent(key);
-const ENCODERS = [rfc3986, component, uri, withSlashes, lowerHex(rfc3986), lowerHex(component), lowerHex(uri), lowerHex(withSlashes)];
+const ENCODERS = [
+  rfc3986,
+  component,
+  uri,
+  withSlashes,
+  lowerHex(rfc3986),
+  lowerHex(component),
+  lowerHex(uri),
+  lowerHex(withSlashes),
+];
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&amp;': '&',
@@ -95,7 +105,13 @@ function unescapeHtml(text: string): string {
 }
 
 function escaper(pattern: RegExp, apostrophe: string): (text: string) => string {
-  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": apostrophe };
+  const entities: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": apostrophe,
+  };
   return (text) => text.replace(pattern, (c) => entities[c]!);
 }
 

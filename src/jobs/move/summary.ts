@@ -45,7 +45,8 @@ export function summarize(
     if (shard.state === 'failed') {
       failedShards++;
       const { error } = shard.outcome as { error: { code: string; message: string } };
-      if (failed.length < FAILURES_LISTED) failed.push({ what: `${shard.stage} shard ${shard.id}`, ...error });
+      if (failed.length < FAILURES_LISTED)
+        failed.push({ what: `${shard.stage} shard ${shard.id}`, ...error });
       continue;
     }
     const tally = shard.outcome as Tally;
@@ -69,7 +70,13 @@ export function summarize(
     passes: lastPass,
     total,
     left,
-    failures: left.objects.failed + left.objects.collision + left.rows.failed + left.rows.raced + refused + failedShards,
+    failures:
+      left.objects.failed +
+      left.objects.collision +
+      left.rows.failed +
+      left.rows.raced +
+      refused +
+      failedShards,
     failed,
     requests: about.requests,
   };

@@ -5,8 +5,8 @@
  */
 
 import type { KeyRange, NamingRow } from '../../databases/database.ts';
-import type { ShardResult } from '../../engine/local-engine.ts';
 import type { DetailLine, Shard } from '../../engine/journal.ts';
+import type { ShardResult } from '../../engine/local-engine.ts';
 import { observe } from '../../stores/observe.ts';
 import { type BatchObject, type BatchRow, moveBatch, OBSERVE_LANES } from './batch.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
@@ -96,8 +96,14 @@ async function objectsOf(
 ): Promise<{ objects: Map<string, BatchObject>; rows: BatchRow[] }> {
   const readings = read.flatMap((row) => row.references.flatMap(readingsOf));
   const lookUp = { concurrency: OBSERVE_LANES, signal };
-  const found = await observe(context.source, readings.map(({ sourceKey }) => sourceKey), lookUp);
-  const ambiguous = read.flatMap((row) => row.references.filter(({ alternatives }) => alternatives !== undefined));
+  const found = await observe(
+    context.source,
+    readings.map(({ sourceKey }) => sourceKey),
+    lookUp,
+  );
+  const ambiguous = read.flatMap((row) =>
+    row.references.filter(({ alternatives }) => alternatives !== undefined),
+  );
   const onTarget = await observe(
     context.target,
     ambiguous.flatMap(readingsOf).map(({ targetKey }) => targetKey),

@@ -1,7 +1,6 @@
 /** Finds two sources with one target, for rules that may map so: every target is claimed once, on disk. */
 
-import { rmSync } from 'node:fs';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';

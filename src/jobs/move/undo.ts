@@ -6,12 +6,12 @@
  * that changed since are left alone.
  */
 
-import { LocalEngine, type ShardResult } from '../../engine/local-engine.ts';
+import type { RowChange } from '../../databases/database.ts';
 import { type DetailLine, Journal } from '../../engine/journal.ts';
+import { LocalEngine, type ShardResult } from '../../engine/local-engine.ts';
 import { DEFAULT_STATE_FOLDER, findRun } from '../../engine/run-folder.ts';
 import { LongshoreError } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
-import type { RowChange } from '../../databases/database.ts';
 import { type BatchObject, moveBatch } from './batch.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
@@ -67,7 +67,13 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
     name: 'undo-objects' | 'undo-delete',
     execute: (spec: S, shardId: number) => Promise<ShardResult<Tally>>,
   ): Promise<void> => {
-    emit({ type: 'stage-started', stage: name, pass: 1, shards: journal.counts(name, 1).open, objects: undefined });
+    emit({
+      type: 'stage-started',
+      stage: name,
+      pass: 1,
+      shards: journal.counts(name, 1).open,
+      objects: undefined,
+    });
     await context.engine.run<S, Tally>(
       {
         stage: name,
@@ -80,7 +86,9 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
     );
   };
 
-  await stage<UndoSpec>('undo-objects', (spec, shardId) => undoShard(context, forward, spec, shardId, signal));
+  await stage<UndoSpec>('undo-objects', (spec, shardId) =>
+    undoShard(context, forward, spec, shardId, signal),
+  );
   const grace = deletionGraceMs(settings);
   if (grace !== undefined && forward.rules.injective && forward.rules.sourceOf('') !== null) {
     await waitForGrace(journal, grace, context, signal);
@@ -100,7 +108,10 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
 function settingsOf(journal: Journal, options: UndoOptions): MoveSettings {
   const kept = journal.getMeta('settings') as MoveSettings | undefined;
   if (kept === undefined) {
-    throw new LongshoreError('JOURNAL_FOREIGN', 'the journal holds no settings: the run ended before it began');
+    throw new LongshoreError(
+      'JOURNAL_FOREIGN',
+      'the journal holds no settings: the run ended before it began',
+    );
   }
   return resolveMoveOptions({
     ...kept,
@@ -274,7 +285,8 @@ function summarizeUndo(journal: Journal, run: string): UndoSummary {
       else {
         const tally = shard.outcome as Tally;
         addTally(total, tally);
-        failures += tally.objects.failed + tally.objects.collision + tally.rows.failed + tally.deletes.refused;
+        failures +=
+          tally.objects.failed + tally.objects.collision + tally.rows.failed + tally.deletes.refused;
       }
     }
   }

@@ -16,14 +16,25 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function put(key: string, text = key, ifAbsent = false): Promise<string> {
   const body = Buffer.from(text);
-  const outcome = await store.put({ key, body, sizeBytes: body.byteLength, attributes: { contentType: 'image/png', metadata: { user: '7' } }, tags: [{ key: 'a', value: 'b' }], ifAbsent });
+  const outcome = await store.put({
+    key,
+    body,
+    sizeBytes: body.byteLength,
+    attributes: { contentType: 'image/png', metadata: { user: '7' } },
+    tags: [{ key: 'a', value: 'b' }],
+    ifAbsent,
+  });
   return outcome.kind;
 }
 
 test('what is put is read back, with its attributes and tags', async () => {
   expect(await put('a/b c.png', 'hello')).toBe('copied');
   const head = await store.head('a/b c.png');
-  expect(head).toMatchObject({ sizeBytes: 5, attributes: { contentType: 'image/png', metadata: { user: '7' } }, tagCount: 1 });
+  expect(head).toMatchObject({
+    sizeBytes: 5,
+    attributes: { contentType: 'image/png', metadata: { user: '7' } },
+    tagCount: 1,
+  });
   const opened = await store.get({ key: 'a/b c.png', etag: head!.etag });
   expect(String(await opened!.body.toArray())).toBe('hello');
   expect(await store.get({ key: 'a/b c.png', etag: 'other' })).toBeUndefined();
@@ -50,10 +61,13 @@ test('listings are in the order of the bytes, over folders, page by page', async
   expect((await store.list({ prefix: 'a/' })).objects.map((object) => object.key)).toEqual(['a/x', 'a/y/z']);
 });
 
-test.each(['../out', 'a//b', './a', 'dir/', '', 'a\0b', '.longshore-x'])('the key %j is refused', async (key) => {
-  await expect(put(key)).rejects.toMatchObject({ code: 'OBJECT_FAILED' });
-  expect(await store.head(key)).toBeUndefined();
-});
+test.each(['../out', 'a//b', './a', 'dir/', '', 'a\0b', '.longshore-x'])(
+  'the key %j is refused',
+  async (key) => {
+    await expect(put(key)).rejects.toMatchObject({ code: 'OBJECT_FAILED' });
+    expect(await store.head(key)).toBeUndefined();
+  },
+);
 
 test('links are not followed', async () => {
   symlinkSync('/etc/hostname', join(folder, 'link'));
@@ -63,7 +77,10 @@ test('links are not followed', async () => {
 
 test('deletion is bound to the ETag and takes empty folders along', async () => {
   await put('a/b/c');
-  expect(await store.delete([{ key: 'a/b/c', etag: 'other' }, { key: 'absent' }])).toEqual([{ kind: 'changed' }, { kind: 'deleted' }]);
+  expect(await store.delete([{ key: 'a/b/c', etag: 'other' }, { key: 'absent' }])).toEqual([
+    { kind: 'changed' },
+    { kind: 'deleted' },
+  ]);
   const etag = (await store.head('a/b/c'))!.etag;
   expect(await store.delete([{ key: 'a/b/c', etag }])).toEqual([{ kind: 'deleted' }]);
   expect(readdirSync(folder).filter((name) => !name.startsWith('.longshore'))).toEqual([]);
@@ -86,5 +103,8 @@ test('a folder is moved to another one, proven by reading', async () => {
   );
   expect(done.failures).toBe(0);
   expect(done.total.proofs.bytes).toBe(2);
-  expect(readdirSync(join(folder, 'avatar')).filter((name) => name.endsWith('.png'))).toEqual(['1.png', '2.png']);
+  expect(readdirSync(join(folder, 'avatar')).filter((name) => name.endsWith('.png'))).toEqual([
+    '1.png',
+    '2.png',
+  ]);
 });

@@ -5,7 +5,19 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, createReadStream, type Stats } from 'node:fs';
-import { copyFile, link, lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { LongshoreError } from '../../errors.ts';
@@ -51,14 +63,24 @@ export class FilesStore implements ObjectStore {
     this.name = `file://${root}`;
   }
 
-  async list(request: { prefix: string; startAfter?: string | undefined; limit?: number | undefined }): Promise<ListPage> {
+  async list(request: {
+    prefix: string;
+    startAfter?: string | undefined;
+    limit?: number | undefined;
+  }): Promise<ListPage> {
     const limit = request.limit ?? LIST_LIMIT;
     const objects: ListedObject[] = [];
     for await (const key of this.#walk('', request.prefix, request.startAfter ?? '')) {
       if (objects.length === limit) return { objects, more: true };
       const stats = await this.#stats(key);
       if (stats === undefined) continue;
-      objects.push({ key, sizeBytes: stats.size, etag: etagOf(stats), lastModifiedMs: stats.mtimeMs, storageClass: 'STANDARD' });
+      objects.push({
+        key,
+        sizeBytes: stats.size,
+        etag: etagOf(stats),
+        lastModifiedMs: stats.mtimeMs,
+        storageClass: 'STANDARD',
+      });
     }
     return { objects, more: false };
   }
@@ -82,7 +104,10 @@ export class FilesStore implements ObjectStore {
     return undefined;
   }
 
-  async get(request: { key: string; etag?: string | undefined }): Promise<{ head: ObjectHead; body: Readable } | undefined> {
+  async get(request: {
+    key: string;
+    etag?: string | undefined;
+  }): Promise<{ head: ObjectHead; body: Readable } | undefined> {
     const head = await this.head(request.key);
     if (head === undefined || (request.etag !== undefined && head.etag !== request.etag)) return undefined;
     return { head, body: createReadStream(this.#path(request.key)) };
@@ -91,25 +116,33 @@ export class FilesStore implements ObjectStore {
   /** Written beside its place and linked there when whole: a crash leaves a hidden file and never half an object. */
   async put(request: PutRequest): Promise<CopyOutcome> {
     const md5 = createHash('md5');
-    return this.#place(request.key, request, { attributes: request.attributes, tags: request.tags ?? [] }, async (temporary) => {
-      const file = await open(temporary, 'wx');
-      try {
-        let bytes = 0;
-        const body = request.body instanceof Uint8Array ? Readable.from([request.body]) : request.body;
-        for await (const chunk of body as AsyncIterable<Buffer>) {
-          md5.update(chunk);
-          bytes += chunk.byteLength;
-          await file.writeFile(chunk);
+    return this.#place(
+      request.key,
+      request,
+      { attributes: request.attributes, tags: request.tags ?? [] },
+      async (temporary) => {
+        const file = await open(temporary, 'wx');
+        try {
+          let bytes = 0;
+          const body = request.body instanceof Uint8Array ? Readable.from([request.body]) : request.body;
+          for await (const chunk of body as AsyncIterable<Buffer>) {
+            md5.update(chunk);
+            bytes += chunk.byteLength;
+            await file.writeFile(chunk);
+          }
+          if (bytes !== request.sizeBytes) {
+            throw new LongshoreError(
+              'STORE_UNAVAILABLE',
+              `the body of ${request.key} is ${bytes} bytes and not the ${request.sizeBytes} announced`,
+            );
+          }
+          await file.sync();
+        } finally {
+          await file.close();
         }
-        if (bytes !== request.sizeBytes) {
-          throw new LongshoreError('STORE_UNAVAILABLE', `the body of ${request.key} is ${bytes} bytes and not the ${request.sizeBytes} announced`);
-        }
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      return { how: 'stream', md5: () => md5.digest('hex') };
-    });
+        return { how: 'stream', md5: () => md5.digest('hex') };
+      },
+    );
   }
 
   canCopyFrom(source: ObjectStore): boolean {
@@ -117,10 +150,12 @@ export class FilesStore implements ObjectStore {
   }
 
   async copyFrom(source: ObjectStore, request: CopyRequest): Promise<CopyOutcome> {
-    if (!(source instanceof FilesStore)) throw new LongshoreError('STORE_UNSUPPORTED', `${this.name} cannot copy from ${source.name}`);
+    if (!(source instanceof FilesStore))
+      throw new LongshoreError('STORE_UNSUPPORTED', `${this.name} cannot copy from ${source.name}`);
     const head = await source.head(request.sourceKey);
     if (head === undefined) return { kind: 'source-missing' };
-    if (request.sourceEtag !== undefined && head.etag !== request.sourceEtag) return { kind: 'source-changed' };
+    if (request.sourceEtag !== undefined && head.etag !== request.sourceEtag)
+      return { kind: 'source-changed' };
     const sidecar = await source.#sidecar(request.sourceKey);
     const kept = request.keep.tags ? sidecar : { ...sidecar, tags: [] };
     return this.#place(request.targetKey, request, kept, async (temporary) => {
@@ -206,7 +241,8 @@ export class FilesStore implements ObjectStore {
       await rm(this.#path(key));
       await rm(this.#sidecarPath(key), { force: true });
       // Folders exist only because of their files.
-      for (let folder = dirname(key); folder !== '.'; folder = dirname(folder)) await rmdir(join(this.#root, folder));
+      for (let folder = dirname(key); folder !== '.'; folder = dirname(folder))
+        await rmdir(join(this.#root, folder));
     } catch (error) {
       if (isCode(error, 'ENOENT') || isCode(error, 'ENOTEMPTY') || isCode(error, 'EEXIST')) return;
       throw filesError(error, `delete ${key}`, this.name);
@@ -215,7 +251,10 @@ export class FilesStore implements ObjectStore {
 
   async #writeSidecar(key: string, sidecar: Sidecar, ifAbsent: boolean): Promise<void> {
     const { attributes, tags } = sidecar;
-    const empty = tags.length === 0 && Object.keys(attributes).length === 1 && Object.keys(attributes.metadata).length === 0;
+    const empty =
+      tags.length === 0 &&
+      Object.keys(attributes).length === 1 &&
+      Object.keys(attributes.metadata).length === 0;
     const path = this.#sidecarPath(key);
     if (ifAbsent && (await this.#stats(key)) !== undefined) return;
     if (empty) {
@@ -255,7 +294,8 @@ export class FilesStore implements ObjectStore {
       const stats = await lstat(this.#path(key));
       return stats.isFile() ? stats : undefined;
     } catch (error) {
-      if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR') || isCode(error, 'ENAMETOOLONG')) return undefined;
+      if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR') || isCode(error, 'ENAMETOOLONG'))
+        return undefined;
       throw filesError(error, `look at ${key}`, this.name);
     }
   }
@@ -285,7 +325,10 @@ export class FilesStore implements ObjectStore {
 }
 
 function isFileName(key: string): boolean {
-  return !key.includes('\0') && key.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !part.startsWith(HIDDEN));
+  return (
+    !key.includes('\0') &&
+    key.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !part.startsWith(HIDDEN))
+  );
 }
 
 function etagOf(stats: Stats): string {

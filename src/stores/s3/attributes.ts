@@ -39,7 +39,9 @@ export function headOf(key: string, headers: ResponseHeaders): ObjectHead {
     ...optional('partsCount', numberOf(plain['x-amz-mp-parts-count'])),
     ...(lockMode === undefined
       ? {}
-      : { lock: { mode: lockMode, untilMs: Date.parse(plain['x-amz-object-lock-retain-until-date'] ?? '') } }),
+      : {
+          lock: { mode: lockMode, untilMs: Date.parse(plain['x-amz-object-lock-retain-until-date'] ?? '') },
+        }),
   };
 }
 

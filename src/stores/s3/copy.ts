@@ -144,12 +144,25 @@ async function copyInParts(
     const starts: number[] = [];
     for (let start = 0; start < head.sizeBytes; start += partBytes) starts.push(start);
     const parts = await mapConcurrent(starts, client.limits.partsConcurrent, (start, index) =>
-      copyPart(client, source, request, head.etag, uploadId, index + 1, [
-        start,
-        Math.min(start + partBytes, head.sizeBytes) - 1,
-      ], signal),
+      copyPart(
+        client,
+        source,
+        request,
+        head.etag,
+        uploadId,
+        index + 1,
+        [start, Math.min(start + partBytes, head.sizeBytes) - 1],
+        signal,
+      ),
     );
-    const done = await completeUpload(client, request.targetKey, uploadId, parts, targetConditions(request), signal);
+    const done = await completeUpload(
+      client,
+      request.targetKey,
+      uploadId,
+      parts,
+      targetConditions(request),
+      signal,
+    );
     if (done === 'target-exists') {
       await abortUpload(client, request.targetKey, uploadId);
       return { kind: 'target-exists' };

@@ -5,7 +5,7 @@ import type { DeleteOutcome, DeleteRequest } from '../object-store.ts';
 import { brokenAnswer, errorCodeOf } from './response-error.ts';
 import type { S3Client } from './s3-client.ts';
 import type { WireRequest } from './wire.ts';
-import { elementText, elements, encodeXml } from './xml.ts';
+import { elements, elementText, encodeXml } from './xml.ts';
 
 /**
  * DeleteObjects for many keys, DeleteObject for one. A key that does not exist counts as deleted.
@@ -43,12 +43,16 @@ export async function deleteObjects(
   return requests.map((request) => {
     const outcome = outcomes.get(`${request.key}\n${request.versionId ?? ''}`);
     if (outcome !== undefined) return outcome;
-    throw brokenAnswer({ action: 's3:DeleteObject', bucket: client.bucket, request: wire }, `no word of "${request.key}"`);
+    throw brokenAnswer(
+      { action: 's3:DeleteObject', bucket: client.bucket, request: wire },
+      `no word of "${request.key}"`,
+    );
   });
 }
 
 function itemXml(request: DeleteRequest): string {
-  const version = request.versionId === undefined ? '' : `<VersionId>${encodeXml(request.versionId)}</VersionId>`;
+  const version =
+    request.versionId === undefined ? '' : `<VersionId>${encodeXml(request.versionId)}</VersionId>`;
   const etag = request.etag === undefined ? '' : `<ETag>&quot;${encodeXml(request.etag)}&quot;</ETag>`;
   return `<Object><Key>${encodeXml(request.key)}</Key>${version}${etag}</Object>`;
 }
@@ -76,7 +80,8 @@ async function deleteOne(
   };
   const response = await client.wire.send(wire, signal);
   if (response.status < 300) {
-    const isMarker = response.headers.get('x-amz-delete-marker') === 'true' && request.versionId === undefined;
+    const isMarker =
+      response.headers.get('x-amz-delete-marker') === 'true' && request.versionId === undefined;
     const marker = isMarker ? response.headers.get('x-amz-version-id') : undefined;
     return { kind: 'deleted', ...(marker === undefined ? {} : { markerVersionId: marker }) };
   }

@@ -73,7 +73,9 @@ export async function completeUpload(
   signal?: AbortSignal,
 ): Promise<{ etag: string } | 'target-exists'> {
   const list = parts
-    .map((p) => `<Part><PartNumber>${p.partNumber}</PartNumber><ETag>${encodeXml(`"${p.etag}"`)}</ETag></Part>`)
+    .map(
+      (p) => `<Part><PartNumber>${p.partNumber}</PartNumber><ETag>${encodeXml(`"${p.etag}"`)}</ETag></Part>`,
+    )
     .join('');
   const request: WireRequest = {
     method: 'POST',

@@ -87,17 +87,17 @@ class Probe {
   #put(name: string, body: Uint8Array, extra: Partial<PutRequest> = {}): Promise<CopyOutcome> {
     this.#made.add(name);
     return this.#retried(() =>
-        this.#store.put(
-          {
-            key: this.#folder + name,
-            body,
-            sizeBytes: body.byteLength,
-            attributes: { metadata: {} },
-            ifAbsent: false,
-            ...extra,
-          },
-          this.#signal,
-        ),
+      this.#store.put(
+        {
+          key: this.#folder + name,
+          body,
+          sizeBytes: body.byteLength,
+          attributes: { metadata: {} },
+          ifAbsent: false,
+          ...extra,
+        },
+        this.#signal,
+      ),
     );
   }
 
@@ -246,7 +246,8 @@ class Probe {
       return page.objects.map((object) => object.key);
     } catch (error) {
       if (error instanceof URIError) return undefined;
-      if (error instanceof LongshoreError && !isRetryable(error) && error.code !== 'STORE_DENIED') return undefined;
+      if (error instanceof LongshoreError && !isRetryable(error) && error.code !== 'STORE_DENIED')
+        return undefined;
       throw error;
     }
   }

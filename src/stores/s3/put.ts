@@ -5,7 +5,14 @@ import type { Readable } from 'node:stream';
 import { LongshoreError } from '../../errors.ts';
 import type { CopyOutcome, PutRequest } from '../object-store.ts';
 import { attributeHeaders } from './attributes.ts';
-import { abortUpload, completeUpload, createUpload, taggingHeader, type UploadedPart, uploadPart } from './multipart.ts';
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  taggingHeader,
+  type UploadedPart,
+  uploadPart,
+} from './multipart.ts';
 import { errorCodeOf } from './response-error.ts';
 import { partBytesFor, type S3Client } from './s3-client.ts';
 import type { WireRequest } from './wire.ts';

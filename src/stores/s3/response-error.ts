@@ -23,16 +23,20 @@ export function responseError(response: WireResponse, attempt: Attempt): Longsho
   const what = request.key === undefined ? bucket : `${bucket}/${request.key}`;
   const detail = elementText(response.body, 'Message') ?? '';
   const { code, hint } = classify(s3Code, response.status, action, bucket);
-  return new LongshoreError(code, `${request.method} ${what}: ${s3Code}${detail === '' ? '' : ` (${detail})`}`, {
-    hint,
-    context: {
-      bucket,
-      ...(request.key === undefined ? {} : { key: request.key }),
-      action,
-      s3Code,
-      status: response.status,
+  return new LongshoreError(
+    code,
+    `${request.method} ${what}: ${s3Code}${detail === '' ? '' : ` (${detail})`}`,
+    {
+      hint,
+      context: {
+        bucket,
+        ...(request.key === undefined ? {} : { key: request.key }),
+        action,
+        s3Code,
+        status: response.status,
+      },
     },
-  });
+  );
 }
 
 /** A 200 that does not say what it must: cut short, empty, or of another shape. Whether the work was done is open. */
@@ -70,7 +74,10 @@ function classify(
         hint: 'renew the AWS credentials and run the same command again: it goes on where it stopped',
       };
     case 'NoSuchBucket':
-      return { code: 'BUCKET_NOT_FOUND', hint: `create the bucket ${bucket}, or correct its name or the endpoint` };
+      return {
+        code: 'BUCKET_NOT_FOUND',
+        hint: `create the bucket ${bucket}, or correct its name or the endpoint`,
+      };
     case 'PermanentRedirect':
     case 'AuthorizationHeaderMalformed':
     case 'TemporaryRedirect':

@@ -26,7 +26,7 @@ import { errorCodeOf } from './response-error.ts';
 import { S3Client, type S3Limits } from './s3-client.ts';
 import { readSettings } from './settings.ts';
 import { S3Wire, type WireOptions, type WireRequest } from './wire.ts';
-import { elementText, elements } from './xml.ts';
+import { elements, elementText } from './xml.ts';
 
 export interface S3StoreOptions extends WireOptions {
   readonly limits: S3Limits;
@@ -122,7 +122,9 @@ export class S3Store implements ObjectStore {
     const mine = this.#options;
     const theirs = source.#options;
     if (mine.identity !== theirs.identity) return false;
-    return mine.endpoint.origin === theirs.endpoint.origin || (isAws(mine.endpoint) && isAws(theirs.endpoint));
+    return (
+      mine.endpoint.origin === theirs.endpoint.origin || (isAws(mine.endpoint) && isAws(theirs.endpoint))
+    );
   }
 
   async copyFrom(source: ObjectStore, request: CopyRequest, signal?: AbortSignal): Promise<CopyOutcome> {

@@ -30,7 +30,10 @@ export async function readSettings(client: S3Client, signal?: AbortSignal): Prom
 async function readRegion(client: S3Client, signal: AbortSignal | undefined): Promise<string | undefined> {
   const response = await client.wire.send({ method: 'HEAD' }, signal);
   const region = response.headers.get('x-amz-bucket-region');
-  if (response.status === 301 || (region !== undefined && region !== client.wire.options.region && response.status === 400)) {
+  if (
+    response.status === 301 ||
+    (region !== undefined && region !== client.wire.options.region && response.status === 400)
+  ) {
     throw new LongshoreError(
       'BUCKET_REGION',
       `bucket ${client.bucket} is in ${region ?? 'another region'}, not in ${client.wire.options.region}`,

@@ -5,7 +5,7 @@
  */
 
 import { createHash, createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
-import { Secret } from '../../config/secret.ts';
+import type { Secret } from '../../config/secret.ts';
 
 export interface SigningCredentials {
   readonly accessKeyId: string;

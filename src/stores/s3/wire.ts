@@ -287,7 +287,9 @@ export class S3Wire implements AsyncDisposable {
 
 function rawOf(headers: Readonly<Record<string, string | string[] | undefined>>): Buffer[] {
   return Object.entries(headers).flatMap(([name, value]) =>
-    value === undefined ? [] : [Buffer.from(name), Buffer.from(Array.isArray(value) ? value.join(', ') : value)],
+    value === undefined
+      ? []
+      : [Buffer.from(name), Buffer.from(Array.isArray(value) ? value.join(', ') : value)],
   );
 }
 
@@ -297,4 +299,11 @@ function abortReason(signal: AbortSignal): Error {
 
 const NO_HEADERS = new ResponseHeaders([]);
 const RENEW_BEFORE_MS = 120_000;
-const CANNOT_CONNECT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'ENETDOWN']);
+const CANNOT_CONNECT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ENETDOWN',
+]);

@@ -43,7 +43,10 @@ const NAMED = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
 /** Encodes text for an XML element, control characters as references so that they survive XML 1.0. */
 export function encodeXml(text: string): string {
   return /[&<>"'\u0000-\u001f\u007f-\u009f\u2028\ufffe\uffff]/.test(text)
-    ? text.replace(/[&<>"'\u0000-\u001f\u007f-\u009f\u2028\ufffe\uffff]/g, (c) => `&#x${c.charCodeAt(0).toString(16)};`)
+    ? text.replace(
+        /[&<>"'\u0000-\u001f\u007f-\u009f\u2028\ufffe\uffff]/g,
+        (c) => `&#x${c.charCodeAt(0).toString(16)};`,
+      )
     : text;
 }
 
