@@ -1,0 +1,12 @@
+/** The JSON schema of `longshore.yaml`, made from the schema of each job. */
+
+import { z } from 'zod';
+import { moveSchema } from '../jobs/move/settings.ts';
+
+/** JSON Schema, draft 2020-12. */
+export function configJsonSchema(): object {
+  const file = z.strictObject({
+    move: z.record(z.string(), moveSchema).optional().describe('moves by name'),
+  });
+  return { ...z.toJSONSchema(file, { io: 'input' }), title: 'longshore.yaml' };
+}
