@@ -9,21 +9,26 @@ export function registerGrants(program: Command, _finish: Finish): void {
     program.command('grants').description('print the least SQL grants and IAM policy that a move needs'),
   )
     .option('--probe', 'also allow the marker objects by which conditions are probed')
+    .option('--role <name>', 'the database role', 'longshore')
     .option('--json', 'as JSON')
     .action(async (name: string | undefined, flags: Record<string, unknown>) => {
-      const [{ grantsFor, columnsOf }, { resolveMoveOptions }] = await Promise.all([
+      const [{ grantsFor }, { describeColumns }, { resolveMoveOptions }] = await Promise.all([
         import('../jobs/move/grants.ts'),
+        import('../jobs/move/describe-columns.ts'),
         import('../jobs/move/settings.ts'),
       ]);
       const settings = resolveMoveOptions(moveOptionsOf(name, flags, process.env));
-      const columns = await columnsOf(settings, process.env);
-      const grants = grantsFor(settings, { probe: flags['probe'] === true, columns, env: process.env });
+      const columns = await describeColumns(settings, process.env);
+      const options = { probe: flags['probe'] === true, role: String(flags['role']), env: process.env };
+      const grants = grantsFor(settings, columns, options);
       if (flags['json'] === true) {
         process.stdout.write(`${JSON.stringify(grants)}\n`);
         return;
       }
-      if (grants.policy !== undefined)
-        process.stdout.write(`${JSON.stringify(grants.policy, undefined, 2)}\n`);
-      if (grants.sql.length > 0) process.stdout.write(`\n${grants.sql.join('\n')}\n`);
+      process.stdout.write(`${JSON.stringify(grants.policy, undefined, 2)}\n`);
+      for (const { database, statements } of grants.sql) {
+        process.stdout.write(`\n-- ${database}\n${statements.join('\n')}\n`);
+      }
+      for (const note of grants.notes) process.stderr.write(`note: ${note}\n`);
     });
 }

@@ -39,7 +39,7 @@ export function addMoveFlags(command: Command): Command {
 }
 
 /** Flags that are not options of the move itself. */
-const NOT_OPTIONS = new Set(['config', 'plan', 'json', 'state', 'run', 'verbose', 'probe']);
+const NOT_OPTIONS = new Set(['config', 'plan', 'json', 'state', 'run', 'verbose', 'probe', 'role']);
 
 /**
  * The options of a move: flags over the file over the environment.
@@ -70,7 +70,7 @@ export function moveOptionsOf(
   return options as MoveOptions;
 }
 
-function ruleOf(text: string): { pattern: string; replacement: string } {
+export function ruleOf(text: string): { pattern: string; replacement: string } {
   const at = text.indexOf('=>');
   if (at < 0) throw badFlag('--rule', text, 'PATTERN=>REPLACEMENT');
   return { pattern: text.slice(0, at), replacement: text.slice(at + 2) };

@@ -3,7 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import { LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
-import type { BucketSettings, ListedObject, ObjectStore, StoreCapabilities } from '../../stores/object-store.ts';
+import type {
+  BucketSettings,
+  ListedObject,
+  ObjectStore,
+  StoreCapabilities,
+} from '../../stores/object-store.ts';
 import {
   ARCHIVED_CLASSES,
   archivedFinding,
@@ -73,14 +78,19 @@ class StoreCheck {
     const { side, store, move } = this.#about;
     if (objects.length === 0) {
       if (side === 'source') {
-        this.#say('info', `there is nothing under ${store.name}/${this.#about.prefix}`, 'check the prefix, if this is a surprise');
+        this.#say(
+          'info',
+          `there is nothing under ${store.name}/${this.#about.prefix}`,
+          'check the prefix, if this is a surprise',
+        );
       }
       return;
     }
     if (side === 'source') {
       const classes = new Map<string, number>();
       for (const { storageClass } of objects) {
-        if (ARCHIVED_CLASSES.has(storageClass)) classes.set(storageClass, (classes.get(storageClass) ?? 0) + 1);
+        if (ARCHIVED_CLASSES.has(storageClass))
+          classes.set(storageClass, (classes.get(storageClass) ?? 0) + 1);
       }
       this.#findings.push(...archivedFinding(classes, objects.length));
     }
@@ -94,7 +104,10 @@ class StoreCheck {
       opened?.body.once('error', () => undefined).destroy();
     });
     if (side === 'source' && move.tags && store.kind === 's3') {
-      await this.#try(() => store.tags(first.key, this.#signal), head.tagCount === undefined ? 'warning' : 'error');
+      await this.#try(
+        () => store.tags(first.key, this.#signal),
+        head.tagCount === undefined ? 'warning' : 'error',
+      );
     }
   }
 
@@ -105,7 +118,10 @@ class StoreCheck {
   async #mayDelete(): Promise<boolean> {
     const { side, store, prefix, move } = this.#about;
     try {
-      const [outcome] = await store.delete([{ key: `${prefix}.longshore-probe-${randomUUID().slice(0, 8)}/absent` }], this.#signal);
+      const [outcome] = await store.delete(
+        [{ key: `${prefix}.longshore-probe-${randomUUID().slice(0, 8)}/absent` }],
+        this.#signal,
+      );
       if (outcome?.kind !== 'failed') return true;
       throw new LongshoreError('STORE_DENIED', `DELETE ${store.name}: ${outcome.code} (${outcome.message})`, {
         hint: `allow s3:DeleteObject on ${store.name}`,

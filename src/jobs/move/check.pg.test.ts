@@ -70,7 +70,9 @@ describe('checkMove', () => {
       { env: envOf(s3), ...environment },
     );
   const textsOf = (result: Awaited<ReturnType<typeof check>>) =>
-    result.findings.map(({ level, what, action }) => [level, what, ...(action === undefined ? [] : [action])].join(' '));
+    result.findings.map(({ level, what, action }) =>
+      [level, what, ...(action === undefined ? [] : [action])].join(' '),
+    );
 
   test('a move that is well has no errors, and leaves no marker', async () => {
     await using s3 = await startStore();
@@ -92,7 +94,11 @@ describe('checkMove', () => {
     await using s3 = await startStore();
     const result = await check(s3, {
       to: 's3://nowhere/avatar/',
-      rows: [`${database.url}#avatar.path`, `${database.url}#triggered.twice,shown.path`, 'postgres://127.0.0.1:1/x#a.b'],
+      rows: [
+        `${database.url}#avatar.path`,
+        `${database.url}#triggered.twice,shown.path`,
+        'postgres://127.0.0.1:1/x#a.b',
+      ],
     });
     const codes = result.findings.filter(({ level }) => level === 'error').map(({ code }) => code);
     expect(codes.sort()).toEqual([
@@ -114,10 +120,14 @@ describe('checkMove', () => {
     const rows = [`${database.url}#keyless.path,triggered.path`];
     const texts = textsOf(await check(s3, { rows }));
     expect(texts).toContainEqual(expect.stringMatching(/^warning public.keyless has no primary key/));
-    expect(texts).toContainEqual(expect.stringMatching(/^warning public.triggered has triggers .*: touch_updated$/));
+    expect(texts).toContainEqual(
+      expect.stringMatching(/^warning public.triggered has triggers .*: touch_updated$/),
+    );
     expect(texts).toContainEqual(expect.stringMatching(/^info public.triggered.path has no index/));
     const longer = textsOf(await check(s3, { rows, to: 's3://production-s3/avatars/' }));
-    expect(longer).toContainEqual('error 1 of 1 new values are longer than the 12 characters of public.keyless.path');
+    expect(longer).toContainEqual(
+      'error 1 of 1 new values are longer than the 12 characters of public.keyless.path',
+    );
     const reader = new URL(database.url);
     [reader.username, reader.password] = [`reader_${database.name}`, 'reader'];
     expect(textsOf(await check(s3, { rows: `${reader.href}#avatars.path` }))).toContainEqual(
@@ -169,8 +179,12 @@ describe('checkMove', () => {
     const result = await check(s3);
     const texts = textsOf(result);
     expect(texts).toContainEqual(expect.stringMatching(/^warning s3:\/\/legacy-s3 is versioned \(enabled\)/));
-    expect(texts).toContainEqual(expect.stringMatching(/^info s3:\/\/legacy-s3 encrypts with aws:kms.* kms:Decrypt$/));
-    expect(texts).toContainEqual(expect.stringMatching(/^info s3:\/\/production-s3 encrypts .* kms:GenerateDataKey$/));
+    expect(texts).toContainEqual(
+      expect.stringMatching(/^info s3:\/\/legacy-s3 encrypts with aws:kms.* kms:Decrypt$/),
+    );
+    expect(texts).toContainEqual(
+      expect.stringMatching(/^info s3:\/\/production-s3 encrypts .* kms:GenerateDataKey$/),
+    );
     expect(result.fallbacks.join('\n')).toContain('ignores If-Match on deletes');
     expect(textsOf(await check(s3, { delete: 'never' })).join('\n')).not.toContain('is versioned');
   });

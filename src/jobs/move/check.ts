@@ -58,7 +58,10 @@ const SAMPLED_VALUES = 1000;
  * for (const { level, what, fix } of findings) console.log(level, what, fix);
  * ```
  */
-export async function checkMove(options: MoveOptions, environment: CheckEnvironment = {}): Promise<CheckResult> {
+export async function checkMove(
+  options: MoveOptions,
+  environment: CheckEnvironment = {},
+): Promise<CheckResult> {
   const check = new MoveCheck(resolveMoveOptions(options), environment);
   return check.run();
 }

@@ -79,7 +79,10 @@ function* batches(names: NameIndex, keys: readonly string[]): Generator<(SeenNam
 export async function stillDangling<T extends SeenNaming>(
   column: Pick<BoundColumn, 'facts' | 'database'>,
   seen: readonly T[],
-  check: { readonly readingsOf: (value: string) => readonly (readonly string[])[] } & Pick<DanglingCheck, 'existing'>,
+  check: { readonly readingsOf: (value: string) => readonly (readonly string[])[] } & Pick<
+    DanglingCheck,
+    'existing'
+  >,
   signal: AbortSignal,
 ): Promise<T[]> {
   const keyed = seen.filter(({ primaryKey }) => primaryKey.length > 0);
@@ -107,6 +110,8 @@ export function readings(reference: Reference): string[] {
 /** The keys under which a row's references are indexed; a row that cannot be asked again has its likeliest only. */
 export function indexedKeys(references: readonly Reference[], primaryKey: readonly string[]): Set<string> {
   return new Set(
-    references.flatMap((reference) => (primaryKey.length === 0 ? [reference.sourceKey] : readings(reference))),
+    references.flatMap((reference) =>
+      primaryKey.length === 0 ? [reference.sourceKey] : readings(reference),
+    ),
   );
 }

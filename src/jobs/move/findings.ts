@@ -1,7 +1,7 @@
 /** What a plan or a check has to say, each with its fix; decided from facts alone. */
 
-import { type ErrorCode, LongshoreError } from '../../errors.ts';
 import type { ColumnFacts } from '../../databases/database.ts';
+import { type ErrorCode, LongshoreError } from '../../errors.ts';
 import type { BucketSettings } from '../../stores/object-store.ts';
 import { columnProblem } from './open-scope.ts';
 import type { MoveSettings } from './settings.ts';
@@ -156,7 +156,10 @@ export function lagFinding(database: string, lagMs: number | undefined, settings
     {
       level: 'warning',
       what: `a replica of ${database} is ${Math.round(lagMs / 1000)} s behind`,
-      fix: settings.replicaLagMax === undefined ? 'let rows wait for it with --replica-lag-max 10s' : 'rows would wait until it has caught up',
+      fix:
+        settings.replicaLagMax === undefined
+          ? 'let rows wait for it with --replica-lag-max 10s'
+          : 'rows would wait until it has caught up',
     },
   ];
 }
@@ -184,7 +187,9 @@ export function findingOf(error: unknown): Finding {
     what: error.message,
     fix: error.hint ?? 'see the message',
     code: error.code,
-    ...(typeof action === 'string' && error.code === 'STORE_DENIED' ? { action: deniedAction(error.message) ?? action } : {}),
+    ...(typeof action === 'string' && error.code === 'STORE_DENIED'
+      ? { action: deniedAction(error.message) ?? action }
+      : {}),
   };
 }
 

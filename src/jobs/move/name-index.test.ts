@@ -3,7 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { compareKeys } from '../../stores/key-order.ts';
 import { joinByKey, NameIndex } from './name-index.ts';
 
-const object = (key: string) => ({ key, sizeBytes: 1, etag: 'e', lastModifiedMs: 0, storageClass: 'STANDARD' });
+const object = (key: string) => ({
+  key,
+  sizeBytes: 1,
+  etag: 'e',
+  lastModifiedMs: 0,
+  storageClass: 'STANDARD',
+});
 
 describe('NameIndex', () => {
   test('gives keys in the order of their UTF-8 bytes, with how many rows name each', () => {
@@ -31,7 +37,8 @@ describe('NameIndex', () => {
       index.add(key, { column: 0, primaryKey: [] });
     }
     index.seal();
-    const keys = (span: { after?: string; upTo?: string }) => [...index.keys('image/', span)].map(({ key }) => key);
+    const keys = (span: { after?: string; upTo?: string }) =>
+      [...index.keys('image/', span)].map(({ key }) => key);
     expect(keys({})).toEqual(['image/', 'image/1', 'image/2']);
     expect(keys({ after: 'image/' })).toEqual(['image/1', 'image/2']);
     expect(keys({ after: 'image/1', upTo: 'zz' })).toEqual(['image/2']);

@@ -12,9 +12,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { compareKeys, prefixEnd } from '../../stores/key-order.ts';
 import type { KeySpan } from '../../stores/list-parallel.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
-import { compareKeys, prefixEnd } from '../../stores/key-order.ts';
 
 /** A key that rows name, and how many do. */
 export interface NamedKey {
@@ -60,7 +60,11 @@ export class NameIndex implements Disposable {
     const end = prefixEnd(prefix);
     const { upTo } = span;
     const upToFirst = upTo !== undefined && (end === undefined || compareKeys(upTo, end) < 0);
-    const [to, high] = upToFirst ? ['key <= ?', upTo] : end === undefined ? ['', undefined] : ['key < ?', end];
+    const [to, high] = upToFirst
+      ? ['key <= ?', upTo]
+      : end === undefined
+        ? ['', undefined]
+        : ['key < ?', end];
     // Prepared anew: a statement that is being stepped through cannot serve two spans at once.
     const select = this.#db.prepare(
       `SELECT key, count(*) AS n FROM names WHERE ${from} ${to === '' ? '' : `AND ${to}`} GROUP BY key ORDER BY key`,
@@ -102,7 +106,10 @@ export class NameIndex implements Disposable {
   /** What was noted, in pages. */
   *absent(keysMax: number): Generator<string[]> {
     const rows = this.#db.prepare('SELECT key FROM absent ORDER BY rowid').iterate();
-    yield* inPages(mapped(rows, (row) => String(row['key'])), keysMax);
+    yield* inPages(
+      mapped(rows, (row) => String(row['key'])),
+      keysMax,
+    );
   }
 
   [Symbol.dispose](): void {

@@ -34,7 +34,11 @@ describe('estimateRequests', () => {
 
   test('parts, streams, ACLs, weak ETags and single deletes cost more', () => {
     expect(counted({ ...MILLION, partedCopies: 10, parts: 100 })['COPY']).toBe(1_000_000 - 10 + 100 + 20);
-    expect(counted({ ...MILLION, serverSide: false })).toMatchObject({ PUT: 1_000_000, GET: 1_000_000, HEAD: 1_000_000 });
+    expect(counted({ ...MILLION, serverSide: false })).toMatchObject({
+      PUT: 1_000_000,
+      GET: 1_000_000,
+      HEAD: 1_000_000,
+    });
     expect(counted({ ...MILLION, furtherProofs: 5 })['HEAD']).toBe(10);
     expect(counted({ ...MILLION, acl: true })).toMatchObject({ GET: 1_000_000, PUT: 1_000_000 });
     expect(counted({ ...MILLION, conditionalDelete: 'single' })['DELETE']).toBe(1_000_000);
@@ -42,7 +46,11 @@ describe('estimateRequests', () => {
   });
 
   test('driven by rows nothing is listed', () => {
-    expect(counted({ ...MILLION, drivenByRows: true })).toEqual({ COPY: 1_000_000, HEAD: 3_000_000, DELETE: 1000 });
+    expect(counted({ ...MILLION, drivenByRows: true })).toEqual({
+      COPY: 1_000_000,
+      HEAD: 3_000_000,
+      DELETE: 1000,
+    });
   });
 });
 

@@ -64,7 +64,9 @@ class Surveyor implements Disposable {
     this.#signal = signal;
     const { settings, sourceCapabilities, targetCapabilities } = scope;
     this.#serverSide =
-      settings.copyWith !== 'stream' && targetCapabilities.serverSideCopy && scope.target.canCopyFrom(scope.source);
+      settings.copyWith !== 'stream' &&
+      targetCapabilities.serverSideCopy &&
+      scope.target.canCopyFrom(scope.source);
     this.#counts = new ObjectCounts({
       prove: settings.prove,
       sourceEtag: sourceCapabilities.etag,
@@ -79,7 +81,9 @@ class Surveyor implements Disposable {
 
   async run(): Promise<Survey> {
     const { settings, columns } = this.#scope;
-    await forEachConcurrent(sweepShards(this.#scope, this.#signal), ROW_LANES, (spec) => this.#readRows(spec));
+    await forEachConcurrent(sweepShards(this.#scope, this.#signal), ROW_LANES, (spec) =>
+      this.#readRows(spec),
+    );
     this.#names.seal();
     // Who asks for rows may have a bucket too large to list; else a listing is cheap and tells more.
     const listed = settings.by !== 'rows' || settings.orphans === 'move' || columns.length === 0;
@@ -106,7 +110,8 @@ class Surveyor implements Disposable {
     for await (const batch of sweptRows(this.#scope, column, range, this.#signal)) {
       counted.rows += batch.length;
       for (const { row, references } of batch) {
-        for (const key of indexedKeys(references, row.primaryKey)) this.#names.add(key, { column: index, primaryKey: row.primaryKey });
+        for (const key of indexedKeys(references, row.primaryKey))
+          this.#names.add(key, { column: index, primaryKey: row.primaryKey });
         if (!fits(column.facts, finder.rewrite(row.value, references))) counted.tooLong++;
       }
     }

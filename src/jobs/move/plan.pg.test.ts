@@ -12,7 +12,8 @@ const put = (store: ObjectStore, key: string, text = 'x') =>
     ifAbsent: false,
   });
 
-const keysOf = async (store: ObjectStore) => (await store.list({ prefix: '' })).objects.map(({ key, etag }) => key + etag);
+const keysOf = async (store: ObjectStore) =>
+  (await store.list({ prefix: '' })).objects.map(({ key, etag }) => key + etag);
 
 describe('planMove', () => {
   let world: World;
@@ -32,14 +33,24 @@ describe('planMove', () => {
   afterAll(() => world[Symbol.asyncDispose]());
 
   const plan = (more: object = {}) =>
-    planMove({ from: FROM, to: TO, rows: world.rows, exclude: ['image/skip/**'], ...more }, { env: world.env });
+    planMove(
+      { from: FROM, to: TO, rows: world.rows, exclude: ['image/skip/**'], ...more },
+      { env: world.env },
+    );
 
   test('counts objects, rows and what is missing, finds collisions, and changes nothing', async () => {
     const before = [await keysOf(world.legacy), await keysOf(world.production)];
     const rowsBefore = await world.pool.query('SELECT * FROM avatars ORDER BY id');
     const result = await plan();
     expect(result.driver.by).toBe('listing');
-    expect(result.objects).toMatchObject({ count: 32, toCopy: 30, already: 2, excluded: 1, orphans: 1, archived: 0 });
+    expect(result.objects).toMatchObject({
+      count: 32,
+      toCopy: 30,
+      already: 2,
+      excluded: 1,
+      orphans: 1,
+      archived: 0,
+    });
     expect(result.columns).toEqual([
       { name: 'public.avatars.path', indexed: true, rowsEstimate: expect.any(Number), rows: 33 },
     ]);
@@ -79,9 +90,16 @@ describe('planMove', () => {
   });
 
   test('rules that map two keys to one are found', async () => {
-    const result = await plan({ rules: [{ pattern: 'image/(?:orphan|same)(.*)', replacement: 'avatar/one$1' }] });
+    const result = await plan({
+      rules: [{ pattern: 'image/(?:orphan|same)(.*)', replacement: 'avatar/one$1' }],
+    });
     expect(result.collisions.listed).toEqual([
-      { sourceKey: 'image/same.png', targetKey: 'avatar/one.png', why: 'two-sources', otherSourceKey: 'image/orphan.png' },
+      {
+        sourceKey: 'image/same.png',
+        targetKey: 'avatar/one.png',
+        why: 'two-sources',
+        otherSourceKey: 'image/orphan.png',
+      },
     ]);
   });
 
@@ -94,7 +112,9 @@ describe('planMove', () => {
     expect(result.driver.why).toContain('public.short.path');
     expect(result.objects.orphans).toBe(32);
     const texts = result.findings.map(({ level, what }) => `${level} ${what}`);
-    expect(texts).toContainEqual(expect.stringMatching(/^error 1 of 2 new values are longer than the 14 characters/));
+    expect(texts).toContainEqual(
+      expect.stringMatching(/^error 1 of 2 new values are longer than the 14 characters/),
+    );
     expect(texts).toContainEqual(expect.stringMatching(/^info public.short.path has no index/));
   });
 });

@@ -38,7 +38,7 @@ export interface MovePlan {
   readonly from: string;
   readonly to: string;
   /** Whether a listing of the bucket or the rows say what is moved, and why. */
-  readonly driver: { readonly by: 'listing' | 'rows' | 'inventory'; readonly why: string };
+  readonly driver: { readonly by: 'listing' | 'rows'; readonly why: string };
   readonly objects: {
     /** What the move concerns, orphans that are left in place not counted. */
     readonly count: number;
@@ -188,7 +188,10 @@ function driverOf({ settings, columns }: PlannedScope, byRows: boolean): MovePla
     return { by: 'listing', why: 'the columns are indexed: the rows of each thousand objects are looked up' };
   }
   const slow = columns.filter((column) => !rowsAreIndexed([column])).map(({ facts }) => facts.name);
-  return { by: 'rows', why: `values of ${slow.join(', ')} cannot be looked up in an index: every row is read` };
+  return {
+    by: 'rows',
+    why: `values of ${slow.join(', ')} cannot be looked up in an index: every row is read`,
+  };
 }
 
 function surveyFindings(scope: PlannedScope, survey: Survey): Finding[] {

@@ -65,7 +65,10 @@ test('a journal that cannot be read does not hide the others', () => {
   newer.exec('PRAGMA user_version = 99');
   newer.close();
   mkdirSync(join(folder, 'move-broken'));
-  writeFileSync(join(folder, 'move-broken', 'journal.sqlite'), 'this is no database, though it is called one');
+  writeFileSync(
+    join(folder, 'move-broken', 'journal.sqlite'),
+    'this is no database, though it is called one',
+  );
   const states = moveStatus(folder).map(({ state, problem }) => [state, problem]);
   expect(states).toEqual([
     ['unreadable', expect.stringContaining('is not a journal')],

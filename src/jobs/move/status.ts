@@ -79,7 +79,9 @@ function statusOf(journal: Journal, run: string): RunStatus {
     pass,
     startedMs,
     ...(last === undefined ? {} : { lastRecordedMs: last.finishedMs }),
-    ...(state === 'running' || summary === undefined ? {} : { finishedMs: startedMs + summary.seconds * 1000 }),
+    ...(state === 'running' || summary === undefined
+      ? {}
+      : { finishedMs: startedMs + summary.seconds * 1000 }),
     stages: STAGES.map((stage) => ({ stage, ...journal.counts(stage) })).filter(
       ({ open, done, failed }) => open + done + failed > 0,
     ),

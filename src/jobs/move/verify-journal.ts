@@ -71,8 +71,16 @@ export async function verifyJournal(
   using newest = new TargetClaims();
   for (const moves of recordedMoves(journal, newest)) {
     const [sources, targets] = await Promise.all([
-      observe(scope.source, moves.map(({ key }) => key), look),
-      observe(scope.target, moves.map(({ targetKey }) => targetKey), look),
+      observe(
+        scope.source,
+        moves.map(({ key }) => key),
+        look,
+      ),
+      observe(
+        scope.target,
+        moves.map(({ targetKey }) => targetKey),
+        look,
+      ),
     ]);
     for (const recorded of moves) {
       const { key, targetKey, deleted } = recorded;
@@ -82,7 +90,11 @@ export async function verifyJournal(
       if (verdict === 'overwritten') verified.overwrittenSince++;
       else if (verdict === 'gone' || (verdict === 'absent' && scope.columns.length > 0)) verified.goneSince++;
       else if (verdict === 'differs') {
-        violations.add({ promise: 2, what: `differs in size from its copy ${scope.target.name}/${targetKey}`, key });
+        violations.add({
+          promise: 2,
+          what: `differs in size from its copy ${scope.target.name}/${targetKey}`,
+          key,
+        });
       } else if (verdict === 'absent') {
         const was = deleted ? 'was deleted from the source' : 'counts as moved';
         violations.add({ promise: 2, what: `${was} and is not on the target as ${targetKey}`, key });
@@ -101,7 +113,9 @@ function* recordedMoves(journal: Journal, newest: TargetClaims): Generator<Recor
   for (const shard of journal.finished(undefined, 'desc')) {
     if (shard.state !== 'done' || (shard.stage !== 'copy' && shard.stage !== 'sweep')) continue;
     const deleteShard = deleteShards.get(shard.id);
-    const deleted = new Set(deleteShard === undefined ? [] : journal.details(deleteShard).flatMap(deletedKey));
+    const deleted = new Set(
+      deleteShard === undefined ? [] : journal.details(deleteShard).flatMap(deletedKey),
+    );
     let batch: RecordedMove[] = [];
     for (const line of journal.details(shard.id)) {
       const recorded = recordedMove(line, deleted);

@@ -1,8 +1,8 @@
 /** Reads every row and looks for the object that it names, on whichever side. */
 
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
-import { observe } from '../../stores/observe.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
+import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import { readings, type SeenNaming, stillDangling } from './dangling-rows.ts';

@@ -52,12 +52,19 @@ describe('verifyMove', () => {
     const summary = await moving;
     const after = await verify();
     expect(after.violations).toEqual([]);
-    expect(after).toMatchObject({ deletionsChecked: 22, overwrittenSince: 0, goneSince: 0, run: summary.run });
+    expect(after).toMatchObject({
+      deletionsChecked: 22,
+      overwrittenSince: 0,
+      goneSince: 0,
+      run: summary.run,
+    });
   });
 
   test('a row that names nothing is found with its key, also in a table without one', async () => {
     await world.pool.query('CREATE TABLE keyless (path text)');
-    await world.pool.query("INSERT INTO keyless VALUES ('avatar/nowhere.png'), ('https://other.example/avatar/x.png')");
+    await world.pool.query(
+      "INSERT INTO keyless VALUES ('avatar/nowhere.png'), ('https://other.example/avatar/x.png')",
+    );
     const { rows } = await world.pool.query<{ id: string }>(
       "INSERT INTO avatars (path) VALUES ('image/nothing.png'), ('avatar/nothing.png') RETURNING id",
     );
@@ -72,7 +79,12 @@ describe('verifyMove', () => {
         column: 'public.avatars.path',
         row: [rows[0]!.id],
       },
-      expect.objectContaining({ promise: 1, key: 'avatar/nowhere.png', column: 'public.keyless.path', row: [] }),
+      expect.objectContaining({
+        promise: 1,
+        key: 'avatar/nowhere.png',
+        column: 'public.keyless.path',
+        row: [],
+      }),
       expect.objectContaining({ promise: 1, key: 'avatar/nothing.png', row: [rows[1]!.id] }),
     ]);
     await world.pool.query("DELETE FROM avatars WHERE path LIKE '%nothing.png'; DROP TABLE keyless");
@@ -96,7 +108,11 @@ describe('verifyMove', () => {
     ]);
     // With columns, of which no row names it, the application may have taken it away.
     const run2 = moveStatus(stateFolder)[0]!.run;
-    const withRows = await verifyMove(options({ ...bucketOnly, rows: world.rows }), { env: world.env, stateFolder, run: run2 });
+    const withRows = await verifyMove(options({ ...bucketOnly, rows: world.rows }), {
+      env: world.env,
+      stateFolder,
+      run: run2,
+    });
     expect(withRows).toMatchObject({ goneSince: 1, violationsCount: 0 });
   });
 
@@ -110,7 +126,11 @@ describe('verifyMove', () => {
     const result = await verify(kept);
     expect(result).toMatchObject({ movedChecked: 3, overwrittenSince: 1 });
     expect(result.violations).toEqual([
-      { promise: 2, what: 'counts as moved and is not on the target as avatar/kept/2.png', key: 'image/kept/2.png' },
+      {
+        promise: 2,
+        what: 'counts as moved and is not on the target as avatar/kept/2.png',
+        key: 'image/kept/2.png',
+      },
     ]);
   });
 });

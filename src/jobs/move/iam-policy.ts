@@ -1,0 +1,159 @@
+/** The least IAM policy with which a move runs. Pure. */
+
+import { parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
+import { KeyRules } from './key-rules.ts';
+import type { MoveSettings } from './settings.ts';
+
+/** As IAM writes it. */
+export interface IamStatement {
+  readonly Sid: string;
+  readonly Effect: 'Allow';
+  readonly Action: readonly string[];
+  readonly Resource: readonly string[];
+  readonly Condition?: { readonly StringLike: { readonly 's3:prefix': readonly string[] } };
+}
+
+export interface IamPolicy {
+  readonly Version: '2012-10-17';
+  readonly Statement: readonly IamStatement[];
+}
+
+type S3Url = Extract<StoreUrl, { kind: 's3' }>;
+
+/**
+ * What the options need and nothing more:
+ *
+ * | action | on | when |
+ * | --- | --- | --- |
+ * | ListBucket | both, under the prefixes | always; the target also under the source's prefix, to see one bucket under two names |
+ * | GetObject | source, target | always: copies read the source, proofs both |
+ * | DeleteObject | source | `delete` is not `never` |
+ * | PutObject, AbortMultipartUpload | target | always |
+ * | GetObjectTagging / PutObjectTagging | source / target | tags are kept |
+ * | GetObjectAcl / PutObjectAcl | source / target | ACLs are kept |
+ * | markers: all of these | `<prefix>.longshore-probe-*` on both | `probe` |
+ *
+ * S3 answers 404 and not 403 for an object that does not exist only where it may be listed; it takes the key for
+ * `s3:prefix` then, so that the conditions do not hide what is absent.
+ */
+export function iamPolicy(settings: MoveSettings, probe: boolean): IamPolicy {
+  const from = parseStoreUrl(settings.from);
+  const to = parseStoreUrl(settings.to);
+  const [sources, targets] = keyPrefixes(settings, from.prefix, to.prefix);
+  const statements: IamStatement[] = [];
+  if (from.kind === 's3') {
+    const marker = probe && to.kind === 's3' ? [markers(to.prefix)] : [];
+    statements.push(listing('ListSource', from, [...listed(sources), ...marker]));
+  }
+  if (to.kind === 's3') {
+    statements.push(
+      listing('ListTarget', to, [...listed(targets), ...(from.kind === 's3' ? listed(sources) : [])]),
+    );
+  }
+  const { tags, acl } = settings;
+  const may = (condition: boolean, ...actions: string[]): string[] => (condition ? actions : []);
+  if (from.kind === 's3') {
+    statements.push(
+      allow('ReadSource', from, sources, [
+        's3:GetObject',
+        ...may(tags, 's3:GetObjectTagging'),
+        ...may(acl, 's3:GetObjectAcl'),
+      ]),
+    );
+    if (settings.delete !== 'never')
+      statements.push(allow('DeleteSource', from, sources, ['s3:DeleteObject']));
+  }
+  if (to.kind === 's3') {
+    statements.push(
+      allow('WriteTarget', to, targets, [
+        's3:PutObject',
+        's3:GetObject',
+        's3:AbortMultipartUpload',
+        ...may(tags, 's3:PutObjectTagging'),
+        ...may(acl, 's3:PutObjectAcl'),
+      ]),
+    );
+  }
+  if (probe) {
+    const actions = [
+      's3:PutObject',
+      's3:GetObject',
+      's3:DeleteObject',
+      's3:AbortMultipartUpload',
+      ...may(tags, 's3:GetObjectTagging', 's3:PutObjectTagging'),
+      ...may(acl, 's3:GetObjectAcl', 's3:PutObjectAcl'),
+    ];
+    if (from.kind === 's3') {
+      statements.push(allow('ProbeSource', from, [markers(from.prefix)], actions));
+      // A marker of the target that is seen in the source: one bucket under two names.
+      if (to.kind === 's3')
+        statements.push(allow('CompareBuckets', from, [markers(to.prefix)], ['s3:GetObject']));
+    }
+    if (to.kind === 's3') statements.push(allow('ProbeTarget', to, [markers(to.prefix)], actions));
+  }
+  return { Version: '2012-10-17', Statement: statements };
+}
+
+/** The prefixes that together hold every source key and every target key. */
+function keyPrefixes(
+  settings: MoveSettings,
+  from: string,
+  to: string,
+): [readonly string[], readonly string[]] {
+  if (settings.rules.length === 0) return [[from], [to]];
+  const rules = new KeyRules(
+    settings.rules.map((rule) =>
+      'prefix' in rule
+        ? { kind: 'prefix', from: from + rule.prefix, to: to + rule.to }
+        : { kind: 'pattern', ...rule },
+    ),
+  );
+  return [rules.sourcePrefixes, rules.targetPrefixes];
+}
+
+function markers(prefix: string): string {
+  return `${prefix}.longshore-probe-`;
+}
+
+/** Keys are looked up by listings under what they have in common, so the listings go beyond the single prefixes. */
+function listed(prefixes: readonly string[]): string[] {
+  let [common = '', ...others] = prefixes;
+  for (const other of others) while (!other.startsWith(common)) common = common.slice(0, -1);
+  return [common];
+}
+
+function listing(sid: string, url: S3Url, prefixes: readonly string[]): IamStatement {
+  const everything = prefixes.includes('');
+  const distinct = [...new Set(prefixes.map((prefix) => `${escaped(prefix)}*`))];
+  return {
+    Sid: sid,
+    Effect: 'Allow',
+    Action: ['s3:ListBucket'],
+    Resource: [`${arn(url)}`],
+    ...(everything ? {} : { Condition: { StringLike: { 's3:prefix': distinct } } }),
+  };
+}
+
+function allow(
+  sid: string,
+  url: S3Url,
+  prefixes: readonly string[],
+  actions: readonly string[],
+): IamStatement {
+  return {
+    Sid: sid,
+    Effect: 'Allow',
+    Action: actions,
+    Resource: prefixes.map((prefix) => `${arn(url)}/${escaped(prefix)}*`),
+  };
+}
+
+function arn({ bucket, region = '' }: S3Url): string {
+  const partition = region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+  return `arn:${partition}:s3:::${bucket}`;
+}
+
+/** `*`, `?` and `$` have a meaning in policies; `${*}` stands for the character itself. */
+function escaped(prefix: string): string {
+  return prefix.replace(/[*?$]/g, '${$&}');
+}
