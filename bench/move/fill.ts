@@ -17,6 +17,7 @@ export async function fillBuckets(
   env: Record<string, string>,
   objects: number,
   rowsUrl: string | undefined,
+  directoryBytes: number,
 ): Promise<void> {
   await using opened = await openStore({ kind: 's3', ...FROM }, { env, clock: systemClock });
   const url = rowsUrl === undefined ? undefined : parseDatabaseUrl(rowsUrl, {});
@@ -27,7 +28,7 @@ export async function fillBuckets(
     const numbers = Array.from({ length: Math.min(KEYS_AT_ONCE, objects - first) }, (_, i) => first + i);
     const keys = await mapConcurrent(numbers, 32, async (n) => {
       const key = keyOf(n);
-      const sizeBytes = n === 0 ? 42 : 1000 + ((n * 7919) % 63_000);
+      const sizeBytes = n === 0 ? directoryBytes : 1000 + ((n * 7919) % 63_000);
       const offset = (n * 104_729) % (64 * 1024);
       await opened.store.put({
         key,
@@ -47,7 +48,7 @@ export async function fillBuckets(
   await seeder?.finish();
 }
 
-/** Object 0 is a "directory" that holds 42 bytes. */
+/** Object 0 is a "directory", which may hold bytes on S3 and may not on a file system. */
 export function keyOf(n: number): string {
   return n === 0 ? `${FROM.prefix}folder/` : `${FROM.prefix}avatar-${n}.png`;
 }
