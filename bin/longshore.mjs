@@ -13,7 +13,7 @@ const NODE_MIN = 24;
 if (Number(process.versions.node.split('.')[0]) >= NODE_MIN) {
   // On a large machine V8 lets garbage grow to gigabytes; a mover of data has a small working set and keeps it.
   setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=40');
+  setFlagsFromString('--heap-growing-percent=25');
   // node:sqlite works and still calls itself experimental.
   const show = process.listeners('warning');
   process.removeAllListeners('warning');

@@ -38,6 +38,12 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     state[number] = state[number]! | 1;
     return send(response, 200, `<CopyObjectResult><ETag>"${etagOf(number)}"</ETag></CopyObjectResult>`);
   }
+  if (request.method === 'HEAD') {
+    const there = bucket === 'legacy-s3' ? (state[number]! & 2) === 0 : (state[number]! & 1) === 1;
+    const headers = ['ETag', `"${etagOf(number)}"`, 'Content-Length', String(1000 + (number % 63_000))];
+    response.writeHead(there ? 200 : 404, there ? headers : []).end();
+    return;
+  }
   send(response, 501, '<Error><Code>NotImplemented</Code></Error>');
 }
 

@@ -84,7 +84,7 @@ export class LocalEngine implements Engine {
   }
 }
 
-export const SHARD_RETRY: RetryPolicy = { attemptsMax: 5, baseMs: 250, waitMsMax: 30_000 };
+export const SHARD_RETRY: RetryPolicy = { attemptsMax: 8, baseMs: 250, waitMsMax: 30_000 };
 
 /** Errors without a code are bugs; errors of kind "check" would fail every other shard too. */
 function endsTheRun(error: unknown): boolean {

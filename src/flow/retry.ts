@@ -11,7 +11,7 @@ export interface RetryPolicy {
   readonly waitMsMax: number;
 }
 
-export const DEFAULT_RETRY: RetryPolicy = { attemptsMax: 8, baseMs: 100, waitMsMax: 20_000 };
+export const DEFAULT_RETRY: RetryPolicy = { attemptsMax: 10, baseMs: 100, waitMsMax: 20_000 };
 
 export interface RetryHooks {
   readonly clock?: Clock | undefined;

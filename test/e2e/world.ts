@@ -12,7 +12,7 @@ import { type S3Server, startS3Server } from '../../src/embedded/s3/server.ts';
 import { systemClock } from '../../src/flow/clock.ts';
 import type { ObjectStore } from '../../src/stores/object-store.ts';
 import { openStore } from '../../src/stores/open-store.ts';
-import { postgresServer } from '../servers/postgres.ts';
+import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
 
 export interface World extends AsyncDisposable {
   readonly s3: S3Server;
@@ -28,10 +28,10 @@ export interface World extends AsyncDisposable {
 export const FROM = 's3://legacy-s3/image/';
 export const TO = 's3://production-s3/avatar/';
 
-/** Seeds `objects` avatars, half of them in the old place. */
-export async function createWorld(objects: number): Promise<World> {
+/** Seeds `objects` avatars, half of them in the old place. @param shared a server to use; else one is started */
+export async function createWorld(objects: number, shared?: PostgresServer): Promise<World> {
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(await postgresServer());
+  const server = shared ?? stack.use(await postgresServer());
   const database = await server.createDatabase();
   const s3 = stack.use(await startS3Server({ buckets: ['legacy-s3', 'production-s3'] }));
   const env = {
@@ -71,12 +71,15 @@ export interface ProgramResult {
 
 const PROGRAM = fileURLToPath(new URL('../../bin/longshore.mjs', import.meta.url));
 
-/** Runs the program. @param onStart is given a way to kill it */
+/** Calls `then` each time the program has written `text`. */
+type OnOutput = (text: string, then: () => void | Promise<void>) => void;
+
+/** Runs the program. @param onStart is given a way to kill it, and one to watch its standard error */
 export function runProgram(
   world: Pick<World, 'env' | 'folder'>,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  onStart?: (kill: (signal: NodeJS.Signals) => void) => void,
+  onStart?: (kill: (signal: NodeJS.Signals) => void, onOutput: OnOutput) => void,
 ): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
@@ -86,11 +89,18 @@ export function runProgram(
     });
     let stdout = '';
     let stderr = '';
+    const watched: { text: string; then: () => void | Promise<void> }[] = [];
     child.stdout.on('data', (chunk) => (stdout += String(chunk)));
-    child.stderr.on('data', (chunk) => (stderr += String(chunk)));
+    child.stderr.on('data', (chunk) => {
+      stderr += String(chunk);
+      for (const { text, then } of watched) if (String(chunk).includes(text)) void then();
+    });
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
-    onStart?.((name) => child.kill(name));
+    onStart?.(
+      (name) => child.kill(name),
+      (text, then) => watched.push({ text, then }),
+    );
   });
 }
 

@@ -86,8 +86,9 @@ export async function rowsNaming(
 }
 
 /**
- * Takes objects that no row names out of the batch. In later passes an object without rows whose target holds the
- * same was moved before; one whose target differs was overwritten after its move, and stays in the batch.
+ * Takes objects that no row names out of the batch. Some of them must stay: an object that was not on the target when
+ * the shard was laid out and is now was moved by an attempt that died before it was recorded, its rows already
+ * rewritten; an object whose target differs was overwritten after its move.
  */
 async function leaveOrphans(
   context: MoveContext,
@@ -101,12 +102,13 @@ async function leaveOrphans(
   const named = new Set(rows.flatMap((row) => row.references.map((reference) => reference.sourceKey)));
   const unnamed = [...objects.values()].filter((object) => !named.has(object.sourceKey));
   if (unnamed.length === 0) return;
-  if (pass > 1) await observeTargets(context, unnamed, signal);
+  await observeTargets(context, unnamed, signal);
   const etags = { source: context.sourceCapabilities.etag, target: context.targetCapabilities.etag };
   for (const object of unnamed) {
     const { source, target } = object;
     const same = target !== undefined && compareByEtag(source!, target, etags) === 'proven';
-    if (target !== undefined && !same) continue;
+    if (same && object.existedBefore === false) continue;
+    if (target !== undefined && !same && pass > 1) continue;
     objects.delete(object.sourceKey);
     if (same && context.settings.delete === 'never') continue;
     tally.objects.orphan++;

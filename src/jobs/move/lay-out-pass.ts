@@ -21,7 +21,7 @@ export async function layOutPass(context: MoveContext, pass: number, signal: Abo
   using claims = context.rules.injective || pass > 1 ? undefined : new TargetClaims();
   await layOut(
     context,
-    { lookAtTarget: pass === 1, claimTarget: claims && ((target, source) => claims.claim(target, source)) },
+    { lookAtTarget: true, claimTarget: claims && ((target, source) => claims.claim(target, source)) },
     {
       onShard: (spec) => {
         specs.push(spec);

@@ -490,6 +490,52 @@ describe('faults of the store', () => {
   });
 });
 
+describe('faults of the database', () => {
+  test('restarted and cut off in the middle', async () => {
+    await start();
+    const numbers = Array.from({ length: 200 }, (_, n) => n);
+    for (const n of numbers) await put(legacy, `image/${n}.png`);
+    await insert(...numbers.map((n) => `image/${n}.png`));
+    const cuts = [
+      () => postgres.restart?.(),
+      () =>
+        database.sql(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longshore'",
+        ),
+    ];
+    let cutting: Promise<unknown> = Promise.resolve();
+    const summary = await run(
+      {},
+      {
+        emit: (event) => {
+          if (event.type === 'stage-started') cutting = cutting.then(() => cuts.shift()?.());
+        },
+      },
+    );
+    await cutting;
+    expect(summary.failures).toBe(0);
+    expect(await paths()).toEqual(numbers.map((n) => `avatar/${n}.png`));
+    expect(await keysOf(legacy, 'image/')).toEqual([]);
+  });
+
+  test('a lock that the application holds is waited for', async () => {
+    await start();
+    for (const n of [1, 2, 3]) await put(legacy, `image/${n}.png`);
+    await insert('image/1.png', 'image/2.png', 'image/3.png');
+    await using session = await database.session();
+    await session.sql("BEGIN; UPDATE avatars SET path = 'avatar/taken.png' WHERE id = 2");
+    await put(production, 'avatar/taken.png');
+    const moving = run();
+    const blocked = async (): Promise<boolean> =>
+      (await database.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).length > 0;
+    while (!(await blocked())) await new Promise((resolve) => setImmediate(resolve));
+    await session.sql('COMMIT');
+    const summary = await moving;
+    expect(summary.failures).toBe(0);
+    expect(await paths()).toEqual(['avatar/1.png', 'avatar/taken.png', 'avatar/3.png']);
+  });
+});
+
 describe('two at once', () => {
   test('a second process on the same run is refused', async () => {
     await start();

@@ -11,6 +11,7 @@ import { LocalEngine } from '../../engine/local-engine.ts';
 import { DEFAULT_STATE_FOLDER, fingerprintOf, openRun } from '../../engine/run-folder.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
+import { withRetry } from '../../flow/retry.ts';
 import type { MoveContext, MoveScope } from './context.ts';
 import { runCopyShard } from './copy-stage.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
@@ -129,6 +130,7 @@ const PASSES_MAX = 100;
 /** Passes in a row in which rows changed under our hands, and nothing else was left to do. */
 const RACED_PASSES_MAX = 5;
 const FOLLOW_PAUSE_MS = 5000;
+const SPECS_AT_ONCE = 256;
 const SHARDS_AT_ONCE = { copy: 3, sweep: 3, delete: 4 } as const;
 
 class MoveRun {
@@ -145,6 +147,9 @@ class MoveRun {
     let onlyRaced = 0;
     for (let pass = Number(journal.getMeta('pass') ?? 1); ; pass++) {
       journal.setMeta('pass', pass);
+      // A pass that another process laid out knows nothing of what appeared since; it is never the last one.
+      const laidOutBefore =
+        Number(journal.getMeta('copyLaidOut') ?? journal.getMeta('sweepLaidOut') ?? 0) >= pass;
       const tally = await this.#pass(pass);
       this.#context.failpoint('after-pass');
       this.#scheduleDeletion(pass);
@@ -154,7 +159,10 @@ class MoveRun {
       const namedAgain = deleted.deletes.named > 0 && tally.rows.failed === 0;
       onlyRaced = onlyRacedRows(tally) ? onlyRaced + 1 : 0;
       const changed =
-        (changedAnything(tally) && onlyRaced < RACED_PASSES_MAX) || namedAgain || deleted.deletes.changed > 0;
+        (changedAnything(tally) && onlyRaced < RACED_PASSES_MAX) ||
+        namedAgain ||
+        deleted.deletes.changed > 0 ||
+        laidOutBefore;
       if (changed && pass < PASSES_MAX) continue;
       if (settings.follow) {
         const untilMs = clock.now() + FOLLOW_PAUSE_MS;
@@ -193,13 +201,15 @@ class MoveRun {
   async #sweepStage(pass: number): Promise<void> {
     const { journal } = this.#context;
     if (Number(journal.getMeta('sweepLaidOut') ?? 0) < pass) {
-      journal.dropShards('sweep', pass);
-      const specs: SweepSpec[] = [];
-      for await (const spec of sweepShards(this.#context, this.#signal)) {
-        specs.push(spec);
-        if (specs.length === 256) journal.addShards('sweep', pass, specs.splice(0));
-      }
-      journal.addShards('sweep', pass, specs);
+      await this.#retried(async () => {
+        journal.dropShards('sweep', pass);
+        const specs: SweepSpec[] = [];
+        for await (const spec of sweepShards(this.#context, this.#signal)) {
+          specs.push(spec);
+          if (specs.length === SPECS_AT_ONCE) journal.addShards('sweep', pass, specs.splice(0));
+        }
+        journal.addShards('sweep', pass, specs);
+      });
       journal.setMeta('sweepLaidOut', pass);
     }
     await this.#stage<SweepSpec>('sweep', pass, (spec, shard) =>
@@ -279,7 +289,7 @@ class MoveRun {
         emit({ type: 'waiting', forWhat: 'grace', untilMs: dueMs });
         await clock.wait(dueMs - clock.now(), this.#signal);
       }
-      named = await namedKeys(this.#context, this.#signal);
+      named = await this.#retried(() => namedKeys(this.#context, this.#signal));
       if (named === undefined) {
         emit({
           type: 'notice',
@@ -297,6 +307,16 @@ class MoveRun {
       }
     }
     return tally;
+  }
+
+  /** Again, where the database or the store was away for a moment. */
+  #retried<T>(operation: () => Promise<T>): Promise<T> {
+    const { retry, clock, emit } = this.#context;
+    return withRetry(operation, retry, {
+      clock,
+      signal: this.#signal,
+      onRetry: (error) => emit({ type: 'retry', what: 'rows', message: messageOf(error) }),
+    });
   }
 
   #passTally(pass: number): Tally {

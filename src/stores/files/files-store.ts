@@ -1,185 +1,186 @@
 /**
- * A folder as an ObjectStore. Keys are paths below it; what an object has besides its bytes is kept as JSON in a
- * hidden folder at the root. Symbolic links are not followed and count as absent.
+ * A folder as an ObjectStore: keys are paths below it, in UTF-8.
+ *
+ * A key that cannot be a file's name (an empty, `.` or `..` part, a slash at the end, a NUL, a part that is too
+ * long, a file where a folder is needed) fails on write and does not exist on read. Symbolic links are not followed,
+ * neither to files nor to folders: they count as absent, and nothing outside the folder is read or written.
+ *
+ * What an object has besides its bytes is kept in a hidden folder (`sidecars.ts`). The ETag is opaque: inode, time
+ * of the last change and size. Conditions on an absent target are the file system's own (`link`); conditions on an
+ * ETag are compared right before the work, so another program may slip in between.
  */
 
-import { createHash, randomUUID } from 'node:crypto';
-import { constants, createReadStream, type Stats } from 'node:fs';
-import {
-  copyFile,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  writeFile,
-} from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { addAbortSignal, Readable } from 'node:stream';
 import { LongshoreError } from '../../errors.ts';
-import { compareKeys } from '../key-order.ts';
+import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type {
   BucketSettings,
   CopyOutcome,
   CopyRequest,
   DeleteOutcome,
   DeleteRequest,
-  ListedObject,
   ListPage,
-  ObjectAttributes,
   ObjectHead,
   ObjectStore,
   ObjectTag,
   PutRequest,
   StoreCapabilities,
 } from '../object-store.ts';
+import { etagOf, headOf, listedFile } from './file-facts.ts';
+import { folderOf, isFileKey } from './file-keys.ts';
+import { FileTree } from './file-tree.ts';
 import { filesError } from './files-error.ts';
-
-/** What is kept beside a file. */
-interface Sidecar {
-  readonly attributes: ObjectAttributes;
-  readonly tags: readonly ObjectTag[];
-}
-
-const HIDDEN = '.longshore-';
-const SIDECARS = `${HIDDEN}attributes`;
-const LIST_LIMIT = 1000;
-const NOTHING: Sidecar = { attributes: { metadata: {} }, tags: [] };
+import { type OpenedFolder, placeFile } from './place-file.ts';
+import { Sidecars } from './sidecars.ts';
+import { walkFiles } from './walk.ts';
 
 export class FilesStore implements ObjectStore {
   readonly kind = 'files';
   readonly name: string;
   readonly bucket: string;
-  readonly #root: string;
+  #opened: Promise<OpenedFolder> | undefined;
 
-  /** @param root an existing folder */
-  constructor(root: string) {
-    this.#root = root;
-    this.bucket = root;
-    this.name = `file://${root}`;
+  /** @param folder exists, as a bucket does; it is looked for at the first call */
+  constructor(folder: string) {
+    this.bucket = folder;
+    this.name = `file://${folder}`;
   }
 
-  async list(request: {
-    prefix: string;
-    startAfter?: string | undefined;
-    limit?: number | undefined;
-  }): Promise<ListPage> {
-    const limit = request.limit ?? LIST_LIMIT;
-    const objects: ListedObject[] = [];
-    for await (const key of this.#walk('', request.prefix, request.startAfter ?? '')) {
-      if (objects.length === limit) return { objects, more: true };
-      const stats = await this.#stats(key);
-      if (stats === undefined) continue;
-      objects.push({
-        key,
-        sizeBytes: stats.size,
-        etag: etagOf(stats),
-        lastModifiedMs: stats.mtimeMs,
-        storageClass: 'STANDARD',
-      });
-    }
-    return { objects, more: false };
+  list(
+    request: { prefix: string; startAfter?: string | undefined; limit?: number | undefined },
+    signal?: AbortSignal,
+  ): Promise<ListPage> {
+    return this.#do('list', signal, async ({ tree }) => {
+      const { prefix, limit = LIST_LIMIT } = request;
+      const folder = folderOf(prefix);
+      if (folder !== '' && (await tree.locate(`${folder}x`)) === undefined)
+        return { objects: [], more: false };
+      let startAfter = request.startAfter ?? '';
+      for (;;) {
+        const keys: string[] = [];
+        let more = false;
+        for await (const key of walkFiles(tree.root, folder, { prefix, startAfter })) {
+          more = keys.length === limit;
+          if (more) break;
+          keys.push(key);
+        }
+        signal?.throwIfAborted();
+        const found = await mapConcurrent(keys, FILES_CONCURRENT, (key) => listedFile(tree.root, key));
+        const objects = found.filter((object) => object !== undefined);
+        // What was deleted meanwhile is left out; a page that says "more" holds something.
+        if (objects.length > 0 || !more) return { objects, more };
+        startAfter = keys.at(-1)!;
+      }
+    });
   }
 
-  async head(key: string): Promise<ObjectHead | undefined> {
-    const stats = await this.#stats(key);
-    if (stats === undefined) return undefined;
-    const { attributes, tags } = await this.#sidecar(key);
-    return {
-      key,
-      sizeBytes: stats.size,
-      etag: etagOf(stats),
-      lastModifiedMs: stats.mtimeMs,
-      attributes,
-      checksums: [],
-      tagCount: tags.length,
-    };
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
+    return this.#do(`look at ${key}`, signal, async ({ tree, sidecars }) => {
+      const stats = await tree.stats(key);
+      return stats === undefined ? undefined : headOf(key, stats, await sidecars.read(key, stats));
+    });
   }
 
   async partLayout(): Promise<undefined> {
     return undefined;
   }
 
-  async get(request: {
-    key: string;
-    etag?: string | undefined;
-  }): Promise<{ head: ObjectHead; body: Readable } | undefined> {
-    const head = await this.head(request.key);
-    if (head === undefined || (request.etag !== undefined && head.etag !== request.etag)) return undefined;
-    return { head, body: createReadStream(this.#path(request.key)) };
+  get(
+    request: { key: string; etag?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<{ head: ObjectHead; body: Readable } | undefined> {
+    const { key, etag } = request;
+    return this.#do(`read ${key}`, signal, async ({ tree, sidecars }) => {
+      const file = await tree.openFile(key);
+      if (file === undefined) return undefined;
+      let body: Readable | undefined;
+      try {
+        const stats = await file.stat({ bigint: true });
+        if (!stats.isFile() || (etag !== undefined && etagOf(stats) !== etag)) return undefined;
+        const head = headOf(key, stats, await sidecars.read(key, stats));
+        if (head.sizeBytes === 0) return { head, body: Readable.from([]) };
+        body = file.createReadStream({ start: 0, end: head.sizeBytes - 1 });
+        return { head, body: signal === undefined ? body : addAbortSignal(signal, body) };
+      } finally {
+        if (body === undefined) await file.close();
+      }
+    });
   }
 
-  /** Written beside its place and linked there when whole: a crash leaves a hidden file and never half an object. */
-  async put(request: PutRequest): Promise<CopyOutcome> {
-    const md5 = createHash('md5');
-    return this.#place(
-      request.key,
-      request,
-      { attributes: request.attributes, tags: request.tags ?? [] },
-      async (temporary) => {
-        const file = await open(temporary, 'wx');
-        try {
-          let bytes = 0;
-          const body = request.body instanceof Uint8Array ? Readable.from([request.body]) : request.body;
-          for await (const chunk of body as AsyncIterable<Buffer>) {
-            md5.update(chunk);
-            bytes += chunk.byteLength;
-            await file.writeFile(chunk);
-          }
-          if (bytes !== request.sizeBytes) {
-            throw new LongshoreError(
-              'STORE_UNAVAILABLE',
-              `the body of ${request.key} is ${bytes} bytes and not the ${request.sizeBytes} announced`,
-            );
-          }
-          await file.sync();
-        } finally {
-          await file.close();
+  put(request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
+    const { key } = request;
+    return this.#do(`write ${key}`, signal, async (opened) => {
+      const md5 = createHash('md5');
+      const sidecar = { attributes: request.attributes, tags: request.tags ?? [] };
+      const body = request.body instanceof Uint8Array ? [request.body] : request.body;
+      const outcome = await placeFile(opened, key, request, sidecar, async (file) => {
+        let bytes = 0;
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          signal?.throwIfAborted();
+          md5.update(chunk);
+          bytes += chunk.byteLength;
+          await file.writeFile(chunk);
         }
-        return { how: 'stream', md5: () => md5.digest('hex') };
-      },
-    );
+        if (bytes === request.sizeBytes) return true;
+        const got = `${bytes} bytes and not the ${request.sizeBytes} announced`;
+        throw new LongshoreError('STORE_UNAVAILABLE', `the body of ${key} is ${got}`, { context: { key } });
+      });
+      if (outcome.kind !== 'placed') return outcome;
+      return { kind: 'copied', etag: outcome.etag, how: 'stream', md5: md5.digest('hex') };
+    });
   }
 
   canCopyFrom(source: ObjectStore): boolean {
     return source instanceof FilesStore;
   }
 
-  async copyFrom(source: ObjectStore, request: CopyRequest): Promise<CopyOutcome> {
-    if (!(source instanceof FilesStore))
-      throw new LongshoreError('STORE_UNSUPPORTED', `${this.name} cannot copy from ${source.name}`);
-    const head = await source.head(request.sourceKey);
+  /** A copy by the file system, which shares the blocks where it can; compared with the source before and after. */
+  async copyFrom(source: ObjectStore, request: CopyRequest, signal?: AbortSignal): Promise<CopyOutcome> {
+    if (!(source instanceof FilesStore)) {
+      throw new LongshoreError('STORE_UNSUPPORTED', `${this.name} cannot copy from ${source.name} by itself`);
+    }
+    const { sourceKey, sourceEtag, targetKey } = request;
+    const head = await source.head(sourceKey, signal);
     if (head === undefined) return { kind: 'source-missing' };
-    if (request.sourceEtag !== undefined && head.etag !== request.sourceEtag)
-      return { kind: 'source-changed' };
-    const sidecar = await source.#sidecar(request.sourceKey);
-    const kept = request.keep.tags ? sidecar : { ...sidecar, tags: [] };
-    return this.#place(request.targetKey, request, kept, async (temporary) => {
-      await copyFile(source.#path(request.sourceKey), temporary, constants.COPYFILE_FICLONE);
-      return { how: 'server', md5: undefined };
+    if (sourceEtag !== undefined && head.etag !== sourceEtag) return { kind: 'source-changed' };
+    const tags = request.keep.tags ? await source.tags(sourceKey, signal) : [];
+    const { tree } = await source.#open();
+    return this.#do(`copy to ${targetKey}`, signal, async (opened) => {
+      const sidecar = { attributes: { ...head.attributes, ...storageClassOf(request) }, tags };
+      const outcome = await placeFile(opened, targetKey, request, sidecar, async (_, temporary) => {
+        const path = await tree.locate(sourceKey);
+        if (path === undefined) return false;
+        await copyFile(path, temporary, constants.COPYFILE_FICLONE);
+        const after = await tree.stats(sourceKey);
+        return after !== undefined && etagOf(after) === head.etag;
+      });
+      return outcome.kind === 'placed' ? { kind: 'copied', etag: outcome.etag, how: 'server' } : outcome;
     });
   }
 
-  async delete(requests: readonly DeleteRequest[]): Promise<DeleteOutcome[]> {
-    const outcomes: DeleteOutcome[] = [];
-    for (const { key, etag } of requests) {
-      const stats = await this.#stats(key);
-      if (stats !== undefined && etag !== undefined && etagOf(stats) !== etag) {
-        outcomes.push({ kind: 'changed' });
-        continue;
-      }
-      if (stats !== undefined) await this.#remove(key);
-      outcomes.push({ kind: 'deleted' });
-    }
-    return outcomes;
+  delete(requests: readonly DeleteRequest[], signal?: AbortSignal): Promise<DeleteOutcome[]> {
+    return this.#do('delete', signal, async (opened) => {
+      const outcomes = await mapConcurrent(requests, FILES_CONCURRENT, (request) =>
+        this.#deleteOne(opened, request, signal),
+      );
+      const folders = new Map(requests.map(({ key }) => [folderOf(key), key]));
+      for (const key of folders.values()) if (isFileKey(key)) await opened.tree.sync(key);
+      return outcomes;
+    });
   }
 
-  async tags(key: string): Promise<ObjectTag[]> {
-    return [...(await this.#sidecar(key)).tags];
+  tags(key: string, signal?: AbortSignal): Promise<ObjectTag[]> {
+    return this.#do(`read the tags of ${key}`, signal, async ({ tree, sidecars }) => {
+      const stats = await tree.stats(key);
+      if (stats !== undefined) return [...(await sidecars.read(key, stats)).tags];
+      throw new LongshoreError('OBJECT_FAILED', `Cannot read the tags of ${key}: it does not exist`, {
+        context: { key },
+      });
+    });
   }
 
   /** Files have no grants to copy. */
@@ -201,140 +202,62 @@ export class FilesStore implements ObjectStore {
     };
   }
 
-  async settings(): Promise<BucketSettings> {
-    return { versioning: 'off' };
+  settings(signal?: AbortSignal): Promise<BucketSettings> {
+    return this.#do('look at the folder', signal, async () => ({ versioning: 'off' }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** Makes the file under a hidden name and puts it in its place: by a link, which fails where something is, or by a rename. */
-  async #place(
-    key: string,
-    conditions: { readonly ifAbsent: boolean; readonly ifTargetEtag?: string | undefined },
-    sidecar: Sidecar,
-    make: (temporary: string) => Promise<{ how: 'server' | 'stream'; md5: (() => string) | undefined }>,
-  ): Promise<CopyOutcome> {
-    const path = this.#path(key);
-    const temporary = join(dirname(path), `${HIDDEN}${randomUUID()}`);
+  #open(): Promise<OpenedFolder> {
+    this.#opened ??= FileTree.open(this.bucket).then(
+      (tree) => ({ tree, sidecars: new Sidecars(tree.root) }),
+      (error: unknown) => {
+        this.#opened = undefined;
+        throw filesError(error, 'open the folder', this.name);
+      },
+    );
+    return this.#opened;
+  }
+
+  async #do<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (opened: OpenedFolder) => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    const opened = await this.#open();
     try {
-      await mkdir(dirname(path), { recursive: true });
-      const { how, md5 } = await make(temporary);
-      if (conditions.ifTargetEtag !== undefined) {
-        const now = await this.#stats(key);
-        if (now === undefined || etagOf(now) !== conditions.ifTargetEtag) return { kind: 'target-exists' };
-      }
-      await this.#writeSidecar(key, sidecar, conditions.ifAbsent);
-      if (conditions.ifAbsent) await link(temporary, path);
-      else await rename(temporary, path);
-      const stats = await lstat(path);
-      return { kind: 'copied', etag: etagOf(stats), how, ...(md5 === undefined ? {} : { md5: md5() }) };
+      return await work(opened);
     } catch (error) {
-      if (isCode(error, 'EEXIST')) return { kind: 'target-exists' };
-      throw filesError(error, `write ${key}`, this.name);
-    } finally {
-      await rm(temporary, { force: true });
+      throw filesError(error, what, this.name);
     }
   }
 
-  async #remove(key: string): Promise<void> {
+  async #deleteOne(
+    { tree, sidecars }: OpenedFolder,
+    { key, etag }: DeleteRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<DeleteOutcome> {
+    signal?.throwIfAborted();
     try {
-      await rm(this.#path(key));
-      await rm(this.#sidecarPath(key), { force: true });
-      // Folders exist only because of their files.
-      for (let folder = dirname(key); folder !== '.'; folder = dirname(folder))
-        await rmdir(join(this.#root, folder));
+      const stats = await tree.stats(key);
+      if (stats === undefined) return { kind: 'deleted' };
+      if (etag !== undefined && etagOf(stats) !== etag) return { kind: 'changed' };
+      await rm(join(tree.root, key), { force: true });
+      await sidecars.remove(key, stats);
+      await tree.removeEmptyFolders(key);
+      return { kind: 'deleted' };
     } catch (error) {
-      if (isCode(error, 'ENOENT') || isCode(error, 'ENOTEMPTY') || isCode(error, 'EEXIST')) return;
-      throw filesError(error, `delete ${key}`, this.name);
-    }
-  }
-
-  async #writeSidecar(key: string, sidecar: Sidecar, ifAbsent: boolean): Promise<void> {
-    const { attributes, tags } = sidecar;
-    const empty =
-      tags.length === 0 &&
-      Object.keys(attributes).length === 1 &&
-      Object.keys(attributes.metadata).length === 0;
-    const path = this.#sidecarPath(key);
-    if (ifAbsent && (await this.#stats(key)) !== undefined) return;
-    if (empty) {
-      await rm(path, { force: true });
-      return;
-    }
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, JSON.stringify(sidecar));
-  }
-
-  async #sidecar(key: string): Promise<Sidecar> {
-    try {
-      return JSON.parse(await readFile(this.#sidecarPath(key), 'utf8')) as Sidecar;
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) return NOTHING;
-      throw filesError(error, `read the attributes of ${key}`, this.name);
-    }
-  }
-
-  #sidecarPath(key: string): string {
-    return join(this.#root, SIDECARS, `${createHash('sha256').update(key).digest('hex')}.json`);
-  }
-
-  /** @throws OBJECT_FAILED for a key that cannot be the name of a file */
-  #path(key: string): string {
-    if (!isFileName(key)) {
-      throw new LongshoreError('OBJECT_FAILED', `the key "${key}" cannot be the name of a file`, {
-        hint: 'map it to another key by a rule, or exclude it',
-      });
-    }
-    return join(this.#root, key);
-  }
-
-  async #stats(key: string): Promise<Stats | undefined> {
-    if (!isFileName(key)) return undefined;
-    try {
-      const stats = await lstat(this.#path(key));
-      return stats.isFile() ? stats : undefined;
-    } catch (error) {
-      if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR') || isCode(error, 'ENAMETOOLONG'))
-        return undefined;
-      throw filesError(error, `look at ${key}`, this.name);
-    }
-  }
-
-  /** Keys in UTF-8 byte order; a folder sorts as its name with a slash behind it. */
-  async *#walk(folder: string, prefix: string, startAfter: string): AsyncGenerator<string> {
-    let entries: string[];
-    try {
-      const found = await readdir(join(this.#root, folder), { withFileTypes: true });
-      entries = found
-        .filter((entry) => !entry.name.startsWith(HIDDEN) && (entry.isFile() || entry.isDirectory()))
-        .map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : ''));
-    } catch (error) {
-      if (isCode(error, 'ENOENT') && folder !== '') return;
-      throw filesError(error, 'list', this.name);
-    }
-    for (const key of entries.sort(compareKeys)) {
-      if (!key.endsWith('/')) {
-        if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) yield key;
-        continue;
-      }
-      const mayHold = key.startsWith(prefix) || prefix.startsWith(key);
-      const isOver = compareKeys(key, startAfter) < 0 && !startAfter.startsWith(key);
-      if (mayHold && !isOver) yield* this.#walk(key, prefix, startAfter);
+      const known = filesError(error, `delete ${key}`, this.name);
+      if (!(known instanceof LongshoreError)) throw known;
+      return { kind: 'failed', code: known.code, message: known.message };
     }
   }
 }
 
-function isFileName(key: string): boolean {
-  return (
-    !key.includes('\0') &&
-    key.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !part.startsWith(HIDDEN))
-  );
-}
+const LIST_LIMIT = 1000;
+const FILES_CONCURRENT = 16;
 
-function etagOf(stats: Stats): string {
-  return `${stats.ino}-${Math.round(stats.mtimeMs * 1000)}-${stats.size}`;
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException | null)?.code === code;
+function storageClassOf({ storageClass }: CopyRequest): { storageClass?: string } {
+  return storageClass === undefined || storageClass === 'STANDARD' ? {} : { storageClass };
 }
