@@ -35,7 +35,7 @@ export class AdaptiveLimiter {
   #levelBefore = 0;
   #holdWindows = 0;
   #refusedRecently = 0;
-  #lastRefusalMs = 0;
+  #lastRefusalMs = Number.NEGATIVE_INFINITY;
   #refusals = 0;
 
   constructor(options: LimiterOptions) {

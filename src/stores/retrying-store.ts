@@ -35,7 +35,8 @@ export class RetryingStore extends StoreWrapper {
         try {
           return await this.inner.copyFrom(unwrap(source), request, signal);
         } catch (error) {
-          open = isOpen(error);
+          // Once open it stays so, whatever the next attempt ends with.
+          open ||= isOpen(error);
           throw error;
         }
       },

@@ -41,6 +41,7 @@ test('rules whose targets overlap are not known to be injective', () => {
   expect(new KeyRules([prefix('a/', 'x/'), prefix('b/', 'x/')]).injective).toBe(false);
   expect(new KeyRules([prefix('a/', 'x/'), prefix('b/', 'x/y/')]).injective).toBe(false);
   expect(new KeyRules([prefix('a/', 'x/'), prefix('b/', 'y/')]).injective).toBe(true);
+  expect(new KeyRules([prefix('a/', 'x/'), pattern('b/(.*)', 'y/$1')]).injective).toBe(false);
 });
 
 test('mistakes are named', () => {

@@ -46,7 +46,9 @@ export class KeyRules {
     );
     const targets = rules.map((rule) => (rule.kind === 'prefix' ? rule.to : undefined));
     this.injective = targets.every(
-      (to, i) => to !== undefined && targets.every((other, j) => i === j || !other!.startsWith(to)),
+      (to, i) =>
+        to !== undefined &&
+        targets.every((other, j) => i === j || (other !== undefined && !other.startsWith(to))),
     );
   }
 

@@ -248,6 +248,24 @@ describe('rows', () => {
     expect(await keysOf(legacy, 'image/')).toEqual([]);
   });
 
+  test('a whole bucket as the source: URLs are not taken for keys', async () => {
+    await start();
+    for (const name of ['a.png', 'b.png', 'c.png']) await put(legacy, name);
+    await insert('a.png', '/c.png', 'https://other.example/b.png', '');
+    await database.sql(`INSERT INTO avatars (path) VALUES (${quoted(`${s3.url}/legacy-s3/b.png`)})`);
+    const summary = await run({ from: 's3://legacy-s3', orphans: 'move', orphanGrace: 0 });
+    expect(summary.failures).toBe(0);
+    expect(await paths()).toEqual([
+      'avatar/a.png',
+      '/avatar/c.png',
+      'https://other.example/b.png',
+      '',
+      `${s3.url}/production-s3/avatar/b.png`,
+    ]);
+    expect(await keysOf(legacy, '')).toEqual([]);
+    expect(await keysOf(production, 'avatar/')).toEqual(['avatar/a.png', 'avatar/b.png', 'avatar/c.png']);
+  });
+
   test('an object that a presigned URL names is not deleted', async () => {
     await start();
     await put(legacy, 'image/a.png');
@@ -496,7 +514,7 @@ describe('faults of the database', () => {
     const numbers = Array.from({ length: 200 }, (_, n) => n);
     for (const n of numbers) await put(legacy, `image/${n}.png`);
     await insert(...numbers.map((n) => `image/${n}.png`));
-    const cuts = [
+    const cuts: (() => Promise<unknown> | undefined)[] = [
       () => postgres.restart?.(),
       () =>
         database.sql(
@@ -508,7 +526,8 @@ describe('faults of the database', () => {
       {},
       {
         emit: (event) => {
-          if (event.type === 'stage-started') cutting = cutting.then(() => cuts.shift()?.());
+          if (event.type === 'stage-started')
+            cutting = cutting.then(async () => void (await cuts.shift()?.()));
         },
       },
     );

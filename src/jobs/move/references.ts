@@ -92,7 +92,7 @@ export class ReferenceFinder {
     if (within === 'value') {
       // The common case, a bare key, before everything else.
       const targetKey = this.rules.targetOf(value);
-      if (targetKey !== undefined && !value.includes('%') && !value.includes('&')) {
+      if (targetKey !== undefined && !/[%&]/.test(value) && !mayBeOtherThanKey(value)) {
         return {
           references: [{ sourceKey: value, targetKey, replacement: targetKey, start: 0, end: value.length }],
           presigned: [],
@@ -143,11 +143,17 @@ export class ReferenceFinder {
       );
       if (reference !== undefined) return { reference, presigned: [] };
     }
-    const slash = text.startsWith('/') && !text.startsWith('//') ? '/' : '';
-    const bare = this.#fromReadings(readKey(text), text.length, (spelled) => spelled);
-    if (bare !== undefined || slash === '') return { reference: bare, presigned: [] };
-    const behind = this.#fromReadings(readKey(text.slice(1)), text.length, (spelled) => slash + spelled);
-    return { reference: behind, presigned: [] };
+    return { reference: this.#bare(text), presigned: [] };
+  }
+
+  /** Reads a text as a key, or as a key behind a slash. */
+  #bare(text: string): Reference | undefined {
+    if (text === '' || URL_START.test(text)) return undefined;
+    const asKey = this.#fromReadings(readKey(text), text.length, (spelled) => spelled);
+    if (!text.startsWith('/')) return asKey;
+    const behind = this.#fromReadings(readKey(text.slice(1)), text.length, (spelled) => `/${spelled}`);
+    if (behind === undefined || asKey === undefined) return behind ?? asKey;
+    return { ...behind, alternatives: [...(behind.alternatives ?? []), asKey] };
   }
 
   #fromReadings(
@@ -189,6 +195,14 @@ export class ReferenceFinder {
     }
     return { references, presigned };
   }
+}
+
+/** What begins like a URL names an object only through a base. */
+const URL_START = /^(?:[a-z][a-z0-9+.-]*:)?\/\//i;
+
+/** Whether a value needs a closer look before it is taken for a key: where every text is one, URLs are too. */
+function mayBeOtherThanKey(value: string): boolean {
+  return value === '' || value.startsWith('/') || value.includes('://');
 }
 
 /** A reference to the value of a string inside a text, as one to the text. */

@@ -4,7 +4,7 @@ import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { CopyOutcome, CopyRequest, ObjectHead, ObjectTag } from '../object-store.ts';
 import { attributeHeaders } from './attributes.ts';
-import { abortUpload, completeUpload, createUpload, type UploadedPart } from './multipart.ts';
+import { abortUpload, completeUpload, createUpload, type UploadedPart, uploadPart } from './multipart.ts';
 import { errorCodeOf } from './response-error.ts';
 import { partBytesFor, type S3Client } from './s3-client.ts';
 import { encodeKey } from './sign.ts';
@@ -155,6 +155,10 @@ async function copyInParts(
         signal,
       ),
     );
+    // An empty object has no range to copy; its one part is written.
+    if (head.sizeBytes === 0) {
+      parts.push(await uploadPart(client, request.targetKey, uploadId, 1, new Uint8Array(), signal));
+    }
     const done = await completeUpload(
       client,
       request.targetKey,
@@ -170,7 +174,7 @@ async function copyInParts(
     return { kind: 'copied', etag: done.etag, how: 'parts' };
   } catch (error) {
     await abortUpload(client, request.targetKey, uploadId);
-    if (error instanceof SourceChanged) return { kind: 'source-changed' };
+    if (error instanceof SourceGone) return { kind: error.kind };
     throw error;
   }
 }
@@ -205,16 +209,21 @@ async function copyPart(
   };
   const response = await client.wire.send(wire, signal);
   if (response.status >= 300) {
-    if (errorCodeOf(response) === 'PreconditionFailed') throw new SourceChanged();
+    const code = errorCodeOf(response);
+    if (code === 'PreconditionFailed') throw new SourceGone('source-changed');
+    if (code === 'NoSuchKey') throw new SourceGone('source-missing');
     throw client.error('s3:GetObject (source), s3:PutObject (target)', wire, response);
   }
   client.checkDocument('s3:PutObject', wire, response, 'CopyPartResult');
   return { partNumber, etag: bareEtag(elementText(response.body, 'ETag') ?? '') };
 }
 
-/** The source was overwritten while its parts were copied. */
-class SourceChanged extends LongshoreError {
-  constructor() {
+/** The source was overwritten or deleted while its parts were copied. */
+class SourceGone extends LongshoreError {
+  readonly kind: 'source-changed' | 'source-missing';
+
+  constructor(kind: 'source-changed' | 'source-missing') {
     super('OBJECT_FAILED', 'the source changed while it was copied');
+    this.kind = kind;
   }
 }

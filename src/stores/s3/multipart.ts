@@ -100,7 +100,11 @@ export async function completeUpload(
  */
 export async function abortUpload(client: S3Client, key: string, uploadId: string): Promise<void> {
   try {
-    await client.ok('s3:AbortMultipartUpload', { method: 'DELETE', key, query: [['uploadId', uploadId]] });
+    const request: WireRequest = { method: 'DELETE', key, query: [['uploadId', uploadId]] };
+    const response = await client.wire.send(request);
+    // Completed after all, or aborted before: nothing stays.
+    if (response.status < 300 || errorCodeOf(response) === 'NoSuchUpload') return;
+    throw client.error('s3:AbortMultipartUpload', request, response);
   } catch (error) {
     process.emitWarning(
       `an unfinished multipart upload stays in ${client.bucket}/${key} (upload ${uploadId}): ${messageOf(error)}`,

@@ -55,10 +55,10 @@ async function putWhole(client: S3Client, request: PutRequest, signal?: AbortSig
 async function putInParts(client: S3Client, request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
   const headers = attributeHeaders(request.attributes);
   const uploadId = await createUpload(client, request.key, headers, request.tags ?? [], signal);
+  const underWay = new Set<Promise<void>>();
   try {
     const md5 = createHash('md5');
     const parts: UploadedPart[] = [];
-    const underWay = new Set<Promise<void>>();
     const partBytes = partBytesFor(request.sizeBytes, client.limits, request.partBytes);
     let partNumber = 0;
     for await (const part of inParts(request, partBytes)) {
@@ -81,6 +81,8 @@ async function putInParts(client: S3Client, request: PutRequest, signal?: AbortS
     }
     return { kind: 'copied', etag: done.etag, how: 'stream', md5: md5.digest('hex') };
   } catch (error) {
+    // A part that arrives after the upload was aborted would stay.
+    await Promise.allSettled(underWay);
     await abortUpload(client, request.key, uploadId);
     throw error;
   }

@@ -97,6 +97,8 @@ export class S3Store implements ObjectStore {
       headers: request.etag === undefined ? [] : [['if-match', `"${request.etag}"`]],
     };
     const { status, headers, body } = await this.#wire.stream(wire, signal);
+    // A body that is given up ends with an error; whoever reads it gets it from the stream itself.
+    body.on('error', () => undefined);
     if (status < 300) {
       const head = headOf(request.key, headers);
       if (request.etag !== undefined && head.etag !== request.etag) {

@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream';
 import { type Dispatcher, Pool, errors as undiciErrors } from 'undici';
 import { LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
+import { answerBody } from './answer-body.ts';
 import type { CredentialSource } from './credentials.ts';
 import { EMPTY_SHA256, encodeKey, encodeQuery, Signer, sha256Hex, UNSIGNED_PAYLOAD } from './sign.ts';
 import { elementText } from './xml.ts';
@@ -136,7 +137,7 @@ export class S3Wire implements AsyncDisposable {
       return {
         status: answer.statusCode,
         headers: new ResponseHeaders(rawOf(answer.headers)),
-        body: answer.body,
+        body: answerBody(answer.body, (error) => this.#connectionError(error, request, signal)),
       };
     } catch (error) {
       throw this.#connectionError(error, request, signal);
@@ -269,6 +270,12 @@ export class S3Wire implements AsyncDisposable {
     if (error instanceof undiciErrors.HeadersTimeoutError || error instanceof undiciErrors.BodyTimeoutError) {
       return new LongshoreError('STORE_TIMEOUT', `no answer to ${what} in time`, { cause: error, context });
     }
+    if (error instanceof undiciErrors.InvalidArgumentError) {
+      return new LongshoreError('OBJECT_FAILED', `cannot send ${what}: ${error.message}`, {
+        cause: error,
+        context,
+      });
+    }
     const code = (error as NodeJS.ErrnoException)?.code ?? '';
     if (CANNOT_CONNECT.has(code) || error instanceof undiciErrors.ConnectTimeoutError) {
       return new LongshoreError('STORE_UNREACHABLE', `cannot connect to ${this.#origin}: ${code}`, {
@@ -285,11 +292,12 @@ export class S3Wire implements AsyncDisposable {
   }
 }
 
+/** undici gives values as Latin-1 here. */
 function rawOf(headers: Readonly<Record<string, string | string[] | undefined>>): Buffer[] {
   return Object.entries(headers).flatMap(([name, value]) =>
     value === undefined
       ? []
-      : [Buffer.from(name), Buffer.from(Array.isArray(value) ? value.join(', ') : value)],
+      : [Buffer.from(name), Buffer.from(Array.isArray(value) ? value.join(', ') : value, 'latin1')],
   );
 }
 

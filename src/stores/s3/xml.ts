@@ -25,7 +25,10 @@ export function* elements(xml: string, name: string): Generator<string> {
 
 /** Whether the document's root is `name` and it is whole: stores do cut answers short. */
 export function isWhole(xml: string, name: string): boolean {
-  return xml.includes(`<${name}`) && (xml.includes(`</${name}>`) || /<[^>]*\/>\s*$/.test(xml));
+  const start = xml.indexOf(`<${name}`);
+  if (start < 0) return false;
+  // Only the root may close itself: an answer cut behind an empty element inside it is not whole.
+  return xml.includes(`</${name}>`, start) || /^<[^<>]*\/>\s*$/.test(xml.slice(start));
 }
 
 /** Decodes the five named and all numeric character references. */
