@@ -228,17 +228,20 @@ describe('rows', () => {
     expect(await keysOf(production, 'avatar/')).toEqual(['avatar/a b.png', 'avatar/c%20d.png']);
   });
 
-  test('a row whose object is missing is reported with its key and left alone; orphans stay', async () => {
-    await start();
-    await put(legacy, 'image/there.png');
-    await put(legacy, 'image/orphan.png');
-    await insert('image/there.png', 'image/gone.png');
-    const summary = await run();
-    expect(summary.left.rows.missing).toBe(1);
-    expect(summary.left.objects.orphan).toBe(1);
-    expect(await paths()).toEqual(['avatar/there.png', 'image/gone.png']);
-    expect(await keysOf(legacy, 'image/')).toEqual(['image/orphan.png']);
-  });
+  test.each(['listing', 'rows'] as const)(
+    'by %s: a row whose object is missing is reported and left alone; orphans stay',
+    async (by) => {
+      await start();
+      await put(legacy, 'image/there.png');
+      await put(legacy, 'image/orphan.png');
+      await insert('image/there.png', 'image/gone.png');
+      const summary = await run({ by });
+      expect(summary.left.rows.missing).toBe(1);
+      expect(summary.left.objects.orphan).toBe(1);
+      expect(await paths()).toEqual(['avatar/there.png', 'image/gone.png']);
+      expect(await keysOf(legacy, 'image/')).toEqual(['image/orphan.png']);
+    },
+  );
 
   test('orphans are moved when asked to', async () => {
     await start();

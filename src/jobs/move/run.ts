@@ -16,7 +16,7 @@ import type { MoveContext, MoveScope } from './context.ts';
 import { runCopyShard } from './copy-stage.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
 import type { MoveEvent, MoveStage } from './events.ts';
-import type { CopySpec } from './lay-out.ts';
+import { type CopySpec, layOut } from './lay-out.ts';
 import { layOutPass } from './lay-out-pass.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
 import { writeReport } from './report.ts';
@@ -175,6 +175,7 @@ class MoveRun {
           hint: 'run with --follow, or let the application write to the new place first',
         });
       }
+      if (drivenByRows(this.#context) && settings.orphans === 'report') await this.#reportOrphans(pass);
       return;
     }
   }
@@ -246,6 +247,35 @@ class MoveRun {
         },
         onFailed: (error) => emit({ type: 'shard-failed', stage, message: messageOf(error) }),
         onRetry: (error) => emit({ type: 'retry', what: 'shard', message: messageOf(error) }),
+      },
+      this.#signal,
+    );
+  }
+
+  /**
+   * Where rows drive the move, what is left in the source at the end is what no row named. While nothing is deleted it
+   * cannot be told from what was moved.
+   */
+  async #reportOrphans(pass: number): Promise<void> {
+    const { journal, settings, clock } = this.#context;
+    if (settings.delete === 'never') return;
+    journal.dropShards('orphans', pass);
+    await layOut(
+      this.#context,
+      { lookAtTarget: false },
+      {
+        onCollision: () => undefined,
+        onShard: (spec, objects) => {
+          const tally = emptyTally();
+          tally.objects.orphan = objects.length;
+          const details = objects.map(({ key, sizeBytes, etag }) => ({
+            object: key,
+            size: sizeBytes,
+            etag,
+            outcome: 'orphan',
+          }));
+          journal.transaction(() => journal.addFinished('orphans', pass, spec, tally, details, clock.now()));
+        },
       },
       this.#signal,
     );
