@@ -1,7 +1,7 @@
 /** Runs a command and measures it: wall time, CPU time with that of its children, peak memory. */
 
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 
 export interface Measured {
   readonly seconds: number;
@@ -39,6 +39,7 @@ export async function measure(
   const times = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(text);
   if (times === null) throw new Error(`no times from ${command[0]}: ${text}`);
   if (code !== 0) process.stderr.write(`${command[0]} ended with ${code}: ${tailOf(out)}\n`);
+  rmSync(out, { force: true });
   return { seconds: Number(times[1]), cpuSeconds: Number(times[2]) + Number(times[3]), peakBytes };
 }
 

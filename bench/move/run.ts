@@ -3,6 +3,9 @@
  * prints figures side by side. `npm run bench -- --objects 20000 --server embedded|versitygw --tools longshore,rclone`
  */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import { fillBuckets } from './fill.ts';
@@ -51,10 +54,10 @@ async function runTool(tool: Tool): Promise<Row> {
   const rowsUrl = postgres === undefined ? undefined : `${postgres.url}#avatars.path`;
   await fillBuckets(server.env, count, rowsUrl, values.server === 'versitygw' ? 0 : 42);
   const before = await server.requests();
-  const measured = await measure(tool.command({ env: server.env, rows: rowsUrl, endpoint: server.url }), {
-    ...server.env,
-    ...tool.env?.({ env: server.env, rows: rowsUrl, endpoint: server.url }),
-  });
+  const stateFolder = mkdtempSync(join(tmpdir(), 'longshore-bench-'));
+  const context = { env: server.env, rows: rowsUrl, endpoint: server.url, stateFolder };
+  const measured = await measure(tool.command(context), { ...server.env, ...tool.env?.(context) });
+  rmSync(stateFolder, { recursive: true, force: true });
   const after = await server.requests();
   const left = await lookAfterwards(server.env, count, rowsUrl);
   process.stderr.write(`${tool.name}: ${Math.round(count / measured.seconds)} objects/s\n`);

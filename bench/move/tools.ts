@@ -1,9 +1,6 @@
 /** The tools that are measured and how each is told to move the same objects. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FROM, TO } from './fill.ts';
 
@@ -11,6 +8,8 @@ export interface ToolContext {
   readonly env: Readonly<Record<string, string>>;
   readonly rows: string | undefined;
   readonly endpoint: string;
+  /** An empty folder, removed afterwards. */
+  readonly stateFolder: string;
 }
 
 export interface Tool {
@@ -36,12 +35,12 @@ export async function findTools(): Promise<Tool[]> {
       name: 'longshore',
       label: 'longshore move (copy, proof, row, delete)',
       rows: true,
-      command: ({ rows }) => [
+      command: ({ rows, stateFolder }) => [
         process.execPath,
         program,
         'move',
         ...['--from', SOURCE, '--to', TARGET, '--rows', rows!, '--delete', 'proven', '--json'],
-        ...['--state', mkdtempSync(join(tmpdir(), 'longshore-bench-'))],
+        ...['--state', stateFolder],
       ],
     },
     {
