@@ -13,7 +13,7 @@ import { listParallel } from '../../stores/list-parallel.ts';
 import type { ListedObject, ObjectStore } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
 import { openStore } from '../../stores/open-store.ts';
-import { OBSERVE_LANES } from './batch.ts';
+import { OBSERVE_LANES } from './batch-object.ts';
 import { contentTypeProblem } from './content-types.ts';
 import type { BoundColumn } from './context.ts';
 import { danglingRows, indexedKeys, readings } from './dangling-rows.ts';

@@ -8,12 +8,9 @@
 
 import type { NamingRow } from '../../databases/database.ts';
 import type { DetailLine } from '../../engine/journal.ts';
-import { LongshoreError, messageOf } from '../../errors.ts';
-import type { ListedObject } from '../../stores/object-store.ts';
-import { observe } from '../../stores/observe.ts';
+import { type BatchObject, observeTargets } from './batch-object.ts';
 import type { MoveContext } from './context.ts';
 import { copyAll } from './copy-objects.ts';
-import type { ProofKind } from './proof.ts';
 import { proveAll } from './prove-objects.ts';
 import type { Reference } from './references.ts';
 import { rewriteRows } from './rewrite-rows.ts';
@@ -24,27 +21,6 @@ export interface BatchRow {
   readonly column: number;
   readonly row: NamingRow;
   readonly references: readonly Reference[];
-}
-
-/** An object on its way through the batch. */
-export interface BatchObject {
-  readonly sourceKey: string;
-  readonly targetKey: string;
-  /** The source as it was seen last; undefined: it does not exist. */
-  source: ListedObject | undefined;
-  /** The target as it was seen last. */
-  target: ListedObject | undefined;
-  /** Whether the target existed before this run touched it, where that is known. */
-  readonly existedBefore: boolean | undefined;
-  state: 'open' | 'proven' | ObjectOutcome;
-  outcome?: ObjectOutcome | undefined;
-  proof?: ProofKind | undefined;
-  how?: 'server' | 'parts' | 'stream' | undefined;
-  /** MD5 of the bytes of a streamed copy, hex. */
-  streamedMd5?: string | undefined;
-  /** ETag that the copy answered. */
-  copiedEtag?: string | undefined;
-  error?: { readonly code: string; readonly message: string } | undefined;
 }
 
 export interface Batch {
@@ -87,19 +63,6 @@ export async function moveBatch(
   return { tally, details };
 }
 
-/** Fills in what the target holds now. */
-export async function observeTargets(
-  context: MoveContext,
-  objects: readonly BatchObject[],
-  signal: AbortSignal,
-): Promise<void> {
-  const keys = objects.map((object) => object.targetKey);
-  const found = await observe(context.target, keys, { concurrency: OBSERVE_LANES, signal });
-  for (const object of objects) object.target = found.get(object.targetKey);
-}
-
-export const OBSERVE_LANES = 64;
-
 function finishObject(object: BatchObject, tally: Tally, named: boolean): DetailLine {
   const outcome = object.state === 'proven' ? (object.outcome ?? 'already') : object.state;
   const final: ObjectOutcome = outcome === 'open' ? 'failed' : outcome;
@@ -122,13 +85,3 @@ function finishObject(object: BatchObject, tally: Tally, named: boolean): Detail
     error: object.error,
   };
 }
-
-/** Marks an object as failed, with the error; errors that concern everything are thrown on. */
-export function failObject(object: BatchObject, error: unknown): void {
-  if (!(error instanceof LongshoreError) || ENDS_THE_RUN.has(error.code)) throw error;
-  object.state = 'failed';
-  object.error = { code: error.code, message: messageOf(error) };
-}
-
-/** What would fail every other object too. */
-const ENDS_THE_RUN = new Set(['STORE_CREDENTIALS', 'BUCKET_NOT_FOUND', 'BUCKET_REGION', 'STORE_UNREACHABLE']);

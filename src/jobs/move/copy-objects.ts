@@ -4,7 +4,7 @@ import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { CopyOutcome, ListedObject } from '../../stores/object-store.ts';
 import { transfer } from '../../stores/transfer.ts';
-import { type BatchObject, failObject } from './batch.ts';
+import { type BatchObject, failObject } from './batch-object.ts';
 import type { MoveContext } from './context.ts';
 import { etagMeaning } from './proof.ts';
 

@@ -8,7 +8,7 @@ import type { ShardResult } from '../../engine/local-engine.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { DeleteOutcome } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
-import { OBSERVE_LANES } from './batch.ts';
+import { OBSERVE_LANES } from './batch-object.ts';
 import type { MoveContext, MoveScope } from './context.ts';
 import { rowsAreIndexed, rowsNaming } from './copy-stage.ts';
 import { addTally, type DeleteOutcomeName, emptyTally, type Tally } from './tally.ts';

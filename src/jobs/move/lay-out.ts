@@ -4,9 +4,9 @@ import { compareKeys } from '../../stores/key-order.ts';
 import { type ListedSpan, listParallel } from '../../stores/list-parallel.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
-import { OBSERVE_LANES } from './batch.ts';
+import { OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
-import { compareByEtag } from './proof.ts';
+import { compareByEtag, plainMd5 } from './proof.ts';
 
 /** A shard of the copy stage: the objects between two keys of the source. Plain data. */
 export interface CopySpec {
@@ -129,7 +129,6 @@ async function differsByMd5(
   target: ListedObject,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { plainMd5 } = await import('./proof.ts');
   if (source.etag === target.etag || source.etag.includes('-') || target.etag.includes('-')) return false;
   const [mine, theirs] = await Promise.all([
     scope.source.head(source.key, signal),

@@ -614,6 +614,18 @@ describe('two at once', () => {
   });
 });
 
+test('markers of a process that was killed are removed by a later one', async () => {
+  let skewMs = -11 * 60_000;
+  await start({ now: () => Date.now() + skewMs });
+  await put(legacy, 'image/.longshore-probe-0000/plain');
+  skewMs = 0;
+  await put(legacy, 'image/.longshore-probe-1111/plain');
+  await put(legacy, 'image/a.png');
+  await insert('image/a.png');
+  expect((await run()).failures).toBe(0);
+  expect(await keysOf(legacy, '')).toEqual(['image/.longshore-probe-1111/plain']);
+});
+
 test('the least rights of an IAM policy are enough, and markers are not left behind', async () => {
   await start({
     policies: [

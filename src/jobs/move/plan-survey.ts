@@ -4,7 +4,7 @@ import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
 import type { S3Limits } from '../../stores/s3/s3-client.ts';
-import { OBSERVE_LANES } from './batch.ts';
+import { OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import { type DanglingRow, danglingRows, indexedKeys, readings } from './dangling-rows.ts';
 import { fits } from './findings.ts';

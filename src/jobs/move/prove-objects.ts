@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
-import { type BatchObject, failObject, observeTargets } from './batch.ts';
+import { type BatchObject, failObject, observeTargets } from './batch-object.ts';
 import type { MoveContext } from './context.ts';
 import { copyOver, listedNow } from './copy-objects.ts';
 import { compareByChecksum, compareByEtag, type ProofKind, plainMd5 } from './proof.ts';

@@ -15,7 +15,7 @@ import { withRetry } from '../../flow/retry.ts';
 import type { MoveContext, MoveScope } from './context.ts';
 import { runCopyShard } from './copy-stage.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
-import type { MoveEvent, MoveStage } from './events.ts';
+import type { MoveStage } from './events.ts';
 import { type CopySpec, layOut } from './lay-out.ts';
 import { layOutPass } from './lay-out-pass.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
@@ -375,5 +375,3 @@ export function drivenByRows(scope: MoveScope): boolean {
   // Without an index every batch would read the whole table to find its rows.
   return !scope.columns.every((column) => column.facts.indexed && column.facts.within === 'value');
 }
-
-export type { MoveEvent };

@@ -12,7 +12,9 @@ import { LocalEngine, type ShardResult } from '../../engine/local-engine.ts';
 import { DEFAULT_STATE_FOLDER, findRun } from '../../engine/run-folder.ts';
 import { LongshoreError } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
-import { type BatchObject, moveBatch } from './batch.ts';
+import { observe } from '../../stores/observe.ts';
+import { moveBatch } from './batch.ts';
+import { type BatchObject, OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
 import { KeyRules } from './key-rules.ts';
@@ -90,7 +92,7 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
     undoShard(context, forward, spec, shardId, signal),
   );
   const grace = deletionGraceMs(settings);
-  if (grace !== undefined && forward.rules.injective && forward.rules.sourceOf('') !== null) {
+  if (grace !== undefined && forward.rules.injective) {
     await waitForGrace(journal, grace, context, signal);
     const named = await namedKeys(context, signal);
     if (named !== undefined) {
@@ -225,9 +227,8 @@ async function fillSources(
   objects: readonly BatchObject[],
   signal: AbortSignal,
 ): Promise<void> {
-  const { observe } = await import('../../stores/observe.ts');
   const keys = objects.map((object) => object.sourceKey);
-  const found = await observe(context.source, keys, { concurrency: 64, signal });
+  const found = await observe(context.source, keys, { concurrency: OBSERVE_LANES, signal });
   for (const object of objects) object.source = found.get(object.sourceKey);
 }
 

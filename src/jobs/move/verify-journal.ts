@@ -3,7 +3,7 @@
 import type { DetailLine, Journal } from '../../engine/journal.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
-import { OBSERVE_LANES } from './batch.ts';
+import { OBSERVE_LANES } from './batch-object.ts';
 import type { MoveScope } from './context.ts';
 import type { DeleteSpec } from './delete-stage.ts';
 import { TargetClaims } from './target-claims.ts';

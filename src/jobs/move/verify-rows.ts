@@ -3,7 +3,7 @@
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
-import { OBSERVE_LANES } from './batch.ts';
+import { OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import { readings, type SeenNaming, stillDangling } from './dangling-rows.ts';
 import { KeyRules } from './key-rules.ts';

@@ -18,6 +18,8 @@ import type { WireRequest } from './wire.ts';
 import { elementText } from './xml.ts';
 
 const NO_ORDER_CHECK = { check: () => undefined };
+/** Markers of a process that was killed are removed by the next one, when they are surely nobody's any more. */
+const STALE_MS = 10 * 60_000;
 const WRONG_ETAG = '00000000000000000000000000000000';
 
 /** @param prefix under which the markers are made; they are named `<prefix>.longshore-probe-<uuid>/…` */
@@ -27,7 +29,7 @@ export async function probeCapabilities(
   prefix: string,
   signal?: AbortSignal,
 ): Promise<StoreCapabilities> {
-  const probe = new Probe(client, store, `${prefix}.longshore-probe-${randomUUID().slice(0, 8)}/`, signal);
+  const probe = new Probe(client, store, `${prefix}.longshore-probe-`, signal);
   try {
     return await probe.run();
   } finally {
@@ -38,14 +40,16 @@ export async function probeCapabilities(
 class Probe {
   readonly #client: S3Client;
   readonly #store: ObjectStore;
+  readonly #markers: string;
   readonly #folder: string;
   readonly #signal: AbortSignal | undefined;
   readonly #made = new Set<string>();
 
-  constructor(client: S3Client, store: ObjectStore, folder: string, signal: AbortSignal | undefined) {
+  constructor(client: S3Client, store: ObjectStore, markers: string, signal: AbortSignal | undefined) {
     this.#client = client;
     this.#store = store;
-    this.#folder = folder;
+    this.#markers = markers;
+    this.#folder = `${markers}${randomUUID().slice(0, 8)}/`;
     this.#signal = signal;
   }
 
@@ -81,7 +85,19 @@ class Probe {
   async clean(): Promise<void> {
     const keys = [...this.#made].map((name) => ({ key: this.#folder + name }));
     if (keys.length === 0) return;
+    keys.push(...(await this.#staleMarkers()));
     await withRetry(() => this.#store.delete(keys));
+  }
+
+  /** By the store's own clock: those that are much older than the markers just made. */
+  async #staleMarkers(): Promise<{ key: string }[]> {
+    const request = { prefix: this.#markers, limit: 500 };
+    const page = await withRetry(() => listPage(this.#client, request, 'none', NO_ORDER_CHECK));
+    const ours = page.objects.find(({ key }) => key.startsWith(this.#folder));
+    if (ours === undefined) return [];
+    return page.objects
+      .filter(({ lastModifiedMs }) => lastModifiedMs < ours.lastModifiedMs - STALE_MS)
+      .map(({ key }) => ({ key }));
   }
 
   #put(name: string, body: Uint8Array, extra: Partial<PutRequest> = {}): Promise<CopyOutcome> {
