@@ -35,8 +35,8 @@ export function keyBefore(key: string): string {
  * A string strictly between two keys, near the middle of the key space between them; undefined when there is
  * no room. `high` undefined is the end of the key space.
  *
- * Middles are taken among code points that keys are made of: where the space above `low` is open, first in the
- * printable ASCII range, then in what lies above it.
+ * Middles are taken among code points that keys are made of: where the space above `low` is open, first among
+ * characters of its kind (digits, letters), then in the printable ASCII range, then in what lies above it.
  */
 export function keyBetween(low: string, high: string | undefined): string | undefined {
   const lowPoints = Array.from(low, (c) => c.codePointAt(0)!);
@@ -47,7 +47,7 @@ export function keyBetween(low: string, high: string | undefined): string | unde
     const b =
       highPoints === undefined || prefixIsBelow(prefix, highPoints) ? CEILING : (highPoints[i] ?? FLOOR);
     if (b - a > 1) {
-      const top = a < 0x7e && b > 0x7f ? 0x7f : b;
+      const top = Math.min(b, KIND_ENDS.find((end, i) => a >= KIND_STARTS[i]! && a < end - 1) ?? b);
       const middle = notASurrogate(a + Math.floor((top - a) / 2));
       if (middle > a && middle < b) {
         const key = String.fromCodePoint(...prefix, middle);
@@ -72,6 +72,9 @@ function notASurrogate(point: number): number {
   return point >= 0xd800 && point <= 0xdfff ? 0xd7ff : point;
 }
 
+/** Digits, capital letters, small letters, printable ASCII: the first of each, and the first behind it. */
+const KIND_STARTS = [0x30, 0x41, 0x61, 0];
+const KIND_ENDS = [0x3a, 0x5b, 0x7b, 0x7f];
 const FLOOR = 0x20;
 const CEILING = 0x110000;
 const KEY_POINTS_MAX = 1024;

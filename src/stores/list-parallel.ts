@@ -7,7 +7,7 @@
  * ranges are right from the start. Every key belongs to exactly one range, whatever the guesses were.
  */
 
-import { compareKeys, keyBetween } from './key-order.ts';
+import { compareKeys, keyBetween, prefixEnd } from './key-order.ts';
 import type { ListedObject, ObjectStore } from './object-store.ts';
 
 /** Keys after `after`, up to and including `upTo`; undefined is unbounded. Plain data. */
@@ -53,7 +53,7 @@ export async function listParallel(
   async function listSpan(span: KeySpan): Promise<void> {
     let after = span.after;
     let upTo = span.upTo;
-    let pages = 0;
+    let first: string | undefined;
     for (;;) {
       signal?.throwIfAborted();
       if (failed !== undefined) return;
@@ -68,9 +68,10 @@ export async function listParallel(
       }
       await onSpan({ after, upTo: last, objects });
       after = last;
+      first ??= objects[0]!.key;
       // Someone is idle: leave the upper half to them.
-      if (++pages >= PAGES_BEFORE_CUT && wake.length > waiting.length) {
-        const middle = keyBetween(last, upTo);
+      if (lanes - active > waiting.length) {
+        const middle = cutPoint(prefix, first, last, upTo);
         if (middle !== undefined) {
           waiting.push({ after: middle, upTo });
           upTo = middle;
@@ -105,8 +106,43 @@ export async function listParallel(
   if (failed !== undefined) throw failed.error;
 }
 
-/** A span that ends sooner is not worth a cut. */
-const PAGES_BEFORE_CUT = 2;
+/**
+ * Where to cut what is left of a span after `last`, of which `first` was the first key; undefined where there is
+ * no room.
+ *
+ * In the middle of the key space, were keys spread evenly. But keys share long heads (`tenants/eu-west-1/avatar-000`),
+ * and most cuts would go above all of them. What `first` and `last` share, the keys to come probably share in part:
+ * the cut is made behind half of what is not known yet, and an empty upper half then says that they share that half.
+ */
+export function cutPoint(
+  prefix: string,
+  first: string,
+  last: string,
+  upTo: string | undefined,
+): string | undefined {
+  const end = upTo ?? prefixEnd(prefix);
+  const points = Array.from(last);
+  const known = sharedPoints(points, end ?? '');
+  const guessed = sharedPoints(points, first);
+  if (guessed - known > GUESS_POINTS_MIN) {
+    const head = points.slice(0, Math.ceil((known + guessed) / 2)).join('');
+    const middle = keyBetween(last, prefixEnd(head));
+    if (middle !== undefined && (end === undefined || compareKeys(middle, end) < 0)) return middle;
+  }
+  return keyBetween(last, end);
+}
+
+/** Less is found out by cutting in the middle as fast. */
+const GUESS_POINTS_MIN = 3;
+
+function sharedPoints(points: readonly string[], key: string): number {
+  let shared = 0;
+  for (const point of key) {
+    if (points[shared] !== point) break;
+    shared++;
+  }
+  return shared;
+}
 
 /** Consecutive spans cut at the split points that lie inside the prefix. */
 export function initialSpans(prefix: string, splitPoints: readonly string[]): KeySpan[] {

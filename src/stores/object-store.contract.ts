@@ -56,7 +56,8 @@ export const SAMPLE_ATTRIBUTES = {
   contentEncoding: 'identity',
   contentLanguage: 'de-CH',
   expires: 'Wed, 21 Oct 2037 07:28:00 GMT',
-  metadata: { user: '7', 'two-words': 'a  b; c=d, "e" % + é' },
+  // "é" in UTF-8, a character a byte.
+  metadata: { user: '7', 'two-words': 'a  b; c=d, "e" % + \u00c3\u00a9' },
 } as const satisfies ObjectAttributes;
 
 /** What the tests of a suite share. */

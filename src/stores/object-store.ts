@@ -34,7 +34,7 @@ export interface ObjectAttributes {
   readonly contentLanguage?: string;
   readonly expires?: string;
   readonly websiteRedirectLocation?: string;
-  /** User metadata, names in lower case without `x-amz-meta-`. */
+  /** User metadata, names in lower case without `x-amz-meta-`; values hold a character (up to U+00FF) a byte. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly storageClass?: string;
   /** `AES256`, `aws:kms`, `aws:kms:dsse`, … */

@@ -48,7 +48,7 @@ async function streamed(
   if (head === undefined) return { kind: 'source-missing' };
   if (request.sourceEtag !== undefined && head.etag !== request.sourceEtag) return { kind: 'source-changed' };
   const tags =
-    request.keep.tags && source.kind === 's3' && head.tagCount !== undefined && head.tagCount > 0
+    request.keep.tags && head.tagCount !== undefined && head.tagCount > 0
       ? await source.tags(request.sourceKey, signal)
       : [];
   const opened = await source.get({ key: request.sourceKey, etag: head.etag }, signal);

@@ -30,8 +30,34 @@ export async function listPage(
     token = more ? elementText(body, 'NextContinuationToken') : undefined;
     // A page may be empty and yet not the last one, where deleted keys lie in between.
     if (objects.length === 0 && more && token !== undefined) continue;
+    if (!encoded) await checkReplaced(client, objects, signal);
     order.check(client.bucket, objects);
     return { objects, more: more && objects.length > 0 };
+  }
+}
+
+/**
+ * XML cannot hold every character a key may have, and a store that does not encode keys may write U+FFFD in its
+ * place: the object would then be looked for under a name that is not its own.
+ * @throws LongshoreError STORE_UNSUPPORTED
+ */
+async function checkReplaced(
+  client: S3Client,
+  objects: readonly { readonly key: string }[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const { key } of objects) {
+    if (!key.includes('\ufffd')) continue;
+    const { status } = await client.wire.send({ method: 'HEAD', key }, signal);
+    if (status !== 404) continue;
+    throw new LongshoreError(
+      'STORE_UNSUPPORTED',
+      `${client.bucket} lists an object as "${key}" and has none of that name: it cannot list the characters of the key`,
+      {
+        hint: 'rename the object, or drive the move by rows (--by rows)',
+        context: { bucket: client.bucket, key },
+      },
+    );
   }
 }
 

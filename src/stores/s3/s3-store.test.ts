@@ -1,11 +1,11 @@
 /** The S3 store keeps the contract over the embedded server, bare and as a job opens it. */
 
 import { describe, expect, test } from 'vitest';
+import { testStore } from '../../../test/servers/s3-store.ts';
 import { type S3Server, startS3Server } from '../../embedded/s3/server.ts';
 import { systemClock } from '../../flow/clock.ts';
 import { type ContractStore, describeObjectStore, type StoreExpectations } from '../object-store.contract.ts';
 import { openStore } from '../open-store.ts';
-import { testStore } from './test-store.contract.ts';
 
 const PART_BYTES = 8_192;
 const LIMITS = { copyBytesMax: 2 * PART_BYTES, putBytesMax: 2 * PART_BYTES, partBytes: PART_BYTES };

@@ -1,9 +1,9 @@
 /** An S3 store over a server of the tests, without wrappers. */
 
-import { systemClock } from '../../flow/clock.ts';
-import { staticCredentials } from './credentials.ts';
-import { AWS_LIMITS, type S3Limits } from './s3-client.ts';
-import { S3Store } from './s3-store.ts';
+import { systemClock } from '../../src/flow/clock.ts';
+import { staticCredentials } from '../../src/stores/s3/credentials.ts';
+import { AWS_LIMITS, type S3Limits } from '../../src/stores/s3/s3-client.ts';
+import { S3Store } from '../../src/stores/s3/s3-store.ts';
 
 export interface TestServer {
   readonly url: string;
