@@ -47,6 +47,8 @@ export async function postgresServer(): Promise<PostgresServer> {
       own.pathname = `/${name}`;
       const pool = new pg.Pool({ connectionString: own.href, max: 4 });
       pool.on('error', () => {});
+      // `end` does not wait for the connections to close, so a server that stops right after may still end them.
+      pool.on('connect', (client) => client.on('error', () => {}));
       databases.push({ name, pool });
       return {
         url: own.href,
@@ -58,6 +60,7 @@ export async function postgresServer(): Promise<PostgresServer> {
         },
         async session() {
           const client = new pg.Client({ connectionString: own.href });
+          client.on('error', () => {});
           await client.connect();
           return { sql: (text) => client.query(text), [Symbol.asyncDispose]: () => client.end() };
         },
