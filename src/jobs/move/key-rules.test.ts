@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { KeyRules } from './key-rules.ts';
+import { KeyRules, parseKeyRule } from './key-rules.ts';
 
 const prefix = (from: string, to: string) => ({ kind: 'prefix', from, to }) as const;
 const pattern = (source: string, replacement: string) =>
@@ -55,4 +56,49 @@ test('keys that cannot be stored', () => {
   expect(rules.check('a', '')).toBe('empty');
   expect(rules.check('a', 'é'.repeat(513))).toBe('too-long');
   expect(rules.check('a', 'é'.repeat(512))).toBeUndefined();
+});
+
+test('alternatives in a group or a class leave the head before them', () => {
+  const head = (source: string) => new KeyRules([pattern(source, 'x')]).sourcePrefixes;
+  expect(head('image/(.*)\\.(png|jpg)')).toEqual(['image/']);
+  expect(head('image/[|](.*)')).toEqual(['image/']);
+  expect(head('image\\|(.*)')).toEqual(['image|']);
+  expect(head('image/[)(](a)|b')).toEqual(['']);
+});
+
+test('what only holds together inside a group is not a pattern', () => {
+  expect(() => new KeyRules([pattern('a)|(?:b', 'x')])).toThrow(/regular expression/);
+});
+
+test('a rule as the command line has it', () => {
+  expect(parseKeyRule('image/(.*)=>avatar/$1')).toEqual(pattern('image/(.*)', 'avatar/$1'));
+  expect(parseKeyRule('a=>b=>c')).toEqual(pattern('a', 'b=>c'));
+  for (const wrong of ['image/(.*)', '(=>x', 'a=>$1']) {
+    expect(() => parseKeyRule(wrong)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  }
+});
+
+const part = fc.string({ unit: fc.constantFrom('a', 'b', '/', 'é', '.'), maxLength: 4 });
+
+test('rules that are injective can be turned around, and every key stands under their prefixes', () => {
+  const ruleSet = fc.array(
+    fc.tuple(part, part).map(([from, to]) => prefix(from, to)),
+    { minLength: 1, maxLength: 4 },
+  );
+  fc.assert(
+    fc.property(ruleSet, fc.array(part, { minLength: 1, maxLength: 20 }), (list, keys) => {
+      const rules = new KeyRules(list);
+      const seen = new Map<string, string>();
+      for (const key of keys) {
+        const target = rules.targetOf(key);
+        if (target === undefined) continue;
+        expect(rules.sourcePrefixes.some((head) => key.startsWith(head))).toBe(true);
+        expect(rules.targetPrefixes.some((head) => target.startsWith(head))).toBe(true);
+        if (!rules.injective) continue;
+        expect(seen.get(target) ?? key).toBe(key);
+        seen.set(target, key);
+        expect(rules.sourceOf(target)).toBe(key);
+      }
+    }),
+  );
 });

@@ -23,6 +23,26 @@ export type KeyProblem = 'too-long' | 'empty';
 
 const KEY_BYTES_MAX = 1024;
 
+/**
+ * Reads a rule as the command line has it: `PATTERN=>REPLACEMENT`, cut at the first `=>`.
+ * @throws CONFIG_INVALID
+ */
+export function parseKeyRule(text: string): KeyRule {
+  const at = text.indexOf('=>');
+  if (at < 0) {
+    throw new LongshoreError('CONFIG_INVALID', `cannot read "${text}" as a rule`, {
+      hint: 'write it as PATTERN=>REPLACEMENT',
+    });
+  }
+  const rule: PatternRule = {
+    kind: 'pattern',
+    pattern: text.slice(0, at),
+    replacement: text.slice(at + 2),
+  };
+  compile(rule);
+  return rule;
+}
+
 /** The rules of a move, in order; the first that matches decides. */
 export class KeyRules {
   readonly rules: readonly KeyRule[];
@@ -86,10 +106,11 @@ function compile(rule: KeyRule): (key: string) => string | undefined {
     const { from, to } = rule;
     return (key) => (key.startsWith(from) ? to + key.slice(from.length) : undefined);
   }
-  const whole = `^(?:${rule.pattern})$`;
   let pattern: RegExp;
   try {
-    pattern = new RegExp(whole, 'su');
+    // By itself first: in a group, `a)|(?:b` would pass, and match anywhere.
+    new RegExp(rule.pattern, 'su');
+    pattern = new RegExp(`^(?:${rule.pattern})$`, 'su');
   } catch (error) {
     throw new LongshoreError('CONFIG_INVALID', `cannot use "${rule.pattern}" as a regular expression`, {
       cause: error,
@@ -121,13 +142,29 @@ function checkReplacement(rule: PatternRule, pattern: RegExp): void {
 
 /** What every match of a pattern begins with, as far as it is plain text. */
 function literalHead(pattern: string): string {
-  if (pattern.includes('|')) return '';
+  if (hasAlternatives(pattern)) return '';
   const head = /^\^?((?:[^\\^$.*+?()[\]{}|]|\\[^\w])*)/u.exec(pattern)?.[1] ?? '';
   const next = pattern.slice(pattern.indexOf(head) + head.length)[0];
   const characters = head.match(/\\?./gsu) ?? [];
   // A quantifier concerns the character before it.
   if (next !== undefined && '*+?{'.includes(next)) characters.pop();
   return characters.map((c) => (c.length > 1 && c.startsWith('\\') ? c.slice(1) : c)).join('');
+}
+
+/** Whether a `|` stands outside of every group and class. */
+function hasAlternatives(pattern: string): boolean {
+  let depth = 0;
+  let inClass = false;
+  for (let i = 0; i < pattern.length; i++) {
+    const c = pattern[i];
+    if (c === '\\') i++;
+    else if (inClass) inClass = c !== ']';
+    else if (c === '[') inClass = true;
+    else if (c === '(') depth++;
+    else if (c === ')') depth--;
+    else if (c === '|' && depth === 0) return true;
+  }
+  return false;
 }
 
 /** Leaves out every prefix that another one contains. */

@@ -45,17 +45,22 @@ function hostForms({ bucket, endpoint, region }: BucketAddress): Map<string, str
     const root = pathname === '/' ? '' : pathname.replace(/\/$/, '');
     forms.set('path', `${host}${root}/${bucket}/`);
     forms.set('host', `${bucket}.${host}${root}/`);
-    if (!host.endsWith('.amazonaws.com')) return forms;
+    if (!/\.amazonaws\.com(?:\.cn)?$/.test(host)) return forms;
   }
-  forms.set('aws path', `s3.amazonaws.com/${bucket}/`);
-  forms.set('aws host', `${bucket}.s3.amazonaws.com/`);
+  // The regions of China are a partition, and a domain, of their own.
+  const domain =
+    region?.startsWith('cn-') || endpoint?.includes('.amazonaws.com.cn')
+      ? 'amazonaws.com.cn'
+      : 'amazonaws.com';
+  forms.set('aws path', `s3.${domain}/${bucket}/`);
+  forms.set('aws host', `${bucket}.s3.${domain}/`);
   if (region !== undefined && region !== '') {
-    forms.set('aws path in region', `s3.${region}.amazonaws.com/${bucket}/`);
-    forms.set('aws host in region', `${bucket}.s3.${region}.amazonaws.com/`);
-    forms.set('aws path in region, with a dash', `s3-${region}.amazonaws.com/${bucket}/`);
-    forms.set('aws host in region, with a dash', `${bucket}.s3-${region}.amazonaws.com/`);
-    forms.set('aws path, dual stack', `s3.dualstack.${region}.amazonaws.com/${bucket}/`);
-    forms.set('aws host, dual stack', `${bucket}.s3.dualstack.${region}.amazonaws.com/`);
+    forms.set('aws path in region', `s3.${region}.${domain}/${bucket}/`);
+    forms.set('aws host in region', `${bucket}.s3.${region}.${domain}/`);
+    forms.set('aws path in region, with a dash', `s3-${region}.${domain}/${bucket}/`);
+    forms.set('aws host in region, with a dash', `${bucket}.s3-${region}.${domain}/`);
+    forms.set('aws path, dual stack', `s3.dualstack.${region}.${domain}/${bucket}/`);
+    forms.set('aws host, dual stack', `${bucket}.s3.dualstack.${region}.${domain}/`);
   }
   return forms;
 }

@@ -178,3 +178,277 @@ test('target references', () => {
   expect(finder.findTargets('https://cdn.new.example/avatar/a.png', 'value')).toEqual(['avatar/a.png']);
   expect(finder.findTargets('image/a.png', 'value')).toEqual([]);
 });
+
+describe('places that are easily misread', () => {
+  test.each<[ReferenceForm, string, string, string[]]>([
+    [
+      'value',
+      'https://cdn.old.example/image/a&#39;b.png',
+      'https://cdn.new.example/avatar/a&#39;b.png',
+      ["image/a'b.png"],
+    ],
+    [
+      'value',
+      'https://cdn.old.example/image/a.png#39;',
+      'https://cdn.new.example/avatar/a.png#39;',
+      ['image/a.png'],
+    ],
+    ['value', 'S3://legacy-s3/image/a.png', 's3://production-s3/avatar/a.png', ['image/a.png']],
+    ['value', 's3://Legacy-S3/image/a.png', 's3://Legacy-S3/image/a.png', []],
+    // Lower case of this letter is two characters long.
+    [
+      'text',
+      'İİ https://CDN.old.example/image/a.png',
+      'İİ https://cdn.new.example/avatar/a.png',
+      ['image/a.png'],
+    ],
+    [
+      'text',
+      'https://cdn.old.example/image/a.png?v=1,https://cdn.old.example/image/b.png',
+      'https://cdn.new.example/avatar/a.png?v=1,https://cdn.new.example/avatar/b.png',
+      ['image/a.png', 'image/b.png'],
+    ],
+    [
+      'text',
+      'https://other.example/image/a.png,https://cdn.old.example/image/b.png',
+      'https://other.example/image/a.png,https://cdn.new.example/avatar/b.png',
+      ['image/b.png'],
+    ],
+    [
+      'text',
+      'https://other.example/?u=a,https://cdn.old.example/image/b.png',
+      'https://other.example/?u=a,https://cdn.old.example/image/b.png',
+      [],
+    ],
+    ['text', 'https://other.example/w_1,image/b.png', 'https://other.example/w_1,image/b.png', []],
+    ['text', 'image/a.png;/image/b.png', 'avatar/a.png;/avatar/b.png', ['image/a.png', 'image/b.png']],
+    [
+      'text',
+      '<p data-x="{&quot;src&quot;:&quot;https://cdn.old.example/image/a.png&quot;}">',
+      '<p data-x="{&quot;src&quot;:&quot;https://cdn.new.example/avatar/a.png&quot;}">',
+      ['image/a.png'],
+    ],
+    [
+      'text',
+      '&lt;b&gt;https://cdn.old.example/image/a.png&lt;/b&gt;',
+      '&lt;b&gt;https://cdn.new.example/avatar/a.png&lt;/b&gt;',
+      ['image/a.png'],
+    ],
+    [
+      'text',
+      '&#39;https://cdn.old.example/image/a.png&#39;',
+      '&#39;https://cdn.new.example/avatar/a.png&#39;',
+      ['image/a.png'],
+    ],
+    [
+      'text',
+      '<a href="https://cdn.old.example/image/a.">a</a>',
+      '<a href="https://cdn.new.example/avatar/a.">a</a>',
+      ['image/a.'],
+    ],
+    [
+      'text',
+      '<p>at https://cdn.old.example/image/a.</p>',
+      '<p>at https://cdn.new.example/avatar/a.</p>',
+      ['image/a'],
+    ],
+    [
+      'json',
+      `{"image/a"${' '.repeat(500)}: "image/b"}`,
+      `{"image/a"${' '.repeat(500)}: "avatar/b"}`,
+      ['image/b'],
+    ],
+    ['json', '["image\\/a \\\\"]', '["avatar\\/a \\\\"]', ['image/a \\']],
+    ['json', '["image/a\\u0026\\u003cé"]', '["avatar/a\\u0026\\u003cé"]', ['image/a&<é']],
+    ['json', '["image/\\u00C9"]', '["avatar/\\u00C9"]', ['image/É']],
+    // Half a surrogate pair is in no key.
+    ['json', '["image/\\ud800%20", "image/a"]', '["image/\\ud800%20", "avatar/a"]', ['image/a']],
+    ['value', 'image/\ud800', 'image/\ud800', []],
+  ])('%s: %s', (within, value, wanted, keys) => {
+    const found = finder.find(value, within);
+    expect(found.map(({ sourceKey }) => sourceKey)).toEqual(keys);
+    expect(finder.rewrite(value, found)).toBe(wanted);
+  });
+
+  test('a presigned URL in a list keeps its object', () => {
+    const presigned = 'https://cdn.old.example/image/a.png?X-Amz-Signature=abc';
+    expect(finder.findPresigned(`see ${presigned}, and`, 'text')).toEqual(['image/a.png']);
+    expect(finder.findPresigned(JSON.stringify({ presigned }), 'json')).toEqual(['image/a.png']);
+    expect(finder.find(JSON.stringify({ presigned }), 'json')).toEqual([]);
+  });
+});
+
+test('values of many megabytes', () => {
+  const long = `{"a":"${'x'.repeat(20_000_000)}","b":"image/a.png"}`;
+  expect(finder.find(long, 'json').map(({ sourceKey }) => sourceKey)).toEqual(['image/a.png']);
+  const list = Array.from({ length: 20_000 }, (_, i) => `image/${i}.png`);
+  expect(finder.find(list.join(','), 'text').map(({ sourceKey }) => sourceKey)).toEqual(list);
+  expect(finder.find('=image/'.repeat(20_000), 'text')).toEqual([]);
+});
+
+test('the bases of a region of China', () => {
+  const bases = referenceBases({
+    source: { bucket: 'a', region: 'cn-north-1' },
+    target: { bucket: 'b', region: 'cn-north-1' },
+  });
+  expect(bases).toContainEqual({
+    source: 'https://a.s3.cn-north-1.amazonaws.com.cn/',
+    target: 'https://b.s3.cn-north-1.amazonaws.com.cn/',
+  });
+});
+
+const oddKey = fc
+  .string({
+    unit: fc.oneof(
+      fc.constantFrom(...' +%&?#;=@:"\'<>/()[]{},.\\~-_'),
+      fc.constantFrom(
+        '%20',
+        '%2F',
+        '&amp;',
+        '&#39;',
+        '//',
+        '\u0001',
+        '\n',
+        '😀',
+        '\uff5e',
+        'é',
+        'e\u0301',
+        'aB',
+      ),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    ),
+    minLength: 1,
+    maxLength: 12,
+  })
+  .map((rest) => `image/${rest}`);
+
+const targetOf = (sourceKey: string): string => `avatar/${sourceKey.slice('image/'.length)}`;
+const rfc3986 = (key: string): string =>
+  encodeURIComponent(key)
+    .replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%2F', '/');
+const escapeHtml = (text: string): string =>
+  text.replace(
+    /[&<>"']/g,
+    (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c]!,
+  );
+const URL_STYLES: ((key: string) => string)[] = [
+  (key) => key,
+  rfc3986,
+  (key) => encodeURI(key).replace(/[?#]/g, encodeURIComponent),
+  (key) => rfc3986(key).replaceAll('%20', '+'),
+];
+const STYLES = URL_STYLES.flatMap((style) => [style, (key: string) => escapeHtml(style(key))]);
+const LEADS = [['', ''], ['/', '/'], ...finder.bases.map(({ source, target }) => [source, target])];
+
+test('every spelling is found as one reference and comes out in the same style', () => {
+  fc.assert(
+    fc.property(oddKey, (sourceKey) => {
+      const spellings = finder.spellings(sourceKey);
+      expect(spellings[0]).toEqual({ value: sourceKey, replacement: targetOf(sourceKey) });
+      expect(new Set(spellings.map(({ value }) => value)).size).toBe(spellings.length);
+      for (const { source } of finder.bases.filter(({ source }) => source.startsWith('http'))) {
+        expect(spellings.map(({ value }) => value)).toContain(source + rfc3986(sourceKey));
+      }
+      for (const { value, replacement } of spellings) {
+        const found = finder.find(value, 'value');
+        expect(found.map((reference) => reference.sourceKey)).toEqual([sourceKey]);
+        expect(finder.rewrite(value, found)).toBe(replacement);
+        const wanted = LEADS.flatMap(([source, target]) =>
+          STYLES.filter((style) => source + style(sourceKey) === value).flatMap((style) => [
+            target + style(targetOf(sourceKey)),
+            // A stray percent sign behind a URL is written safely.
+            ...(sourceKey.includes('%') ? [target + rfc3986(targetOf(sourceKey))] : []),
+          ]),
+        );
+        expect(wanted).toContain(replacement);
+        expect(finder.find(replacement, 'value')).toEqual([]);
+        expect(finder.findTargets(replacement, 'value')).toEqual([targetOf(sourceKey)]);
+        expect(finder.needles().some((needle) => value.includes(needle))).toBe(true);
+      }
+    }),
+  );
+});
+
+test('other hosts, other letters and longer names are left alone', () => {
+  const host = fc.constantFrom(
+    'https://cdn.old.example.evil/',
+    'https://xcdn.old.example/',
+    'https://evil.example/?u=https://cdn.old.example/',
+    'https://evil.example/https://cdn.old.example/',
+    'ftp://cdn.old.example/',
+    's3://legacy-s32/',
+    '//legacy-s3.s3.amazonaws.com.evil/',
+  );
+  fc.assert(
+    fc.property(host, oddKey, (other, sourceKey) => {
+      expect(finder.find(other + sourceKey, 'value')).toEqual([]);
+      expect(finder.find(other + rfc3986(sourceKey), 'text')).toEqual([]);
+      expect(finder.find(`I${sourceKey.slice(1)}`, 'value')).toEqual([]);
+      expect(finder.find(`x${sourceKey}`, 'value')).toEqual([]);
+    }),
+  );
+});
+
+test('in text nothing but the reference changes', () => {
+  const noise = fc.string({ unit: 'binary', maxLength: 30 }).filter((text) => !/image/i.test(text));
+  const delimiters = fc.constantFrom(
+    [' ', ' '],
+    ['"', '"'],
+    ["'", "'"],
+    ['(', ')'],
+    ['<a href=', '>'],
+    ['\n', ', '],
+  );
+  const plainEnd = oddKey.filter((sourceKey) => !/[.]$/.test(sourceKey));
+  fc.assert(
+    fc.property(noise, delimiters, plainEnd, noise, (before, [open, close], sourceKey, after) => {
+      const around = (url: string): string => `${before} ${open}${url}${close} ${after}`;
+      const value = around(`https://cdn.old.example/${rfc3986(sourceKey)}?v=1`);
+      const found = finder.find(value, 'text');
+      expect(found.map((reference) => reference.sourceKey)).toEqual([sourceKey]);
+      const after1 = finder.rewrite(value, found);
+      expect(after1).toBe(around(`https://cdn.new.example/${rfc3986(targetOf(sourceKey))}?v=1`));
+      expect(finder.find(after1, 'text')).toEqual([]);
+    }),
+  );
+});
+
+test('an array literal is rewritten as its elements are', () => {
+  const literal = (elements: readonly (string | null)[]): string =>
+    `{${elements.map((e) => (e === null ? 'NULL' : `"${e.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`;
+  fc.assert(
+    fc.property(fc.array(fc.oneof(oddKey, fc.string(), fc.constant(null))), (elements) => {
+      const mapped = elements.map((e) => (e?.startsWith('image/') ? targetOf(e) : e));
+      expect(rewritten(literal(elements), 'array')).toBe(literal(mapped));
+    }),
+  );
+});
+
+test('a document with escapes is rewritten as its values are', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(oddKey, fc.integer())),
+      fc.boolean(),
+      fc.boolean(),
+      (values, slash, code) => {
+        let text = JSON.stringify({ 'image/name': values }, null, 2);
+        if (slash) text = text.replaceAll('/', '\\/');
+        if (code) {
+          text = text.replace(
+            /[&<>\u007f-\uffff]/g,
+            (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+          );
+        }
+        const mapped = values.map((v) => (typeof v === 'string' ? targetOf(v) : v));
+        const result = rewritten(text, 'json');
+        expect(JSON.parse(result)).toEqual({ 'image/name': mapped });
+        const name = slash ? 'image\\/name' : 'image/name';
+        const sources = text.slice(text.indexOf(name) + name.length);
+        expect(result.slice(result.indexOf(name) + name.length)).toBe(
+          sources.replaceAll('"image', '"avatar'),
+        );
+      },
+    ),
+  );
+});

@@ -5,11 +5,13 @@
  */
 
 import type { ReferenceForm } from '../../databases/database.ts';
-import { arrayStrings, type EmbeddedString, jsonStrings } from './embedded-strings.ts';
+import { arrayStrings, type EmbeddedString } from './embedded-strings.ts';
+import { jsonStrings } from './json-strings.ts';
 import { KeyRules } from './key-rules.ts';
 import { proseCandidates } from './prose.ts';
 import type { ReferenceBase } from './reference-bases.ts';
 import { type Reading, readKey, readPath } from './spelling.ts';
+import { htmlEscaped, urlSpellings } from './url-spelling.ts';
 
 export type { ReferenceBase } from './reference-bases.ts';
 export { referenceBases } from './reference-bases.ts';
@@ -76,11 +78,11 @@ export class ReferenceFinder {
 
   /**
    * Literal pieces of which every value with a reference holds at least one, whatever its spelling; none where
-   * there is no such piece.
+   * there is no such piece. A tilde ends a piece: older encoders write it as `%7E`.
    */
   needles(): string[] {
     const needles = this.rules.sourcePrefixes.map((prefix) =>
-      (prefix.match(/[A-Za-z0-9\-._~]+/g) ?? []).reduce(
+      (prefix.match(/[A-Za-z0-9\-._]+/g) ?? []).reduce(
         (longest, run) => (run.length > longest.length ? run : longest),
         '',
       ),
@@ -88,11 +90,35 @@ export class ReferenceFinder {
     return needles.every((needle) => needle.length >= 2) ? [...new Set(needles)] : [];
   }
 
+  /**
+   * The canonical whole values that name a key before anything else, and what each becomes: the key, the key behind
+   * a slash, and URLs of every base; most likely first.
+   */
+  spellings(sourceKey: string): { value: string; replacement: string }[] {
+    if (!sourceKey.isWellFormed() || this.rules.targetOf(sourceKey) === undefined) return [];
+    const plain = [sourceKey, `/${sourceKey}`];
+    const keys = urlSpellings(sourceKey);
+    for (const { source } of this.bases) {
+      for (const key of source.startsWith('s3://') ? [sourceKey] : keys) plain.push(source + key);
+    }
+    const spellings: { value: string; replacement: string }[] = [];
+    for (const value of new Set([...plain, ...plain.map(htmlEscaped)])) {
+      const [reference] = this.find(value, 'value');
+      if (reference?.sourceKey === sourceKey) spellings.push({ value, replacement: reference.replacement });
+    }
+    return spellings;
+  }
+
   #search(value: string, within: ReferenceForm): { references: Reference[]; presigned: string[] } {
     if (within === 'value') {
       // The common case, a bare key, before everything else.
       const targetKey = this.rules.targetOf(value);
-      if (targetKey !== undefined && !/[%&]/.test(value) && !mayBeOtherThanKey(value)) {
+      if (
+        targetKey !== undefined &&
+        !/[%&]/.test(value) &&
+        !mayBeOtherThanKey(value) &&
+        value.isWellFormed()
+      ) {
         return {
           references: [{ sourceKey: value, targetKey, replacement: targetKey, start: 0, end: value.length }],
           presigned: [],
@@ -124,12 +150,14 @@ export class ReferenceFinder {
 
   /** Reads a text as one reference. */
   #whole(text: string): { reference: Reference | undefined; presigned: string[] } {
+    // Keys are UTF-8: half a surrogate pair stands in none.
+    if (!text.isWellFormed()) return { reference: undefined, presigned: [] };
     for (const base of this.#bases) {
       if (!base.matches(text)) continue;
-      const { path, suffix } = base.raw
-        ? { path: text.slice(base.length), suffix: '' }
-        : splitUrl(text.slice(base.length));
-      const readings = base.raw ? readKey(path).slice(0, 1) : readPath(path);
+      const rest = text.slice(base.length);
+      const { readings, suffix } = base.raw
+        ? { readings: readKey(rest).slice(0, 1), suffix: '' }
+        : readUrl(rest);
       if (isPresigned(suffix)) {
         return {
           reference: undefined,
@@ -182,16 +210,11 @@ export class ReferenceFinder {
     const references: Reference[] = [];
     const presigned: string[] = [];
     const starts = this.#bases.map((base) => base.start);
-    for (const { start, end, url } of proseCandidates(
-      text,
-      starts,
-      bareKeys ? this.rules.sourcePrefixes : [],
-    )) {
+    for (const { start, end } of proseCandidates(text, starts, bareKeys ? this.rules.sourcePrefixes : [])) {
       if (start < (references.at(-1)?.end ?? 0)) continue;
-      const piece = text.slice(start, end);
-      const found = url || bareKeys ? this.#whole(piece) : undefined;
-      presigned.push(...(found?.presigned ?? []));
-      if (found?.reference !== undefined) references.push(shifted(found.reference, start));
+      const found = this.#whole(text.slice(start, end));
+      presigned.push(...found.presigned);
+      if (found.reference !== undefined) references.push(shifted(found.reference, start));
     }
     return { references, presigned };
   }
@@ -236,11 +259,11 @@ interface CompiledBase {
   rebase(text: string): string;
 }
 
-/** Scheme and host are compared without regard to case, the path byte for byte. */
+/** Scheme and host are compared without regard to case, the path, and the bucket of s3://, byte for byte. */
 function compileBase(base: ReferenceBase): CompiledBase {
   const { source, target } = base;
   const raw = source.startsWith('s3://');
-  const hostEnd = raw ? source.length : (/^(?:[a-z][a-z0-9+.-]*:)?\/\/[^/]*/i.exec(source)?.[0].length ?? 0);
+  const hostEnd = raw ? 's3://'.length : (/^(?:[a-z][a-z0-9+.-]*:)?\/\/[^/]*/i.exec(source)?.[0].length ?? 0);
   const host = source.slice(0, hostEnd).toLowerCase();
   const path = source.slice(hostEnd);
   return {
@@ -249,16 +272,24 @@ function compileBase(base: ReferenceBase): CompiledBase {
     raw,
     matches: (text) =>
       text.length > source.length &&
-      (raw
-        ? text.startsWith(source)
-        : text.slice(0, hostEnd).toLowerCase() === host && text.startsWith(path, hostEnd)),
+      text.startsWith(path, hostEnd) &&
+      text.slice(0, hostEnd).toLowerCase() === host,
     rebase: () => target,
   };
 }
 
-function splitUrl(rest: string): { path: string; suffix: string } {
-  const at = rest.search(/[?#]/);
-  return at < 0 ? { path: rest, suffix: '' } : { path: rest.slice(0, at), suffix: rest.slice(at) };
+/** What follows a base: the readings of its path, and the query and fragment as they stand. */
+function readUrl(rest: string): { readings: Reading[]; suffix: string } {
+  const split = (at: number): { path: string; suffix: string } =>
+    at < 0 ? { path: rest, suffix: '' } : { path: rest.slice(0, at), suffix: rest.slice(at) };
+  const { path, suffix } = split(rest.search(/\?|(?<!&)#|#(?!(?:\d+|x[0-9a-f]+);)/i));
+  if (path.includes('#')) {
+    // An escaped apostrophe, &#39;, and no fragment.
+    const readings = readPath(path).filter(({ key }) => !/&#(?:\d+|x[0-9a-f]+);/i.test(key));
+    if (readings.length > 0) return { readings, suffix };
+  }
+  const plain = split(rest.search(/[?#]/));
+  return { readings: readPath(plain.path), suffix: plain.suffix };
 }
 
 function isPresigned(suffix: string): boolean {
