@@ -108,11 +108,11 @@ export async function sendWithFault(
       return;
     }
     case 'reset-before':
-      message.destroy();
+      message.socket.destroy();
       return;
     case 'reset-after':
       await work();
-      message.destroy();
+      message.socket.destroy();
       return;
     case 'empty-200':
       if (fault.work === true) await work();
@@ -129,7 +129,7 @@ export async function sendWithFault(
       const result = await work();
       const body = typeof result.body === 'string' ? Buffer.from(result.body) : result.body;
       if (!(body instanceof Uint8Array)) {
-        message.destroy();
+        message.socket.destroy();
         return;
       }
       const half = body.subarray(0, Math.floor(body.byteLength / 2));
@@ -138,7 +138,7 @@ export async function sendWithFault(
         return;
       }
       response.writeHead(result.status, [...result.headers, 'Content-Length', String(body.byteLength)]);
-      response.write(half, () => message.destroy());
+      response.write(half, () => message.socket.destroy());
     }
   }
 }
