@@ -16,7 +16,11 @@ export function addMoveFlags(command: Command): Command {
     .option('--rows <url...>', 'columns that name them: postgres://…/db#table.column (or mysql://)')
     .option('--rule <pattern=>replacement...>', 'maps keys by a regular expression with captures')
     .option('--url <from=to...>', 'URL bases that rows use for the two buckets')
-    .option('--by <driver>', 'auto, listing or rows')
+    .option('--by <driver>', 'auto, listing, rows or inventory')
+    .option(
+      '--inventory <url>',
+      'manifest.json of an S3 Inventory, or a list of keys (.csv, .csv.gz, .parquet)',
+    )
     .option('--include <glob...>', 'only these keys')
     .option('--exclude <glob...>', 'not these keys')
     .option('--orphans <what>', 'objects that no row names: move, leave or report')
@@ -24,7 +28,12 @@ export function addMoveFlags(command: Command): Command {
     .option('--prove <kind>', 'etag, checksum or bytes')
     .option('--delete <when>', 'never, proven, or a grace period such as 10m or 24h')
     .option('--collisions <what>', 'stop or skip')
-    .option('--copy-with <who>', 'store or stream')
+    .option('--copy-with <who>', 'store, stream or s3-batch')
+    .option('--batch-account <id>', 'account that runs S3 Batch Operations')
+    .option('--batch-role <arn>', 'role of their jobs')
+    .option('--batch-lambda <arn>', 'function that copies one object; Longshore prints it')
+    .option('--batch-priority <n>', 'of their jobs among those of the account', Number)
+    .option('--batch-prefix <url>', 'where their manifests and reports go: s3://bucket/prefix/')
     .option('--no-tags', 'do not keep tags')
     .option('--acl', 'keep ACLs')
     .option('--no-encryption', 'do not keep encryption settings')
@@ -37,6 +46,15 @@ export function addMoveFlags(command: Command): Command {
     .option('--window <hh:mm-hh:mm>', 'rows change only in this time of day')
     .option('--requester-pays', 'accept requester-pays charges');
 }
+
+/** Flags of S3 Batch Operations, and their names among its settings. */
+const BATCH_FLAGS: Readonly<Record<string, string>> = {
+  batchAccount: 'accountId',
+  batchRole: 'roleArn',
+  batchLambda: 'lambdaArn',
+  batchPriority: 'priority',
+  batchPrefix: 'prefix',
+};
 
 /** Flags that are not options of the move itself. */
 const NOT_OPTIONS = new Set(['config', 'plan', 'json', 'state', 'run', 'verbose', 'probe', 'role']);
@@ -51,16 +69,20 @@ export function moveOptionsOf(
   env: Readonly<Record<string, string | undefined>>,
 ): MoveOptions {
   const byFlags: Record<string, unknown> = {};
+  const batch: Record<string, unknown> = {};
   for (const [flag, value] of Object.entries(flags)) {
     if (value === undefined || NOT_OPTIONS.has(flag)) continue;
     // Flags that turn something off are there, as true, when nobody gave them.
     if ((flag === 'tags' || flag === 'encryption') && value === true) continue;
     if (flag === 'rule') byFlags['rules'] = (value as string[]).map(ruleOf);
     else if (flag === 'url') byFlags['urls'] = (value as string[]).map(urlPairOf);
+    else if (flag in BATCH_FLAGS) batch[BATCH_FLAGS[flag]!] = value;
     else byFlags[flag] = value;
   }
   const byFile = readJob(String(flags['config']), 'move', name, env) ?? {};
   const byEnvironment = moveFromEnvironment(env) ?? {};
+  if (Object.keys(batch).length > 0)
+    byFlags['batch'] = { ...(byFile['batch'] as object | undefined), ...batch };
   const options = { ...byEnvironment, ...byFile, ...byFlags };
   if (!('from' in options) || !('to' in options)) {
     throw new LongshoreError('CONFIG_INVALID', 'nothing says from where to where', {

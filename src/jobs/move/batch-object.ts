@@ -21,6 +21,8 @@ export interface BatchObject {
   outcome?: ObjectOutcome | undefined;
   proof?: ProofKind | undefined;
   how?: 'server' | 'parts' | 'stream' | undefined;
+  /** Copied by a job of S3 Batch, which does not say with which ETag. */
+  readonly copiedByJob?: boolean;
   /** MD5 of the bytes of a streamed copy, hex. */
   streamedMd5?: string | undefined;
   /** ETag that the copy answered. */

@@ -11,6 +11,7 @@ import type { MoveListener } from './events.ts';
 import type { KeyRules } from './key-rules.ts';
 import type { ReferenceFinder } from './references.ts';
 import type { RowGate } from './row-gate.ts';
+import type { BatchPlane } from './s3-batch-plane.ts';
 import type { MoveSettings } from './settings.ts';
 
 /** A column that names objects, with the connection that reaches it. */
@@ -39,6 +40,10 @@ export interface MoveScope {
   /** Whether a key passes the filters. */
   readonly selects: (sourceKey: string) => boolean;
   readonly rowGate: RowGate;
+  /** Where the inventory lies; only with `by: 'inventory'`. */
+  readonly inventory?: ObjectStore | undefined;
+  /** Only with `copyWith: 's3-batch'`. */
+  readonly batch?: BatchPlane | undefined;
   readonly clock: Clock;
   readonly retry: RetryPolicy;
   readonly emit: MoveListener;

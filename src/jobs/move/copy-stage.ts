@@ -7,8 +7,10 @@ import type { ListedObject } from '../../stores/object-store.ts';
 import { type Batch, type BatchRow, moveBatch } from './batch.ts';
 import { type BatchObject, observeTargets } from './batch-object.ts';
 import type { BoundColumn, MoveContext } from './context.ts';
+import { inventoryPages, isInventorySpec } from './inventory.ts';
 import { type CopySpec, isCandidate } from './lay-out.ts';
 import { compareByEtag } from './proof.ts';
+import { BatchTasks } from './s3-batch-tasks.ts';
 import { addTally, emptyTally, type Tally } from './tally.ts';
 
 export async function runCopyShard(
@@ -19,7 +21,7 @@ export async function runCopyShard(
 ): Promise<ShardResult<Tally>> {
   const tally = emptyTally();
   const details = [];
-  for await (const page of listSpanPages(context.source, spec.prefix, spec, signal)) {
+  for await (const page of shardPages(context, spec, signal)) {
     const chosen = page.filter((object) => isCandidate(context, object.key));
     const batch = await batchOf(context, spec, shard.pass, chosen, tally, details, signal);
     const result = await moveBatch(context, batch, shard.id, signal);
@@ -27,6 +29,17 @@ export async function runCopyShard(
     details.push(...result.details);
   }
   return { outcome: tally, details };
+}
+
+/** The objects of a shard as they are now, a page at a time. */
+export function shardPages(
+  context: MoveContext,
+  spec: CopySpec,
+  signal: AbortSignal,
+): AsyncGenerator<readonly ListedObject[]> {
+  return isInventorySpec(spec)
+    ? inventoryPages(context, spec, signal)
+    : listSpanPages(context.source, spec.prefix, spec, signal);
 }
 
 /** Whether rows are found by their value, so that a shard knows the rows of its objects. */
@@ -44,6 +57,7 @@ async function batchOf(
   signal: AbortSignal,
 ): Promise<Batch> {
   const existing = spec.existing === undefined ? undefined : new Set(spec.existing);
+  const copiedByJob = copiedBySomeJob(context, pass, listed);
   const objects = new Map<string, BatchObject>();
   for (const source of listed) {
     objects.set(source.key, {
@@ -53,9 +67,10 @@ async function batchOf(
       target: undefined,
       existedBefore: existing?.has(source.key),
       state: 'open',
+      ...(copiedByJob.has(source.key) ? { how: 'server', copiedByJob: true } : {}),
     });
   }
-  const targetFirst = existing === undefined || existing.size > 0;
+  const targetFirst = existing === undefined || existing.size > 0 || copiedByJob.size > 0;
   if (context.columns.length === 0 || !rowsAreIndexed(context.columns)) {
     return { objects, rows: [], targetFirst };
   }
@@ -64,6 +79,17 @@ async function batchOf(
     await leaveOrphans(context, objects, rows, pass, tally, details, signal);
   }
   return { objects, rows, targetFirst };
+}
+
+/** Source keys of objects that a job of S3 Batch copied before this pass looked at them. */
+function copiedBySomeJob(
+  context: MoveContext,
+  pass: number,
+  listed: readonly ListedObject[],
+): ReadonlySet<string> {
+  if (context.settings.copyWith !== 's3-batch' || pass > 1) return new Set();
+  using tasks = BatchTasks.openExisting(context.journal.folder);
+  return tasks?.copiedOf(listed.map(({ key }) => key)) ?? new Set();
 }
 
 /** The rows that name the objects, by the spellings that were sampled. */

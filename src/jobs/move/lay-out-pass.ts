@@ -2,6 +2,7 @@
 
 import { LongshoreError } from '../../errors.ts';
 import type { MoveContext } from './context.ts';
+import { laidOutByInventory, layOutInventory } from './inventory.ts';
 import { type Collision, type CopySpec, layOut } from './lay-out.ts';
 import { TargetClaims } from './target-claims.ts';
 
@@ -19,7 +20,7 @@ export async function layOutPass(context: MoveContext, pass: number, signal: Abo
   const collisions: Collision[] = [];
   let collided = 0;
   using claims = context.rules.injective || pass > 1 ? undefined : new TargetClaims();
-  await layOut(
+  await (laidOutByInventory(context, pass) ? layOutInventory : layOut)(
     context,
     { lookAtTarget: true, claimTarget: claims && ((target, source) => claims.claim(target, source)) },
     {

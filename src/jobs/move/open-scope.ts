@@ -20,6 +20,7 @@ import { type KeyRule, KeyRules } from './key-rules.ts';
 import { learnCapabilities } from './learn-capabilities.ts';
 import { type ReferenceBase, ReferenceFinder, referenceBases } from './references.ts';
 import { RowGate } from './row-gate.ts';
+import { openBatchPlane } from './s3-batch-plane.ts';
 import type { MoveSettings } from './settings.ts';
 
 /** What a caller may replace; the rest is the system's. */
@@ -95,6 +96,14 @@ export async function openScope(
     for (const column of await bindColumns(database, url, finder, columns.length, signal))
       columns.push(column);
   }
+  const inventory =
+    settings.inventory === undefined
+      ? undefined
+      : stack.use(await openStore(parseStoreUrl(settings.inventory), openOptions)).store;
+  const batch =
+    settings.copyWith === 's3-batch'
+      ? stack.use(await openBatchPlane(settings, to, target.store, openOptions))
+      : undefined;
   const learned = await learnCapabilities(source.store, target.store, { from, to, emit }, signal);
   if (await isSameBucket(from, to, source.store, target.store, learned.markers, signal)) {
     checkPrefixesApart(
@@ -120,6 +129,8 @@ export async function openScope(
       lagMs: (lagSignal) => slowestReplicaMs(columns, lagSignal),
       onWait: (untilMs) => emit({ type: 'waiting', forWhat: 'rows', untilMs }),
     }),
+    inventory,
+    batch,
     clock,
     retry: DEFAULT_RETRY,
     emit,

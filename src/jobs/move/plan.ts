@@ -27,6 +27,7 @@ import {
 import type { ExpectedProofs } from './plan-objects.ts';
 import { type Survey, surveyMove } from './plan-survey.ts';
 import { drivenByRows } from './run.ts';
+import { batchDecision } from './s3-batch-stage.ts';
 import { deletionGraceMs, type MoveOptions, resolveMoveOptions } from './settings.ts';
 
 export interface PlanEnvironment extends MoveEnvironment {
@@ -38,7 +39,7 @@ export interface MovePlan {
   readonly from: string;
   readonly to: string;
   /** Whether a listing of the bucket or the rows say what is moved, and why. */
-  readonly driver: { readonly by: 'listing' | 'rows'; readonly why: string };
+  readonly driver: { readonly by: 'listing' | 'rows' | 'inventory'; readonly why: string };
   readonly objects: {
     /** What the move concerns, orphans that are left in place not counted. */
     readonly count: number;
@@ -110,6 +111,13 @@ export async function planMove(options: MoveOptions, environment: PlanEnvironmen
       signal.throwIfAborted();
       findings.push(findingOf(error));
     }
+  }
+  if (settings.copyWith === 's3-batch') {
+    findings.push({
+      level: 'info',
+      what: batchDecision(scope, drivenByRows(scope)).why,
+      fix: 'nothing to do',
+    });
   }
   return deepFreeze(planOf(scope, drivenByRows(scope), survey, findings));
 }

@@ -217,7 +217,7 @@ async function restoreEncryption(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { encryption: algorithm, kmsKeyId } = source.attributes;
-  if (!context.settings.encryption || object.outcome !== 'copied') return false;
+  if (!context.settings.encryption || (object.outcome !== 'copied' && !object.copiedByJob)) return false;
   if (algorithm === undefined || !algorithm.startsWith('aws:kms')) return false;
   const same = target.attributes.encryption === algorithm && target.attributes.kmsKeyId === kmsKeyId;
   if (same) return false;

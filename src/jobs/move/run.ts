@@ -16,11 +16,13 @@ import type { MoveContext, MoveScope } from './context.ts';
 import { runCopyShard } from './copy-stage.ts';
 import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
 import type { MoveStage } from './events.ts';
+import { laidOutByInventory } from './inventory.ts';
 import { type CopySpec, layOut } from './lay-out.ts';
 import { layOutPass } from './lay-out-pass.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
 import { writeReport } from './report.ts';
 import { alreadyChanged, rowLine } from './rewrite-rows.ts';
+import { runBatchCopies, sayUnusedBatch } from './s3-batch-stage.ts';
 import { deletionGraceMs, type MoveOptions, type MoveSettings, resolveMoveOptions } from './settings.ts';
 import { type MoveSummary, summarize } from './summary.ts';
 import { runSweepShard, type SweepSpec, sweepShards } from './sweep-stage.ts';
@@ -162,7 +164,8 @@ class MoveRun {
         (changedAnything(tally) && onlyRaced < RACED_PASSES_MAX) ||
         namedAgain ||
         deleted.deletes.changed > 0 ||
-        laidOutBefore;
+        laidOutBefore ||
+        laidOutByInventory(this.#context, pass);
       if (changed && pass < PASSES_MAX) continue;
       if (settings.follow) {
         const untilMs = clock.now() + FOLLOW_PAUSE_MS;
@@ -186,6 +189,7 @@ class MoveRun {
     context.emit({ type: 'pass-started', pass });
     const byRows = drivenByRows(context);
     if (!byRows) await this.#copyStage(pass);
+    else if (pass === 1) sayUnusedBatch(context);
     if (context.columns.length > 0) await this.#sweepStage(pass);
     // Whatever the rows did not name is left in the source; listing it finds the orphans.
     if (byRows && context.settings.orphans === 'move') await this.#copyStage(pass);
@@ -194,6 +198,7 @@ class MoveRun {
 
   async #copyStage(pass: number): Promise<void> {
     await layOutPass(this.#context, pass, this.#signal);
+    if (pass === 1) await runBatchCopies(this.#context, this.#signal);
     await this.#stage<CopySpec>('copy', pass, (spec, shard) =>
       runCopyShard(this.#context, spec, shard, this.#signal),
     );

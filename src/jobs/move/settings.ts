@@ -37,6 +37,30 @@ const keyRule = z.union([
   z.strictObject({ pattern: z.string(), replacement: z.string() }),
 ]);
 
+const batchSettings = z
+  .strictObject({
+    accountId: z
+      .string()
+      .regex(/^\d{12}$/, 'an account has 12 digits')
+      .describe('account that runs the jobs'),
+    roleArn: z
+      .string()
+      .regex(/^arn:[^:]+:iam::\d{12}:role\/.+$/, 'not the ARN of a role')
+      .describe('role of the jobs'),
+    lambdaArn: z
+      .string()
+      .regex(/^arn:[^:]+:lambda:.+$/, 'not the ARN of a function')
+      .optional()
+      .describe('function that copies one object, for rules that the copy operation cannot express'),
+    priority: z.number().int().nonnegative().default(10).describe('of the jobs among those of the account'),
+    prefix: z
+      .string()
+      .startsWith('s3://')
+      .optional()
+      .describe('where manifests and reports go; default: .longshore-batch/<run>/ under `to`'),
+  })
+  .describe('S3 Batch Operations, with `copyWith: s3-batch`');
+
 /**
  * Every option of a move, as `longshore.yaml`, the command line and the library give it.
  * Durations are milliseconds or text like `10m`; sizes are bytes or text like `64MiB`.
@@ -57,7 +81,13 @@ export const moveSchema = z.strictObject({
     .array(z.strictObject({ from: z.string(), to: z.string() }))
     .default([])
     .describe('URL bases that rows use for the two buckets, for instance of a CDN'),
-  by: z.enum(['auto', 'listing', 'rows']).default('auto').describe('what drives the move'),
+  by: z.enum(['auto', 'listing', 'rows', 'inventory']).default('auto').describe('what drives the move'),
+  inventory: z
+    .string()
+    .optional()
+    .describe(
+      'manifest.json of an S3 Inventory, or a .csv, .csv.gz or .parquet list of keys: s3:// or file://',
+    ),
   include: z.array(z.string()).default([]).describe('only keys that match one of these globs'),
   exclude: z.array(z.string()).default([]).describe('no keys that match one of these globs'),
   orphans: z.enum(['move', 'leave', 'report']).default('report').describe('objects that no row names'),
@@ -70,7 +100,8 @@ export const moveSchema = z.strictObject({
     .default(60_000)
     .describe('how long an object that no row names is left alone, so that a row may still follow it'),
   collisions: z.enum(['stop', 'skip']).default('stop').describe('targets that hold other content'),
-  copyWith: z.enum(['store', 'stream']).default('store').describe('who copies'),
+  copyWith: z.enum(['store', 'stream', 's3-batch']).default('store').describe('who copies'),
+  batch: batchSettings.optional(),
   tags: z.boolean().default(true).describe('keep tags'),
   acl: z.boolean().default(false).describe('keep ACLs'),
   encryption: z
@@ -104,7 +135,7 @@ export type MoveSettings = Readonly<z.output<typeof moveSchema>>;
  */
 export function resolveMoveOptions(options: unknown): MoveSettings {
   const parsed = moveSchema.safeParse(options);
-  if (parsed.success) return Object.freeze(parsed.data);
+  if (parsed.success) return Object.freeze(checkedTogether(parsed.data));
   const problems = parsed.error.issues.map((issue) => {
     const path = issue.path.join('.');
     return path === '' ? issue.message : `${path}: ${issue.message}`;
@@ -112,6 +143,26 @@ export function resolveMoveOptions(options: unknown): MoveSettings {
   throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
     hint: '`longshore move --help` and docs/move.md describe every setting',
   });
+}
+
+/** What one option asks of another. */
+function checkedTogether(settings: z.output<typeof moveSchema>): MoveSettings {
+  if (settings.by === 'inventory' && settings.inventory === undefined) {
+    throw new LongshoreError('CONFIG_INVALID', 'the move is by inventory, and no inventory is named', {
+      hint: 'give --inventory s3://bucket/…/manifest.json',
+    });
+  }
+  if (settings.inventory !== undefined && (settings.by === 'listing' || settings.by === 'rows')) {
+    throw new LongshoreError('CONFIG_INVALID', `an inventory is named, and the move is by ${settings.by}`, {
+      hint: 'leave out one of --inventory and --by',
+    });
+  }
+  if (settings.copyWith === 's3-batch' && settings.batch === undefined) {
+    throw new LongshoreError('CONFIG_INVALID', 'S3 Batch Operations need an account and a role', {
+      hint: 'give --batch-account and --batch-role; see docs/move.md',
+    });
+  }
+  return settings.inventory === undefined ? settings : { ...settings, by: 'inventory' };
 }
 
 /** The grace period in milliseconds; undefined when nothing is deleted. */

@@ -1,6 +1,7 @@
 /** Asks the journal whether what lies on the target was put there by this run. */
 
 import type { Journal } from '../../engine/journal.ts';
+import { BatchTasks } from './s3-batch-tasks.ts';
 
 /**
  * Reads the details of the shards that may hold the object. Only needed where an object was overwritten after it
@@ -11,6 +12,8 @@ export function targetWrittenByRun(
   object: { readonly sourceKey: string; readonly targetKey: string },
   targetEtag: string,
 ): boolean {
+  using byJobs = BatchTasks.openExisting(journal.folder);
+  if (byJobs?.wrote(object.sourceKey, targetEtag)) return true;
   for (const stage of ['copy', 'sweep']) {
     for (const shard of journal.finished(stage, 'desc')) {
       for (const line of journal.details(shard.id)) {
