@@ -57,7 +57,7 @@ const BATCH_FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** Flags that are not options of the move itself. */
-const NOT_OPTIONS = new Set(['config', 'plan', 'json', 'state', 'run', 'verbose', 'probe', 'role']);
+const NOT_OPTIONS = new Set(['config', 'plan', 'json', 'state', 'run', 'verbose', 'probe', 'role', 'lambda']);
 
 /**
  * The options of a move: flags over the file over the environment.

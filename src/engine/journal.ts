@@ -5,7 +5,7 @@
  * process and of the machine. A second process on the same run is refused while the first one lives.
  */
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -27,6 +27,11 @@ export interface FinishedShard extends Shard {
 
 /** One line of detail about an object or a row; a plain JSON object. */
 export type DetailLine = Readonly<Record<string, unknown>>;
+
+export interface FinishedFilter {
+  readonly stage?: string | undefined;
+  readonly pass?: number | undefined;
+}
 
 /** Row changes that were about to be committed. */
 export interface Intent {
@@ -98,6 +103,21 @@ export class Journal implements Disposable {
           hint: 'move the folder away to begin anew',
         },
       );
+    }
+  }
+
+  /** Whether a process holds the lock of the run in `folder`. */
+  static isLocked(folder: string): boolean {
+    const path = join(folder, 'lock.sqlite');
+    if (!existsSync(path)) return false;
+    const lock = new DatabaseSync(path, { timeout: 0, readOnly: true });
+    try {
+      lock.prepare('SELECT count(*) FROM sqlite_schema').get();
+      return false;
+    } catch {
+      return true;
+    } finally {
+      lock.close();
     }
   }
 
@@ -229,15 +249,20 @@ export class Journal implements Disposable {
     return counts;
   }
 
-  /** Finished shards, oldest first (`desc`: newest first), without their details. */
-  *finished(stage?: string, order: 'asc' | 'desc' = 'asc'): Generator<FinishedShard> {
-    const where = stage === undefined ? '' : 'stage = :stage AND';
+  /** Finished shards, of a stage and pass or of all, oldest first (`desc`: newest first), without their details. */
+  *finished(which: FinishedFilter = {}, order: 'asc' | 'desc' = 'asc'): Generator<FinishedShard> {
+    const filter = Object.fromEntries(
+      Object.entries(which).filter((entry): entry is [string, string | number] => entry[1] !== undefined),
+    );
+    const where = Object.keys(filter)
+      .map((name) => `${name} = :${name} AND`)
+      .join(' ');
     const select = this.#sql(
       `SELECT id, stage, pass, spec, state, outcome, finished_ms FROM shards
        WHERE ${where} state <> 'open' AND id ${order === 'asc' ? '>' : '<'} :last ORDER BY id ${order} LIMIT 256`,
     );
     for (let last = order === 'asc' ? 0 : Number.MAX_SAFE_INTEGER; ; ) {
-      const rows = select.all(stage === undefined ? { last } : { stage, last });
+      const rows = select.all({ ...filter, last });
       if (rows.length === 0) return;
       for (const row of rows) {
         last = Number(row['id']);
@@ -301,7 +326,8 @@ function unpackLines(packed: Uint8Array | null): DetailLine[] {
 
 /** A lock that the system releases when the process dies, however it dies. */
 function takeLock(folder: string): DatabaseSync {
-  const lock = new DatabaseSync(join(folder, 'lock.sqlite'), { timeout: 0 });
+  // Long enough for someone who only looks whether it is locked.
+  const lock = new DatabaseSync(join(folder, 'lock.sqlite'), { timeout: LOCK_TIMEOUT_MS });
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
     return lock;
@@ -314,6 +340,7 @@ function takeLock(folder: string): DatabaseSync {
   }
 }
 
+const LOCK_TIMEOUT_MS = 250;
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
 BEGIN;

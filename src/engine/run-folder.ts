@@ -19,7 +19,20 @@ export function fingerprintOf(job: string, what: unknown): string {
 /** `move-20261121-010203-1a2b3c`: sorts by time. */
 export function runName(job: string, fingerprint: string, nowMs: number): string {
   const time = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return `${job}-${time}-${fingerprint.slice(0, 6)}`;
+  return `${job}-${time}-${suffixOf(fingerprint)}`;
+}
+
+/** What the names of the runs with this fingerprint end in. */
+function suffixOf(fingerprint: string): string {
+  return fingerprint.slice(0, 6);
+}
+
+/**
+ * Names of the runs that may have this fingerprint, newest first. Journals of other runs are not opened: a damaged
+ * one stands in nobody else's way.
+ */
+export function runsWithFingerprint(stateFolder: string, job: string, fingerprint: string): string[] {
+  return listRuns(stateFolder, job).filter((name) => name.endsWith(`-${suffixOf(fingerprint)}`));
 }
 
 /** Names of the runs of a job, newest first. */
@@ -43,7 +56,7 @@ export function openRun(
   fingerprint: string,
   nowMs: number,
 ): { journal: Journal; run: string; resumed: boolean } {
-  for (const run of listRuns(stateFolder, job)) {
+  for (const run of runsWithFingerprint(stateFolder, job, fingerprint)) {
     const journal = Journal.open(join(stateFolder, run), job, 'read');
     const open = journal.getMeta('fingerprint') === fingerprint && journal.getMeta('state') === 'running';
     journal[Symbol.dispose]();

@@ -19,7 +19,7 @@ function runText(run: RunStatus): string {
       `  ${stage.padEnd(12)} ${n(done)} shards done, ${n(open)} open${failed > 0 ? `, ${n(failed)} failed` : ''}`,
     );
   }
-  if (run.deletionDueMs !== undefined && run.state === 'running') {
+  if (run.deletionDueMs !== undefined && (run.state === 'running' || run.state === 'stopped')) {
     lines.push(`  objects may leave the source from ${new Date(run.deletionDueMs).toISOString()}`);
   }
   return lines.join('\n');

@@ -17,7 +17,7 @@ export function summaryText(summary: MoveSummary, stateFolder: string): string {
     `  objects   ${count(moved)} copied (${formatBytes(total.bytesCopied)}), ${count(total.objects.already)} already there`,
     `  rows      ${count(total.rows.rewritten)} rewritten`,
     `  proofs    ${count(total.proofs.etag)} by ETag, ${count(total.proofs.checksum)} by checksum, ${count(total.proofs.bytes)} by reading both sides`,
-    `  deleted   ${count(total.deletes.deleted)} from the source`,
+    `  deleted   ${count(total.deletes.deleted)} from the source${total.deletes.absent > 0 ? `; ${count(total.deletes.absent)} were gone already` : ''}`,
     `  requests  ${count(summary.requests)}${moved > 0 ? ` (${(summary.requests / moved).toFixed(2)} per object)` : ''}`,
   ];
   const notes: [number, string][] = [

@@ -1,13 +1,16 @@
-/** A store under limits: concurrency that finds its own level, requests a second, bytes a second. */
+/** A store under limits: concurrency that finds its own level, of the store and of its prefixes; requests and bytes a second. */
 
 import { LongshoreError } from '../errors.ts';
 import type { AdaptiveLimiter } from '../flow/adaptive-limiter.ts';
 import type { RateLimiter } from '../flow/rate-limiter.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { PrefixLimits } from './prefix-limits.ts';
 import { type OperationCost, StoreWrapper } from './store-wrapper.ts';
 
 export interface StoreLimits {
   readonly concurrency: AdaptiveLimiter;
+  /** Left out where concurrency is pinned. */
+  readonly prefixes?: PrefixLimits | undefined;
   readonly requests?: RateLimiter | undefined;
   readonly bytes?: RateLimiter | undefined;
 }
@@ -22,24 +25,32 @@ export class LimitedStore extends StoreWrapper {
 
   protected async around<T>(
     cost: OperationCost,
+    key: string,
     call: () => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    const { concurrency, requests, bytes } = this.limits;
+    const { concurrency, prefixes, requests, bytes } = this.limits;
+    const prefix = prefixes?.of(key);
+    const placeUnderPrefix = prefix?.acquire();
+    if (placeUnderPrefix !== undefined) await placeUnderPrefix;
     const place = concurrency.acquire();
     if (place !== undefined) await place;
-    let outcome: 'done' | 'refused' = 'done';
+    let refused = false;
     try {
       const turn = requests?.take(cost.requests, signal);
       if (turn !== undefined) await turn;
       const share = cost.bytes === 0 ? undefined : bytes?.take(cost.bytes, signal);
       if (share !== undefined) await share;
-      return await call();
+      const result = await call();
+      prefixes?.served(key);
+      return result;
     } catch (error) {
-      if (error instanceof LongshoreError && error.code === 'STORE_SLOW_DOWN') outcome = 'refused';
+      refused = error instanceof LongshoreError && error.code === 'STORE_SLOW_DOWN';
       throw error;
     } finally {
-      concurrency.release(outcome);
+      prefix?.release(refused ? 'refused' : 'done');
+      const storeIsMeant = refused && (prefixes?.refused(key) ?? true);
+      concurrency.release(storeIsMeant ? 'refused' : 'done');
     }
   }
 }

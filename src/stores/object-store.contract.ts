@@ -323,7 +323,7 @@ function describeDeletions(context: ContractContext): void {
       { key: `${prefix}free` },
       { key: `${prefix}absent`, etag: etags.get('gone') },
     ]);
-    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['changed', 'deleted', 'deleted', 'deleted']);
+    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['changed', 'deleted', 'deleted', 'absent']);
     const left = (await context.store.list({ prefix })).objects.map((object) => object.key);
     expect(left).toEqual([`${prefix}kept`]);
   });
@@ -336,7 +336,7 @@ function describeDeletions(context: ContractContext): void {
     expect(await context.store.delete([{ key, etag }])).toEqual([{ kind: 'changed' }]);
     const now = (await context.store.head(key))!.etag;
     expect(await context.store.delete([{ key, etag: now }])).toEqual([{ kind: 'deleted' }]);
-    expect(await context.store.delete([{ key, etag: now }])).toEqual([{ kind: 'deleted' }]);
+    expect(await context.store.delete([{ key, etag: now }])).toEqual([{ kind: 'absent' }]);
   });
 }
 

@@ -1,5 +1,6 @@
 /** Opens a store by its URL and puts the wrappers around it: limits inside, retry outside. */
 
+import { DEFAULT_REGION, s3Endpoint, s3Profile, s3Region } from '../config/s3-environment.ts';
 import type { StoreUrl } from '../config/store-url.ts';
 import { LongshoreError } from '../errors.ts';
 import { AdaptiveLimiter } from '../flow/adaptive-limiter.ts';
@@ -8,6 +9,7 @@ import type { RateLimiter } from '../flow/rate-limiter.ts';
 import { DEFAULT_RETRY, type RetryHooks, type RetryPolicy } from '../flow/retry.ts';
 import { LimitedStore } from './limited-store.ts';
 import type { ObjectStore, StoreCapabilities } from './object-store.ts';
+import { PrefixLimits } from './prefix-limits.ts';
 import { RetryingStore } from './retrying-store.ts';
 import { credentialChain } from './s3/credentials.ts';
 import { AWS_LIMITS, type S3Limits } from './s3/s3-client.ts';
@@ -47,6 +49,7 @@ export async function openStore(url: StoreUrl, options: OpenStoreOptions): Promi
   });
   const limited = new LimitedStore(bare, {
     concurrency: limiter,
+    prefixes: options.concurrencyPinned === undefined ? new PrefixLimits(options.clock, limiter) : undefined,
     requests: options.requests,
     bytes: options.bytes,
   });
@@ -74,9 +77,8 @@ async function openFiles(folder: string): Promise<ObjectStore> {
 
 function openS3(url: Extract<StoreUrl, { kind: 's3' }>, options: OpenStoreOptions): S3Store {
   const { env } = options;
-  const region = url.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1';
-  const custom =
-    url.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? env['S3_ENDPOINT_URL'];
+  const region = s3Region(url, env) ?? DEFAULT_REGION;
+  const custom = s3Endpoint(url, env);
   let endpoint: URL;
   try {
     endpoint = new URL(custom || `https://s3.${region}.amazonaws.com`);
@@ -86,15 +88,14 @@ function openS3(url: Extract<StoreUrl, { kind: 's3' }>, options: OpenStoreOption
       hint: 'write it as https://host or http://host:port',
     });
   }
-  const profile = url.profile ?? (env['AWS_PROFILE'] || undefined);
   return new S3Store({
     bucket: url.bucket,
     endpoint,
     region,
     // Buckets with dots do not match the wildcard certificates of virtual hosts.
     addressing: custom || url.bucket.includes('.') ? 'path' : 'host',
-    credentials: credentialChain(env, url.profile ?? (env['AWS_ACCESS_KEY_ID'] ? undefined : profile)),
-    identity: url.profile ?? env['AWS_ACCESS_KEY_ID'] ?? profile ?? 'default',
+    credentials: credentialChain(env, s3Profile(url, env)),
+    identity: url.profile ?? env['AWS_ACCESS_KEY_ID'] ?? s3Profile(url, env) ?? 'default',
     clock: options.clock,
     connectionsMax: options.concurrencyPinned ?? options.concurrencyMax ?? CONCURRENCY_MAX,
     timeoutMs: options.timeoutMs ?? 60_000,

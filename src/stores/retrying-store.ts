@@ -21,7 +21,12 @@ export class RetryingStore extends StoreWrapper {
     this.#hooks = hooks;
   }
 
-  protected around<T>(_: OperationCost, call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  protected around<T>(
+    _: OperationCost,
+    _key: string,
+    call: () => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     return withRetry(call, this.#policy, { ...this.#hooks, signal });
   }
 

@@ -40,9 +40,13 @@ export abstract class StoreWrapper implements ObjectStore {
     this.inner = inner;
   }
 
-  /** Calls `call`, now, later, or more than once. */
+  /**
+   * Calls `call`, now, later, or more than once.
+   * @param key what it is about: a key, the first of many, or a prefix
+   */
   protected abstract around<T>(
     cost: OperationCost,
+    key: string,
     call: () => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T>;
@@ -61,30 +65,35 @@ export abstract class StoreWrapper implements ObjectStore {
     request: { prefix: string; startAfter?: string | undefined; limit?: number | undefined },
     signal?: AbortSignal,
   ): Promise<ListPage> {
-    return this.around(LIST, () => this.inner.list(request, signal), signal);
+    return this.around(
+      LIST,
+      request.startAfter ?? request.prefix,
+      () => this.inner.list(request, signal),
+      signal,
+    );
   }
 
   head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
-    return this.around(HEAD, () => this.inner.head(key, signal), signal);
+    return this.around(HEAD, key, () => this.inner.head(key, signal), signal);
   }
 
   partLayout(
     key: string,
     signal?: AbortSignal,
   ): Promise<{ firstPartBytes: number; partsCount: number } | undefined> {
-    return this.around(HEAD, () => this.inner.partLayout(key, signal), signal);
+    return this.around(HEAD, key, () => this.inner.partLayout(key, signal), signal);
   }
 
   get(
     request: { key: string; etag?: string | undefined },
     signal?: AbortSignal,
   ): Promise<{ head: ObjectHead; body: Readable } | undefined> {
-    return this.around(GET, () => this.inner.get(request, signal), signal);
+    return this.around(GET, request.key, () => this.inner.get(request, signal), signal);
   }
 
   put(request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
     const cost = { operation: 'put', requests: 1, bytes: request.sizeBytes } as const;
-    return this.around(cost, () => this.inner.put(request, signal), signal);
+    return this.around(cost, request.key, () => this.inner.put(request, signal), signal);
   }
 
   canCopyFrom(source: ObjectStore): boolean {
@@ -92,21 +101,31 @@ export abstract class StoreWrapper implements ObjectStore {
   }
 
   copyFrom(source: ObjectStore, request: CopyRequest, signal?: AbortSignal): Promise<CopyOutcome> {
-    return this.around(COPY, () => this.inner.copyFrom(unwrap(source), request, signal), signal);
+    return this.around(
+      COPY,
+      request.targetKey,
+      () => this.inner.copyFrom(unwrap(source), request, signal),
+      signal,
+    );
   }
 
   delete(requests: readonly DeleteRequest[], signal?: AbortSignal): Promise<DeleteOutcome[]> {
     // S3 counts every key of a batch as one write.
     const cost = { operation: 'delete', requests: requests.length, bytes: 0 } as const;
-    return this.around(cost, () => this.inner.delete(requests, signal), signal);
+    return this.around(cost, requests[0]?.key ?? '', () => this.inner.delete(requests, signal), signal);
   }
 
   tags(key: string, signal?: AbortSignal): Promise<ObjectTag[]> {
-    return this.around(TAGS, () => this.inner.tags(key, signal), signal);
+    return this.around(TAGS, key, () => this.inner.tags(key, signal), signal);
   }
 
   copyAcl(source: ObjectStore, sourceKey: string, targetKey: string, signal?: AbortSignal): Promise<void> {
-    return this.around(ACL, () => this.inner.copyAcl(unwrap(source), sourceKey, targetKey, signal), signal);
+    return this.around(
+      ACL,
+      targetKey,
+      () => this.inner.copyAcl(unwrap(source), sourceKey, targetKey, signal),
+      signal,
+    );
   }
 
   capabilities(prefix: string, signal?: AbortSignal): Promise<StoreCapabilities> {
@@ -114,7 +133,7 @@ export abstract class StoreWrapper implements ObjectStore {
   }
 
   settings(signal?: AbortSignal): Promise<BucketSettings> {
-    return this.around(SETTINGS, () => this.inner.settings(signal), signal);
+    return this.around(SETTINGS, '', () => this.inner.settings(signal), signal);
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

@@ -20,7 +20,8 @@ import { danglingRows, indexedKeys, readings } from './dangling-rows.ts';
 import { type KeyRule, KeyRules } from './key-rules.ts';
 import { joinByKey, NameIndex } from './name-index.ts';
 import type { MoveEnvironment } from './open-scope.ts';
-import { ReferenceFinder, referenceBases } from './references.ts';
+import { bucketAddress, referenceBases } from './reference-bases.ts';
+import { ReferenceFinder } from './references.ts';
 import { TargetClaims } from './target-claims.ts';
 
 export interface AuditOptions {
@@ -123,11 +124,7 @@ function finderOf(
   const urls = (options.urls ?? []).map((base) => ({ source: base, target: base }));
   const rules = new KeyRules([{ kind: 'prefix', from: url.prefix, to: url.prefix }]);
   if (url.kind !== 's3') return new ReferenceFinder({ rules, bases: urls });
-  const address = {
-    bucket: url.bucket,
-    endpoint: url.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? env['S3_ENDPOINT_URL'],
-    region: url.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'],
-  };
+  const address = bucketAddress(url, env);
   return new ReferenceFinder({ rules, bases: referenceBases({ source: address, target: address, urls }) });
 }
 

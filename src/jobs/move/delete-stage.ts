@@ -86,9 +86,10 @@ async function deleteBatch(
     );
     for (const { key, etag } of free) {
       const found = now.get(key);
-      if (found !== undefined && found.etag !== etag) record(key, 'changed');
+      if (found === undefined) record(key, 'absent');
+      else if (found.etag !== etag) record(key, 'changed');
     }
-    free = free.filter(({ key, etag }) => (now.get(key)?.etag ?? etag) === etag);
+    free = free.filter(({ key, etag }) => now.get(key)?.etag === etag);
   }
   context.failpoint('before-delete');
   const outcomes = await deleteAll(context, free, conditional, signal);
@@ -96,7 +97,7 @@ async function deleteBatch(
   for (const [i, { key, etag }] of free.entries()) {
     const outcome = outcomes[i]!;
     if (outcome.kind === 'deleted') record(key, 'deleted', { etag, marker: outcome.markerVersionId });
-    else if (outcome.kind === 'changed') record(key, 'changed');
+    else if (outcome.kind === 'absent' || outcome.kind === 'changed') record(key, outcome.kind);
     else record(key, 'refused', { error: { code: outcome.code, message: outcome.message } });
   }
   return { outcome: tally, details };

@@ -30,7 +30,7 @@ async function startGate(
     policy.Statement.filter(({ Action }) => Action.includes('s3:ListBucket')).map(
       ({ Resource, Condition }) => [
         Resource[0]!.replace('arn:aws:s3:::', ''),
-        (Condition?.StringLike['s3:prefix'] ?? ['*']).map((pattern) => pattern.slice(0, -1)),
+        (Condition?.StringLike?.['s3:prefix'] ?? ['*']).map((pattern) => pattern.slice(0, -1)),
       ],
     ),
   );

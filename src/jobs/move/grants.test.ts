@@ -108,6 +108,59 @@ describe('the IAM policy', () => {
   });
 });
 
+describe('for an inventory and S3 Batch Operations', () => {
+  const batch = { accountId: '123456789012', roleArn: 'arn:aws:iam::123456789012:role/batch' };
+  const copyWith = 's3-batch' as const;
+  const lambdaArn = 'arn:aws:lambda:eu-west-1:123456789012:function:copy';
+
+  test('the files of the inventory are read', () => {
+    const inventory = 's3://reports/legacy-s3/daily/2026-11-20T01-00Z/manifest.json';
+    const { Statement } = grantsFor(settings({ by: 'inventory', inventory })).policy;
+    expect(Statement.find(({ Sid }) => Sid === 'ReadInventory')?.Resource).toEqual([
+      'arn:aws:s3:::reports/legacy-s3/daily/*',
+    ]);
+    const list = grantsFor(settings({ by: 'inventory', inventory: 's3://reports/keys.csv' })).policy
+      .Statement;
+    expect(list.find(({ Sid }) => Sid === 'ReadInventory')?.Resource).toEqual(['arn:aws:s3:::reports/*']);
+  });
+
+  test('the caller makes jobs and hands them a role', () => {
+    const { Statement } = grantsFor(settings({ copyWith, batch })).policy;
+    expect(Statement.slice(-5)).toMatchObject([
+      { Resource: ['arn:aws:s3:::production-s3/avatar/.longshore-batch/*'] },
+      { Action: ['s3:ListBucket'] },
+      { Action: ['s3:CreateJob'], Resource: ['*'] },
+      { Action: ['s3:DescribeJob'], Resource: ['arn:aws:s3:*:123456789012:job/*'] },
+      {
+        Action: ['iam:PassRole'],
+        Resource: [batch.roleArn],
+        Condition: { StringEquals: { 'iam:PassedToService': 'batchoperations.s3.amazonaws.com' } },
+      },
+    ]);
+    expect(grantsFor(settings()).batch).toBeUndefined();
+  });
+
+  test('the role of the jobs copies', () => {
+    const place = { ...batch, prefix: 's3://ops/longshore/' };
+    const { role, trust, function: own } = grantsFor(settings({ copyWith, batch: place })).batch!;
+    expect(trust.Statement[0].Principal.Service).toBe('batchoperations.s3.amazonaws.com');
+    expect(role.Statement.map(({ Action, Resource }) => [...Action, ...Resource])).toEqual([
+      ['s3:GetObject', 's3:GetObjectTagging', 'arn:aws:s3:::legacy-s3/image/*'],
+      ['s3:PutObject', 's3:PutObjectTagging', 'arn:aws:s3:::production-s3/avatar/*'],
+      ['s3:GetObject', 's3:PutObject', 'arn:aws:s3:::ops/longshore/*'],
+    ]);
+    expect(own).toBeUndefined();
+  });
+
+  test('or lets a function copy, with a role of its own', () => {
+    const { role, function: own } = grantsFor(
+      settings({ copyWith, batch: { ...batch, lambdaArn }, tags: false }),
+    ).batch!;
+    expect(role.Statement[0]).toMatchObject({ Action: ['lambda:InvokeFunction'] });
+    expect(own?.Statement.map(({ Action }) => Action)).toEqual([['s3:GetObject'], ['s3:PutObject']]);
+  });
+});
+
 describe('the SQL', () => {
   const url = 'postgres://me:secret@db:5432/prod#avatars.path';
 

@@ -1,5 +1,6 @@
 /** The least rights that a move needs: an IAM policy for the buckets, SQL for the tables. Pure. */
 
+import { type BatchRolePolicies, batchRolePolicies } from './batch-role.ts';
 import { type IamPolicy, iamPolicy } from './iam-policy.ts';
 import type { MoveSettings } from './settings.ts';
 import { type DescribedColumn, type SqlGrants, sqlGrants } from './sql-grants.ts';
@@ -16,6 +17,8 @@ export interface GrantOptions {
 export interface Grants {
   /** To be printed as JSON. */
   readonly policy: IamPolicy;
+  /** For the roles of S3 Batch jobs; only with `copyWith: s3-batch`. */
+  readonly batch?: BatchRolePolicies;
   /** One entry a database; statements with `<password>` to be filled in. */
   readonly sql: readonly SqlGrants[];
   /** What depends on things that only the owner of the buckets knows, and what is left out on purpose. */
@@ -55,5 +58,11 @@ export function grantsFor(
   notes.push(
     'longshore undo also needs s3:PutObject on the source, and s3:DeleteObject on the target, under the same prefixes',
   );
-  return { policy: iamPolicy(settings, probe), sql: sqlGrants(settings, columns, role, env), notes };
+  const batch = batchRolePolicies(settings);
+  return {
+    policy: iamPolicy(settings, probe),
+    ...(batch === undefined ? {} : { batch }),
+    sql: sqlGrants(settings, columns, role, env),
+    notes,
+  };
 }

@@ -1,7 +1,8 @@
 /** The least IAM policy with which a move runs. Pure. */
 
 import { parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
-import { KeyRules } from './key-rules.ts';
+import { batchPlace } from './batch-place.ts';
+import { settingsRules } from './key-rules.ts';
 import type { MoveSettings } from './settings.ts';
 
 /** As IAM writes it. */
@@ -10,7 +11,10 @@ export interface IamStatement {
   readonly Effect: 'Allow';
   readonly Action: readonly string[];
   readonly Resource: readonly string[];
-  readonly Condition?: { readonly StringLike: { readonly 's3:prefix': readonly string[] } };
+  readonly Condition?: {
+    readonly StringLike?: { readonly 's3:prefix': readonly string[] };
+    readonly StringEquals?: { readonly 'iam:PassedToService': string };
+  };
 }
 
 export interface IamPolicy {
@@ -18,7 +22,7 @@ export interface IamPolicy {
   readonly Statement: readonly IamStatement[];
 }
 
-type S3Url = Extract<StoreUrl, { kind: 's3' }>;
+export type S3Url = Extract<StoreUrl, { kind: 's3' }>;
 
 /**
  * What the options need and nothing more:
@@ -31,6 +35,9 @@ type S3Url = Extract<StoreUrl, { kind: 's3' }>;
  * | PutObject, AbortMultipartUpload | target | always |
  * | GetObjectTagging / PutObjectTagging | source / target | tags are kept |
  * | GetObjectAcl / PutObjectAcl | source / target | ACLs are kept |
+ * | GetObject | the folder of the inventory | `inventory` |
+ * | CreateJob, DescribeJob, PassRole | jobs of S3 Batch, their role | `copyWith` is `s3-batch` |
+ * | PutObject, GetObject, ListBucket | the folder of their manifests and reports | `copyWith` is `s3-batch` |
  * | markers: all of these | `<prefix>.longshore-probe-*` on both | `probe` |
  *
  * S3 answers 404 and not 403 for an object that does not exist only where it may be listed; it takes the key for
@@ -39,7 +46,8 @@ type S3Url = Extract<StoreUrl, { kind: 's3' }>;
 export function iamPolicy(settings: MoveSettings, probe: boolean): IamPolicy {
   const from = parseStoreUrl(settings.from);
   const to = parseStoreUrl(settings.to);
-  const [sources, targets] = keyPrefixes(settings, from.prefix, to.prefix);
+  const rules = settingsRules(settings.rules, from.prefix, to.prefix);
+  const { sourcePrefixes: sources, targetPrefixes: targets } = rules;
   const statements: IamStatement[] = [];
   if (from.kind === 's3') {
     const marker = probe && to.kind === 's3' ? [markers(to.prefix)] : [];
@@ -74,6 +82,7 @@ export function iamPolicy(settings: MoveSettings, probe: boolean): IamPolicy {
       ]),
     );
   }
+  statements.push(...inventoryStatements(settings), ...batchStatements(settings, to));
   if (probe) {
     const actions = [
       's3:PutObject',
@@ -94,21 +103,39 @@ export function iamPolicy(settings: MoveSettings, probe: boolean): IamPolicy {
   return { Version: '2012-10-17', Statement: statements };
 }
 
-/** The prefixes that together hold every source key and every target key. */
-function keyPrefixes(
-  settings: MoveSettings,
-  from: string,
-  to: string,
-): [readonly string[], readonly string[]] {
-  if (settings.rules.length === 0) return [[from], [to]];
-  const rules = new KeyRules(
-    settings.rules.map((rule) =>
-      'prefix' in rule
-        ? { kind: 'prefix', from: from + rule.prefix, to: to + rule.to }
-        : { kind: 'pattern', ...rule },
-    ),
-  );
-  return [rules.sourcePrefixes, rules.targetPrefixes];
+/** The files of an inventory lie in a folder beside that of its manifest. */
+function inventoryStatements({ inventory }: MoveSettings): IamStatement[] {
+  const url = inventory === undefined ? undefined : parseStoreUrl(inventory);
+  if (url?.kind !== 's3') return [];
+  const up = url.prefix.endsWith('/manifest.json') ? 2 : 1;
+  const folder = url.prefix.split('/').slice(0, -up).join('/');
+  const prefixes = [folder === '' ? '' : `${folder}/`];
+  return [allow('ReadInventory', url, prefixes, ['s3:GetObject']), listing('ListInventory', url, prefixes)];
+}
+
+/** What the caller needs to have jobs of S3 Batch run; what their role needs is {@link batchRolePolicies}'. */
+function batchStatements({ copyWith, batch }: MoveSettings, to: StoreUrl): IamStatement[] {
+  if (copyWith !== 's3-batch' || batch === undefined || to.kind !== 's3') return [];
+  const place = batchPlace(batch, to);
+  const partition = batch.roleArn.split(':')[1];
+  return [
+    allow('BatchFiles', place, [place.prefix], ['s3:PutObject', 's3:GetObject', 's3:AbortMultipartUpload']),
+    listing('ListBatchFiles', place, [place.prefix]),
+    statement('CreateJobs', ['s3:CreateJob'], ['*']),
+    statement('DescribeJobs', ['s3:DescribeJob'], [`arn:${partition}:s3:*:${batch.accountId}:job/*`]),
+    {
+      ...statement('PassRole', ['iam:PassRole'], [batch.roleArn]),
+      Condition: { StringEquals: { 'iam:PassedToService': 'batchoperations.s3.amazonaws.com' } },
+    },
+  ];
+}
+
+export function statement(
+  sid: string,
+  actions: readonly string[],
+  resources: readonly string[],
+): IamStatement {
+  return { Sid: sid, Effect: 'Allow', Action: actions, Resource: resources };
 }
 
 function markers(prefix: string): string {
@@ -134,7 +161,8 @@ function listing(sid: string, url: S3Url, prefixes: readonly string[]): IamState
   };
 }
 
-function allow(
+/** Actions on the objects under some prefixes. */
+export function allow(
   sid: string,
   url: S3Url,
   prefixes: readonly string[],

@@ -43,6 +43,23 @@ export function parseKeyRule(text: string): KeyRule {
   return rule;
 }
 
+/** A rule as settings have it: a prefix is relative to `from` and `to`, a pattern matches whole keys. */
+export type SettingsRule =
+  | { readonly prefix: string; readonly to: string }
+  | { readonly pattern: string; readonly replacement: string };
+
+/** The rules of a move from one prefix to another; without any, the one prefix becomes the other. */
+export function settingsRules(rules: readonly SettingsRule[], from: string, to: string): KeyRules {
+  if (rules.length === 0) return new KeyRules([{ kind: 'prefix', from, to }]);
+  return new KeyRules(
+    rules.map((rule) =>
+      'prefix' in rule
+        ? { kind: 'prefix', from: from + rule.prefix, to: to + rule.to }
+        : { kind: 'pattern', ...rule },
+    ),
+  );
+}
+
 /** The rules of a move, in order; the first that matches decides. */
 export class KeyRules {
   readonly rules: readonly KeyRule[];

@@ -16,9 +16,10 @@ import type { S3Limits } from '../../stores/s3/s3-client.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import type { MoveListener } from './events.ts';
 import { globFilter } from './globs.ts';
-import { type KeyRule, KeyRules } from './key-rules.ts';
+import { type KeyRules, settingsRules } from './key-rules.ts';
 import { learnCapabilities } from './learn-capabilities.ts';
-import { type ReferenceBase, ReferenceFinder, referenceBases } from './references.ts';
+import { bucketAddress, type ReferenceBase, referenceBases } from './reference-bases.ts';
+import { ReferenceFinder } from './references.ts';
 import { RowGate } from './row-gate.ts';
 import { openBatchPlane } from './s3-batch-plane.ts';
 import type { MoveSettings } from './settings.ts';
@@ -56,7 +57,7 @@ export async function openScope(
   const emit = environment.emit ?? (() => undefined);
   const from = parseStoreUrl(settings.from);
   const to = parseStoreUrl(settings.to);
-  const rules = new KeyRules(keyRulesOf(settings, from, to));
+  const rules = settingsRules(settings.rules, from.prefix, to.prefix);
   const databaseUrls = settings.rows.map((url) => parseDatabaseUrl(url, env));
   checkOverlap(from, to, rules);
 
@@ -140,15 +141,6 @@ export async function openScope(
   return { scope, source, target, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-function keyRulesOf(settings: MoveSettings, from: StoreUrl, to: StoreUrl): KeyRule[] {
-  if (settings.rules.length === 0) return [{ kind: 'prefix', from: from.prefix, to: to.prefix }];
-  return settings.rules.map((rule) =>
-    'prefix' in rule
-      ? { kind: 'prefix', from: from.prefix + rule.prefix, to: to.prefix + rule.to }
-      : { kind: 'pattern', pattern: rule.pattern, replacement: rule.replacement },
-  );
-}
-
 /** URLs by which rows may name the two buckets. */
 function basesOf(
   settings: MoveSettings,
@@ -158,12 +150,7 @@ function basesOf(
 ): ReferenceBase[] {
   const urls = settings.urls.map(({ from: source, to: target }) => ({ source, target }));
   if (from.kind !== 's3' || to.kind !== 's3') return urls;
-  const side = (url: Extract<StoreUrl, { kind: 's3' }>) => ({
-    bucket: url.bucket,
-    endpoint: url.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? env['S3_ENDPOINT_URL'],
-    region: url.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'],
-  });
-  return referenceBases({ source: side(from), target: side(to), urls });
+  return referenceBases({ source: bucketAddress(from, env), target: bucketAddress(to, env), urls });
 }
 
 function checkOverlap(from: StoreUrl, to: StoreUrl, rules: KeyRules): void {

@@ -1,5 +1,8 @@
 /** The URLs by which rows may name a bucket. */
 
+import { s3Endpoint, s3Region } from '../../config/s3-environment.ts';
+import type { StoreUrl } from '../../config/store-url.ts';
+
 /** A URL base of the source and what stands in its place for the target; both end where the key begins. */
 export interface ReferenceBase {
   readonly source: string;
@@ -11,6 +14,13 @@ export interface BucketAddress {
   readonly bucket: string;
   readonly endpoint?: string | undefined;
   readonly region?: string | undefined;
+}
+
+export function bucketAddress(
+  url: Extract<StoreUrl, { kind: 's3' }>,
+  env: Readonly<Record<string, string | undefined>>,
+): BucketAddress {
+  return { bucket: url.bucket, endpoint: s3Endpoint(url, env), region: s3Region(url, env) };
 }
 
 /**

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ReferenceForm } from '../../databases/database.ts';
 import { KeyRules } from './key-rules.ts';
-import { ReferenceFinder, referenceBases } from './references.ts';
+import { referenceBases } from './reference-bases.ts';
+import { ReferenceFinder } from './references.ts';
 
 const finder = new ReferenceFinder({
   rules: new KeyRules([{ kind: 'prefix', from: 'image/', to: 'avatar/' }]),

@@ -13,9 +13,6 @@ import type { ReferenceBase } from './reference-bases.ts';
 import { type Reading, readKey, readPath } from './spelling.ts';
 import { htmlEscaped, urlSpellings } from './url-spelling.ts';
 
-export type { ReferenceBase } from './reference-bases.ts';
-export { referenceBases } from './reference-bases.ts';
-
 /** A place in a value that names a source object. */
 export interface Reference {
   readonly sourceKey: string;

@@ -337,8 +337,8 @@ class MoveRun {
       await this.#stage<DeleteSpec>('delete', pass, (spec) =>
         runDeleteShard(this.#context, spec, keys, this.#signal),
       );
-      for (const shard of journal.finished('delete')) {
-        if (shard.pass === pass && shard.state === 'done') addTally(tally, shard.outcome as Tally);
+      for (const shard of journal.finished({ stage: 'delete', pass })) {
+        if (shard.state === 'done') addTally(tally, shard.outcome as Tally);
       }
     }
     return tally;
@@ -366,8 +366,8 @@ class MoveRun {
 /** Finished copy and sweep shards of a pass. */
 function* shardsOfPass(journal: Journal, pass: number) {
   for (const stage of ['copy', 'sweep']) {
-    for (const shard of journal.finished(stage)) {
-      if (shard.pass === pass && shard.state === 'done') yield shard;
+    for (const shard of journal.finished({ stage, pass })) {
+      if (shard.state === 'done') yield shard;
     }
   }
 }

@@ -1,12 +1,14 @@
 /** What a move needs of AWS for S3 Batch Operations: the control plane, and a place for manifests and reports. */
 
-import { parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
+import { DEFAULT_REGION, s3Endpoint, s3Profile, s3Region } from '../../config/s3-environment.ts';
+import type { StoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import { DEFAULT_RETRY } from '../../flow/retry.ts';
 import { type BatchControl, openBatchControl } from '../../platforms/aws/s3-batch.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { type OpenStoreOptions, openStore } from '../../stores/open-store.ts';
 import { credentialChain } from '../../stores/s3/credentials.ts';
+import { batchPlace } from './batch-place.ts';
 import type { MoveSettings } from './settings.ts';
 
 export interface BatchPlane extends AsyncDisposable {
@@ -39,19 +41,15 @@ export async function openBatchPlane(
   }
   const { env } = options;
   await using stack = new AsyncDisposableStack();
-  const place = batch.prefix === undefined ? undefined : parseStoreUrl(batch.prefix);
-  const store = place === undefined ? target : stack.use(await openStore(place, options)).store;
+  const place = batchPlace(batch, to);
+  const store = batch.prefix === undefined ? target : stack.use(await openStore(place, options)).store;
   const endpoint = env['AWS_ENDPOINT_URL_S3_CONTROL'] || undefined;
-  const elsewhere =
-    to.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? env['S3_ENDPOINT_URL'];
+  const elsewhere = s3Endpoint(to, env);
   const openControl = (): Promise<BatchControl> =>
     openBatchControl({
       accountId: batch.accountId,
-      region: to.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1',
-      credentials: credentialChain(
-        env,
-        to.profile ?? (env['AWS_ACCESS_KEY_ID'] ? undefined : env['AWS_PROFILE'] || undefined),
-      ),
+      region: s3Region(to, env) ?? DEFAULT_REGION,
+      credentials: credentialChain(env, s3Profile(to, env)),
       endpoint,
       clock: options.clock,
       retry: DEFAULT_RETRY,
@@ -66,13 +64,9 @@ export async function openBatchPlane(
       return control;
     },
     store,
-    prefix: withSlash(place?.prefix ?? `${to.prefix}.longshore-batch/`),
+    prefix: place.prefix,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-function withSlash(prefix: string): string {
-  return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
 }
 
 function hostOf(url: string): string {

@@ -72,7 +72,7 @@ test('a journal that cannot be read does not hide the others', () => {
   const states = moveStatus(folder).map(({ state, problem }) => [state, problem]);
   expect(states).toEqual([
     ['unreadable', expect.stringContaining('is not a journal')],
-    ['running', undefined],
+    ['stopped', undefined],
     ['unreadable', expect.stringContaining('newer Longshore')],
   ]);
   expect(() => Journal.open(join(folder, run), 'move', 'read')).toThrow('newer');

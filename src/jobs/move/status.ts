@@ -19,10 +19,11 @@ export interface StageCounts {
 export interface RunStatus {
   readonly run: string;
   /**
-   * `running` also stands for a run that was stopped and can go on; `unreadable` for one whose journal cannot be
-   * opened, as `problem` says.
+   * - `running`: a process works on it
+   * - `stopped`: none does, and it is not finished; the same command goes on
+   * - `unreadable`: its journal cannot be opened, as `problem` says
    */
-  readonly state: 'running' | 'finished' | 'undoing' | 'undone' | 'unreadable';
+  readonly state: 'running' | 'stopped' | 'finished' | 'undoing' | 'undone' | 'unreadable';
   readonly from: string;
   readonly to: string;
   readonly pass: number;
@@ -64,13 +65,14 @@ export function moveStatus(stateFolder: string): RunStatus[] {
 
 function statusOf(journal: Journal, run: string): RunStatus {
   const settings = journal.getMeta('settings') as Partial<MoveSettings> | undefined;
-  const state = (journal.getMeta('state') ?? 'running') as RunStatus['state'];
+  const recorded = (journal.getMeta('state') ?? 'running') as 'running' | 'finished' | 'undoing' | 'undone';
+  const state = recorded === 'running' && !Journal.isLocked(journal.folder) ? 'stopped' : recorded;
   const pass = Number(journal.getMeta('pass') ?? 1);
   const startedMs = Number(journal.getMeta('startedMs') ?? 0);
   const summary = journal.getMeta('summary') as MoveSummary | undefined;
   const objects = journal.getMeta(`objects:${pass}`);
   const due = journal.getMeta(`deletionDueMs:${pass}`);
-  const [last] = journal.finished(undefined, 'desc');
+  const [last] = journal.finished({}, 'desc');
   return {
     run,
     state,
@@ -79,7 +81,7 @@ function statusOf(journal: Journal, run: string): RunStatus {
     pass,
     startedMs,
     ...(last === undefined ? {} : { lastRecordedMs: last.finishedMs }),
-    ...(state === 'running' || summary === undefined
+    ...(recorded === 'running' || summary === undefined
       ? {}
       : { finishedMs: startedMs + summary.seconds * 1000 }),
     stages: STAGES.map((stage) => ({ stage, ...journal.counts(stage) })).filter(

@@ -26,7 +26,13 @@ export type ObjectOutcome =
 /** `raced`: the row changed meanwhile and was left alone; the next pass looks at it again. */
 export type RowOutcome = 'rewritten' | 'raced' | 'missing' | 'failed';
 
-export type DeleteOutcomeName = 'deleted' | 'changed' | 'named' | 'refused';
+/**
+ * How the deletion of a moved object ended.
+ * - `absent`: gone before, by an attempt that was not recorded, or by another shard that had it too
+ * - `changed`: its ETag is not the one that was proven; the next pass looks at it
+ * - `named`: a row names it again
+ */
+export type DeleteOutcomeName = 'deleted' | 'absent' | 'changed' | 'named' | 'refused';
 
 export interface Tally {
   objects: Record<ObjectOutcome, number>;
@@ -51,7 +57,7 @@ export function emptyTally(): Tally {
       failed: 0,
     },
     rows: { rewritten: 0, raced: 0, missing: 0, failed: 0 },
-    deletes: { deleted: 0, changed: 0, named: 0, refused: 0 },
+    deletes: { deleted: 0, absent: 0, changed: 0, named: 0, refused: 0 },
     proofs: { etag: 0, checksum: 0, bytes: 0 },
     how: { server: 0, parts: 0, stream: 0 },
     bytesCopied: 0,

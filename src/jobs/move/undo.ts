@@ -152,7 +152,7 @@ function layOutUndo(journal: Journal): void {
   if (journal.getMeta('undoLaidOut') === true) return;
   journal.dropShards('undo-objects', 1);
   const specs: UndoSpec[] = [];
-  for (const shard of journal.finished(undefined, 'desc')) {
+  for (const shard of journal.finished({}, 'desc')) {
     if (shard.state === 'done' && (UNDO_STAGES as readonly string[]).includes(shard.stage)) {
       specs.push({ shard: shard.id });
     }
@@ -265,7 +265,7 @@ async function waitForGrace(
   if (journal.getMeta('undoDeletionDueMs') === undefined) {
     journal.dropShards('undo-delete', 1);
     const specs: DeleteSpec[] = [];
-    for (const shard of journal.finished('undo-objects')) {
+    for (const shard of journal.finished({ stage: 'undo-objects' })) {
       if (shard.state === 'done') specs.push({ shard: shard.id });
     }
     journal.addShards('undo-delete', 1, specs);
@@ -281,7 +281,7 @@ function summarizeUndo(journal: Journal, run: string): UndoSummary {
   const total = emptyTally();
   let failures = 0;
   for (const stage of ['undo-objects', 'undo-delete']) {
-    for (const shard of journal.finished(stage)) {
+    for (const shard of journal.finished({ stage })) {
       if (shard.state === 'failed') failures++;
       else {
         const tally = shard.outcome as Tally;

@@ -107,10 +107,10 @@ export async function verifyJournal(
 /** What the shards proved, newest first, in batches; of an object recorded several times the newest record. */
 function* recordedMoves(journal: Journal, newest: TargetClaims): Generator<RecordedMove[]> {
   const deleteShards = new Map<number, number>();
-  for (const { id, spec, state } of journal.finished('delete')) {
+  for (const { id, spec, state } of journal.finished({ stage: 'delete' })) {
     if (state === 'done') deleteShards.set((spec as DeleteSpec).shard, id);
   }
-  for (const shard of journal.finished(undefined, 'desc')) {
+  for (const shard of journal.finished({}, 'desc')) {
     if (shard.state !== 'done' || (shard.stage !== 'copy' && shard.stage !== 'sweep')) continue;
     const deleteShard = deleteShards.get(shard.id);
     const deleted = new Set(
@@ -130,7 +130,7 @@ function* recordedMoves(journal: Journal, newest: TargetClaims): Generator<Recor
 }
 
 function deletedKey({ object, outcome }: DetailLine): string[] {
-  return outcome === 'deleted' && typeof object === 'string' ? [object] : [];
+  return (outcome === 'deleted' || outcome === 'absent') && typeof object === 'string' ? [object] : [];
 }
 
 const MOVED: ReadonlySet<unknown> = new Set(['copied', 'already', 'refreshed']);

@@ -5,7 +5,7 @@
 
 import { basename, join } from 'node:path';
 import { Journal } from '../../engine/journal.ts';
-import { DEFAULT_STATE_FOLDER, findRun, listRuns } from '../../engine/run-folder.ts';
+import { DEFAULT_STATE_FOLDER, findRun, runsWithFingerprint } from '../../engine/run-folder.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
 import { moveFingerprint } from './run.ts';
 import { type MoveOptions, resolveMoveOptions } from './settings.ts';
@@ -76,7 +76,7 @@ export async function verifyMove(
 function runFolder(environment: VerifyOptions, fingerprint: string): string | undefined {
   const stateFolder = environment.stateFolder ?? DEFAULT_STATE_FOLDER;
   if (environment.run !== undefined) return findRun(stateFolder, 'move', environment.run);
-  for (const run of listRuns(stateFolder, 'move')) {
+  for (const run of runsWithFingerprint(stateFolder, 'move', fingerprint)) {
     using journal = Journal.open(join(stateFolder, run), 'move', 'read');
     if (journal.getMeta('fingerprint') === fingerprint) return journal.folder;
   }

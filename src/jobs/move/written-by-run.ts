@@ -15,7 +15,7 @@ export function targetWrittenByRun(
   using byJobs = BatchTasks.openExisting(journal.folder);
   if (byJobs?.wrote(object.sourceKey, targetEtag)) return true;
   for (const stage of ['copy', 'sweep']) {
-    for (const shard of journal.finished(stage, 'desc')) {
+    for (const shard of journal.finished({ stage }, 'desc')) {
       for (const line of journal.details(shard.id)) {
         if (line['object'] !== object.sourceKey || line['target'] !== object.targetKey) continue;
         const written = line['outcome'] === 'copied' || line['outcome'] === 'refreshed';

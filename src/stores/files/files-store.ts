@@ -241,7 +241,7 @@ export class FilesStore implements ObjectStore {
     signal?.throwIfAborted();
     try {
       const stats = await tree.stats(key);
-      if (stats === undefined) return { kind: 'deleted' };
+      if (stats === undefined) return { kind: etag === undefined ? 'deleted' : 'absent' };
       if (etag !== undefined && etagOf(stats) !== etag) return { kind: 'changed' };
       await rm(join(tree.root, key), { force: true });
       await sidecars.remove(key, stats);

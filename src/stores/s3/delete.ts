@@ -8,7 +8,7 @@ import type { WireRequest } from './wire.ts';
 import { elements, elementText, encodeXml } from './xml.ts';
 
 /**
- * DeleteObjects for many keys, DeleteObject for one. A key that does not exist counts as deleted.
+ * DeleteObjects for many keys, DeleteObject for one. Without a condition a key that does not exist counts as deleted.
  * @returns outcomes in the order of the requests
  */
 export async function deleteObjects(
@@ -62,7 +62,7 @@ function identity(xml: string): string {
 }
 
 function failure(code: string, message: string): DeleteOutcome {
-  if (code === 'NoSuchKey' || code === 'NoSuchVersion') return { kind: 'deleted' };
+  if (code === 'NoSuchKey' || code === 'NoSuchVersion') return { kind: 'absent' };
   if (code === 'PreconditionFailed') return { kind: 'changed' };
   return { kind: 'failed', code, message };
 }
