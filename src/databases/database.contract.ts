@@ -11,6 +11,8 @@ import { openDatabase } from './open-database.ts';
 /** How a dialect spells what the suite needs. */
 export interface ContractDialect {
   readonly text: string;
+  /** Holds texts of 1 MB. */
+  readonly longText: string;
   readonly json: string;
   /** A text type whose equality ignores case. */
   readonly caseless: string;
@@ -58,6 +60,14 @@ const VALUES = [
   'image/trail',
   '',
 ];
+
+async function within5s<T>(promise: PromiseLike<T>): Promise<T> {
+  const late = AbortSignal.timeout(5000);
+  return Promise.race([
+    promise,
+    new Promise<never>((_, reject) => late.addEventListener('abort', () => reject(late.reason))),
+  ]);
+}
 
 export function describeDatabase(
   title: string,
@@ -290,6 +300,25 @@ export function describeDatabase(
         const several = await collect(column, {}, ['%', '_', '\\', "'"]);
         expect(several.map((row) => row.value)).toEqual(VALUES.filter((value) => /[%_\\']/.test(value)));
         expect(await collect(column, {}, [])).toEqual([]);
+      });
+
+      it.each(['id int PRIMARY KEY', 'id int'])('reads few large rows at once: %s', async (key) => {
+        const name = await table(`${key}, path ${dialect.longText}`, numbered(40));
+        await sql(`UPDATE ${name} SET path = REPEAT('x', 1000000)`);
+        const sizes: number[] = [];
+        for await (const batch of db.scan(await facts(name), {}, { batchRows: 1000 }))
+          sizes.push(batch.length);
+        expect(Math.max(...sizes)).toBeLessThanOrEqual(16);
+        expect(sizes.slice(1, -1).every((size) => size >= 8 && size <= 9)).toBe(true);
+        expect(sizes.reduce((sum, size) => sum + size)).toBe(40);
+      });
+
+      it('reads many small rows at once', async () => {
+        const name = await table('id int PRIMARY KEY, path varchar(50)', numbered(2500));
+        const sizes: number[] = [];
+        for await (const batch of db.scan(await facts(name), {}, { batchRows: 1000 }))
+          sizes.push(batch.length);
+        expect(sizes).toEqual([16, 128, 1000, 1000, 356]);
       });
 
       it('can be left early, with and without a key', async () => {
@@ -559,8 +588,11 @@ export function describeDatabase(
         await session.sql('BEGIN');
         await session.sql(`UPDATE ${name} SET path = 'held' WHERE id = 2`);
         const all = numbered(2).map(([id, path]) => change([id!], path!, 'x'));
-        const error = await db.rewrite(await facts(name), all, ignore).catch((thrown: unknown) => thrown);
-        expect(error).toMatchObject({ code: 'DATABASE_CONFLICT' });
+        const column = await facts(name);
+        const startedMs = performance.now();
+        const error = await db.rewrite(column, all, ignore).catch((thrown: unknown) => thrown);
+        expect(performance.now() - startedMs).toBeLessThan(3500);
+        expect(error).toMatchObject({ code: 'DATABASE_CONFLICT', context: { lockTimeout: true } });
         expect(isRetryable(error)).toBe(true);
         await session.sql('ROLLBACK');
         expect(await values(name)).toEqual(['image/1.png', 'image/2.png']);
@@ -706,6 +738,33 @@ export function describeDatabase(
         await expect(db.describe(ref(name), AbortSignal.abort(reason))).rejects.toBe(reason);
         expect(await db.rowsByKey(column, [['2']])).toHaveLength(1);
       });
+    });
+
+    it('ends the waits for a connection when it is disposed', async () => {
+      const column = await facts(await table('id int, path varchar(50)', numbered(50)));
+      const one = await open(undefined, 1);
+      const scan = one.scan(column, {}, { batchRows: 5 })[Symbol.asyncIterator]();
+      await scan.next();
+      const waiting = one.describe(column.ref).catch((error: unknown) => error);
+      const disposed = one[Symbol.asyncDispose]();
+      expect(await within5s(waiting)).toMatchObject({ code: 'DATABASE_FAILED' });
+      await scan.return?.();
+      await within5s(disposed);
+      await expect(one.describe(column.ref)).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
+    });
+
+    it('ends the wait for a connection when it is cancelled', async () => {
+      const column = await facts(await table('id int, path varchar(50)', numbered(50)));
+      await using one = await open(undefined, 1);
+      const scan = one.scan(column, {}, { batchRows: 5 })[Symbol.asyncIterator]();
+      await scan.next();
+      const controller = new AbortController();
+      const waiting = one.describe(column.ref, controller.signal).catch((error: unknown) => error);
+      const reason = new Error('enough');
+      controller.abort(reason);
+      expect(await within5s(waiting)).toBe(reason);
+      await scan.return?.();
+      expect((await one.describe(column.ref)).name).toBe(column.name);
     });
 
     it('samples values from all over the table', async () => {

@@ -64,24 +64,29 @@ export interface KeyRange {
 /**
  * A database, limited to what rewriting references needs: `SELECT` and `UPDATE` on the tables and nothing else.
  *
- * Methods may be called concurrently and again after they failed; each uses a pooled connection. Statements are
- * parameterised; identifiers are quoted. Every method rejects with a {@link LongshoreError}; a cancelled one with
- * the signal's reason. Cancelling the signal cancels the statement where the server allows it, else drops the
- * connection, which rolls back. Rows whose value is NULL name nothing and are never returned.
+ * Methods may be called concurrently and again after they failed, but not once it is disposed, which also rejects
+ * calls that still wait for a connection. Each uses a pooled connection. Statements are parameterised; identifiers
+ * are quoted. Every method rejects with a {@link LongshoreError}; a cancelled one with the signal's reason.
+ * Cancelling the signal cancels the statement where the server allows it, else drops the connection, which rolls
+ * back. Rows whose value is NULL name nothing and are never returned.
  */
 export interface Database extends AsyncDisposable {
   readonly dialect: 'postgres' | 'mysql';
   /** As a person would write it, without the password: `postgres://user@host/db`. */
   readonly name: string;
 
-  /** Reads the catalogue. @throws TABLE_NOT_FOUND, COLUMN_NOT_FOUND */
+  /**
+   * Reads the catalogue.
+   * @throws TABLE_NOT_FOUND, COLUMN_NOT_FOUND, DATABASE_DENIED where the server would hide rows from the role
+   */
   describe(ref: ColumnRef, signal?: AbortSignal): Promise<ColumnFacts>;
 
   /** Ranges of about `rowsPerRange` rows that together hold every row; yields at least one. */
   ranges(column: ColumnFacts, rowsPerRange: number, signal?: AbortSignal): AsyncIterable<KeyRange>;
 
   /**
-   * The rows of a range, in batches of at most `batchRows`, read through a cursor so that memory stays flat.
+   * The rows of a range, in batches of at most `batchRows`, and of about 8 MiB where rows are large, so that memory
+   * stays flat.
    * With `needles`, only rows whose value contains at least one of them, byte for byte.
    */
   scan(
@@ -107,7 +112,9 @@ export interface Database extends AsyncDisposable {
    * A row that holds another value now, or is gone, is left alone and is not in the result.
    * Where a table has no primary key, every row that holds `oldValue` changes.
    * With an empty `primaryKey` in a change on an indexed column, rows are found by `oldValue`.
-   * What `beforeCommit` throws comes back unchanged.
+   * What `beforeCommit` throws comes back unchanged. A lock that is not had within a second is a
+   * DATABASE_CONFLICT with `lockTimeout` in its context. Where a trigger, also one that fires after the update or at
+   * the commit, leaves another value in a row, nothing is changed: DATABASE_FAILED.
    * @returns the rows changed, committed, each with the key that it had before the change
    */
   rewrite(
@@ -117,7 +124,7 @@ export interface Database extends AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<RowChange[]>;
 
-  /** About `count` values, spread over the table; fewer where there are fewer. */
+  /** About `count` values, spread over the table; fewer where there are fewer, or where they are large. */
   sample(column: ColumnFacts, count: number, signal?: AbortSignal): Promise<string[]>;
 
   /** Time the slowest replica is behind, in milliseconds; undefined where there is none or it cannot be seen. */

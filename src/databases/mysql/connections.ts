@@ -15,6 +15,7 @@ import {
 } from 'mysql2/promise';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { withFileCredentials } from '../../config/password-file.ts';
+import { ConnectionWaits } from '../connection-waits.ts';
 import { type Doing, isFatal, mysqlError } from './errors.ts';
 
 /**
@@ -24,7 +25,7 @@ import { type Doing, isFatal, mysqlError } from './errors.ts';
 const SESSION = [
   'SET NAMES utf8mb4',
   `SET SESSION sql_mode = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1,
-     time_zone = '+00:00', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, net_write_timeout = 3600,
+     time_zone = '+00:00', innodb_lock_wait_timeout = 1, lock_wait_timeout = 5, net_write_timeout = 3600,
      sql_safe_updates = 0, sql_big_selects = 1, sql_auto_is_null = 0`,
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
 ];
@@ -35,7 +36,7 @@ export interface Client {
   rows(sql: string): Promise<string[][]>;
   /** Runs a statement that changes rows. @returns how many rows its condition held for */
   change(sql: string): Promise<number>;
-  /** Rows one by one, without holding them all. Where it is not read to its end, the connection is dropped. */
+  /** Rows one by one, without holding more than a few. Where it is not read to its end, the connection is dropped. */
   stream(sql: string): AsyncIterable<string[]>;
 }
 
@@ -43,6 +44,7 @@ export class MysqlConnections implements AsyncDisposable {
   readonly #connection: DatabaseConnection;
   readonly #max: number;
   readonly #ready = new WeakSet<object>();
+  readonly #waits = new ConnectionWaits<PoolConnection>((connection) => connection.destroy());
   #pool: Promise<Pool> | undefined;
   #options: ConnectionOptions | undefined;
 
@@ -63,8 +65,9 @@ export class MysqlConnections implements AsyncDisposable {
     signal?.throwIfAborted();
     let connection: PoolConnection;
     try {
-      connection = await (await this.#open()).getConnection();
+      connection = await this.#waits.wait(async () => (await this.#open()).getConnection(), doing, signal);
     } catch (error) {
+      if (signal?.aborted) throw signal.reason;
       throw mysqlError(error, doing);
     }
     const cancel = () => void this.#kill(connection);
@@ -92,6 +95,7 @@ export class MysqlConnections implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#waits.close();
     const pool = await this.#pool?.catch(() => undefined);
     this.#pool = undefined;
     await pool?.end();
@@ -156,7 +160,7 @@ function lend(connection: PoolConnection): { client: Client; unread: () => boole
       unread = true;
       yield* core(connection)
         .query({ sql, rowsAsArray: true })
-        .stream({ highWaterMark: 100 }) as AsyncIterable<string[]>;
+        .stream({ highWaterMark: 16 }) as AsyncIterable<string[]>;
       unread = false;
     },
   };

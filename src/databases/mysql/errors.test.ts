@@ -52,6 +52,11 @@ it.each([
   expect(isFatal(thrown)).toBe(true);
 });
 
+it('marks lock time-outs, and no other conflict', () => {
+  expect(mysqlError(server(1205), doing).context.lockTimeout).toBe(true);
+  expect(mysqlError(server(1213), doing).context.lockTimeout).toBeUndefined();
+});
+
 it('never tells the value of a cell, nor the statement', () => {
   const errors = [
     mysqlError(server(1062, "Duplicate entry 'cell' for key 'a_path'"), doing),

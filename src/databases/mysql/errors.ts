@@ -14,6 +14,8 @@ export interface Doing {
   readonly column?: ColumnFacts | undefined;
 }
 
+const LOCK_TIMEOUT = 1205;
+
 /**
  * Error numbers and the code they become. Numbers not named here, and those of constraints, triggers and types,
  * are DATABASE_FAILED.
@@ -26,7 +28,7 @@ const CODES: Readonly<Partial<Record<ErrorCode, readonly number[]>>> = {
     1040, 1047, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1927, 2006, 2013, 3169,
   ],
   // Lock time-out, deadlock, changed since read, interrupted, statement time-outs.
-  DATABASE_CONFLICT: [1020, 1205, 1213, 1317, 1969, 3024, 3058, 3572],
+  DATABASE_CONFLICT: [1020, LOCK_TIMEOUT, 1213, 1317, 1969, 3024, 3058, 3572],
   // Access to database, user, database unknown, command, column, privilege, read-only server.
   DATABASE_DENIED: [1044, 1045, 1049, 1130, 1142, 1143, 1227, 1251, 1290, 1698, 1792, 1836, 1820, 3118, 4151],
   TABLE_NOT_FOUND: [1146],
@@ -55,7 +57,11 @@ export function mysqlError(error: unknown, doing: Doing): LongshoreError {
   const reason = number === undefined ? messageOf(error) : withoutValues(messageOf(error), number);
   return new LongshoreError(code, `Cannot ${doing.action}: ${reason}`, {
     hint: hintOf(code, number, doing),
-    context: { database: doing.database, ...(number === undefined ? {} : { errorNumber: number }) },
+    context: {
+      database: doing.database,
+      ...(number === undefined ? {} : { errorNumber: number }),
+      ...(number === LOCK_TIMEOUT ? { lockTimeout: true } : {}),
+    },
   });
 }
 

@@ -9,6 +9,7 @@ let server: MariadbServer | undefined;
 
 const dialect: ContractDialect = {
   text: 'text',
+  longText: 'mediumtext',
   json: 'json',
   caseless: 'varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci',
   uuid: 'char(36)',

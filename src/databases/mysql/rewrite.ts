@@ -1,25 +1,20 @@
 /** Changes the value of rows that still hold the old one, in one transaction. */
 
 import { LongshoreError } from '../../errors.ts';
-import type { ColumnFacts, NamingRow, RowChange } from '../database.ts';
+import type { ColumnFacts, RowChange } from '../database.ts';
 import { distinctChanges } from '../distinct-changes.ts';
 import type { Client } from './connections.ts';
+import { type LockedRow, rowIdentity, stored } from './read-back.ts';
 import { namingRows } from './scan.ts';
 import { rewriteText, rowsByKeyText, rowsWithValueText } from './sql.ts';
 
 /** A statement stays well below the smallest `max_allowed_packet` in use. */
 const STATEMENT_CHARACTERS_MAX = 1_000_000;
 
-/** A row that was found and locked, and what it is to hold. */
-interface LockedRow {
-  /** As the row has it now, to find it by. */
-  readonly key: readonly string[];
-  readonly change: RowChange;
-}
-
 /**
  * There is no UPDATE that says which rows it changed. The rows are therefore locked and read first
- * (`SELECT … FOR UPDATE`), compared here byte for byte, and then changed by one statement.
+ * (`SELECT … FOR UPDATE`), compared here byte for byte, changed by one statement, and read again: a role may not
+ * see the triggers that change what it writes.
  *
  * What a crash or a cut connection leaves behind:
  * - before COMMIT is sent: nothing, the server rolls back;
@@ -53,10 +48,10 @@ async function lockByKey(
   if (changes.length === 0) return [];
   const keys = changes.map((change) => keyToFindBy(column, change));
   const rows = namingRows(await client.rows(rowsByKeyText(column, keys, ' FOR UPDATE')));
-  const valueOfKey = new Map(rows.map((row) => [identity(row.primaryKey), row.value]));
+  const valueOfKey = new Map(rows.map((row) => [rowIdentity(row.primaryKey), row.value]));
   return changes
     .map((change, index) => ({ key: keys[index]!, change }))
-    .filter(({ key, change }) => valueOfKey.get(identity(key)) === change.oldValue);
+    .filter(({ key, change }) => valueOfKey.get(rowIdentity(key)) === change.oldValue);
 }
 
 /** Where the column is itself part of the key, the row is found by its old value in place of that part. */
@@ -124,42 +119,4 @@ async function update(client: Client, column: ColumnFacts, rows: readonly Locked
       context: { column: column.name },
     },
   );
-}
-
-/**
- * What the rows hold now. JSON documents are stored in a form of the database's own; anything else that differs
- * from what was written is a trigger's doing, and is refused.
- */
-async function stored(client: Client, column: ColumnFacts, rows: readonly LockedRow[]): Promise<RowChange[]> {
-  const changed = rows.map((row) => row.change);
-  const asWritten = column.dataType !== 'json' && column.updateTriggers.length === 0;
-  if (asWritten || rows.length === 0 || column.primaryKey.length === 0) return changed;
-  const keys = rows.map(({ key, change }) => {
-    const place = column.primaryKey.findIndex((part) => part.name === column.ref.column);
-    return place < 0 ? key : key.with(place, change.newValue);
-  });
-  const now = new Map(
-    namingRows(await client.rows(rowsByKeyText(column, keys))).map((row: NamingRow) => [
-      identity(row.primaryKey),
-      row.value,
-    ]),
-  );
-  return changed.flatMap((change, index) => {
-    const value = now.get(identity(keys[index]!));
-    if (value === change.newValue) return [change];
-    if (value === change.oldValue) return [];
-    if (value !== undefined && column.within === 'json') return [{ ...change, newValue: value }];
-    throw new LongshoreError(
-      'DATABASE_FAILED',
-      `Cannot rewrite rows of ${column.name}: the database stored another value`,
-      {
-        hint: 'a trigger or the type of the column changes what is written; nothing was changed',
-        context: { column: column.name },
-      },
-    );
-  });
-}
-
-function identity(key: readonly string[]): string {
-  return key.length === 1 ? key[0]! : JSON.stringify(key);
 }

@@ -1,8 +1,10 @@
 /** Reads a table piece by piece: ranges of its key, rows of a range, and a sample. */
 
+import { boundedSample } from '../bounded-sample.ts';
 import type { ColumnFacts, KeyRange, NamingRow } from '../database.ts';
 import { lendBatches } from '../lend-batches.ts';
-import type { MysqlConnections } from './connections.ts';
+import { PageSize } from '../page-size.ts';
+import type { Client, MysqlConnections } from './connections.ts';
 import type { Doing } from './errors.ts';
 import { boundaryText, keyBoundsText, sampleText, scanText } from './sql.ts';
 
@@ -47,18 +49,21 @@ export async function* scan(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<NamingRow[]> {
   const { needles, batchRows } = options;
+  const page = new PageSize(batchRows);
   if (column.primaryKey.length === 0) {
-    yield* streamScan(connections, doing, scanText(column, range, needles, batchRows), batchRows, signal);
+    yield* streamScan(connections, doing, scanText(column, range, needles, batchRows), page, signal);
     return;
   }
   let rest = range;
   for (;;) {
-    const sql = scanText(column, rest, needles, batchRows);
+    const limit = page.rows;
+    const sql = scanText(column, rest, needles, limit);
     const rows = await connections.use(doing, signal, (client) => client.rows(sql));
     const last = rows.at(-1)?.slice(0, -1);
     const naming = namingRows(rows);
+    page.took(naming);
     if (naming.length > 0) yield naming;
-    if (rows.length < batchRows) return;
+    if (rows.length < limit) return;
     rest = { ...range, after: last };
   }
 }
@@ -67,18 +72,21 @@ function streamScan(
   connections: MysqlConnections,
   doing: Doing,
   sql: string,
-  batchRows: number,
+  page: PageSize,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<NamingRow[]> {
   return lendBatches((emit) =>
     connections.use(doing, signal, async (client) => {
       let batch: string[][] = [];
+      let bytes = 0;
       for await (const row of client.stream(sql)) {
         batch.push(row);
-        if (batch.length < batchRows) continue;
+        bytes += (row.at(-1) as string | null)?.length ?? 0;
+        if (!page.isFull(batch.length, bytes)) continue;
         if (!(await emit(namingRows(batch)))) return;
         signal?.throwIfAborted();
         batch = [];
+        bytes = 0;
       }
       if (batch.length > 0) await emit(namingRows(batch));
     }),
@@ -89,36 +97,40 @@ function streamScan(
  * About `count` values from all over the table: in random order where it is small, else at random places of a
  * numeric key, else from both ends.
  */
-export async function sample(
+export function sample(
   connections: MysqlConnections,
   doing: Doing,
   column: ColumnFacts,
   count: number,
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
+  return connections.use(doing, signal, (client) =>
+    boundedSample(column, count, (some) => sampleValues(client, column, some)),
+  );
+}
+
+async function sampleValues(client: Client, column: ColumnFacts, count: number): Promise<string[]> {
   const values = (rows: string[][]) => rows.map((row) => row[0]!).filter((value) => value !== null);
-  return connections.use(doing, signal, async (client) => {
-    if (column.rowsEstimate <= SORTED_ROWS_MAX)
-      return values(await client.rows(sampleText(column, count, 'anywhere')));
-    const boundsText = keyBoundsText(column);
-    const sampled: string[] = [];
-    if (boundsText !== undefined) {
-      const [[first, last] = []] = await client.rows(boundsText);
-      const [low, high] = [BigInt(first ?? 0), BigInt(last ?? 0)];
-      const places = BigInt(Math.max(1, Math.ceil(count / VALUES_PER_PLACE)));
-      for (let place = 0n; place < places; place++) {
-        const after = low - 1n + ((high - low + 1n) * place) / places;
-        const rows = await client.rows(sampleText(column, VALUES_PER_PLACE, { after: [String(after)] }));
-        sampled.push(...values(rows));
-      }
-      return [...new Set(sampled)].slice(0, count);
+  if (column.rowsEstimate <= SORTED_ROWS_MAX)
+    return values(await client.rows(sampleText(column, count, 'anywhere')));
+  const boundsText = keyBoundsText(column);
+  const sampled: string[] = [];
+  if (boundsText !== undefined) {
+    const [[first, last] = []] = await client.rows(boundsText);
+    const [low, high] = [BigInt(first ?? 0), BigInt(last ?? 0)];
+    const places = BigInt(Math.max(1, Math.ceil(count / VALUES_PER_PLACE)));
+    for (let place = 0n; place < places; place++) {
+      const after = low - 1n + ((high - low + 1n) * place) / places;
+      const rows = await client.rows(sampleText(column, VALUES_PER_PLACE, { after: [String(after)] }));
+      sampled.push(...values(rows));
     }
-    sampled.push(...values(await client.rows(sampleText(column, Math.ceil(count / 2), 'start'))));
-    if (column.primaryKey.length > 0) {
-      sampled.push(...values(await client.rows(sampleText(column, Math.floor(count / 2), 'end'))));
-    }
-    return sampled;
-  });
+    return [...new Set(sampled)].slice(0, count);
+  }
+  sampled.push(...values(await client.rows(sampleText(column, Math.ceil(count / 2), 'start'))));
+  if (column.primaryKey.length > 0) {
+    sampled.push(...values(await client.rows(sampleText(column, Math.floor(count / 2), 'end'))));
+  }
+  return sampled;
 }
 
 /** Rows whose columns are the key and, last, the value. A value whose bytes are no text is left out. */

@@ -205,6 +205,22 @@ export function rewriteText(column: ColumnFacts, rows: readonly Rewrite[]): stri
   return `UPDATE ${tableOf(column)} AS t SET ${columnOf(column)} = ELT(${places}, ${news.map(quoteText).join(', ')}) WHERE ${conditions}`;
 }
 
+/** The bytes that a row holds to which the value was given. The type `json` has a form of its own. */
+function storedBytes(column: ColumnFacts, value: string): string {
+  return column.dataType === 'json'
+    ? `CAST(CAST(CAST(${quoteText(value)} AS JSON) AS CHAR CHARACTER SET utf8mb4) AS BINARY)`
+    : `CAST(${quoteText(value)} AS BINARY)`;
+}
+
+/** For places (from 1) of `values`: how many rows hold that value. */
+export function heldByCountText(column: ColumnFacts, values: readonly string[]): string {
+  const held = values.map((value) => storedBytes(column, value)).join(', ');
+  const place = `FIELD(${valueBytes(column)}, ${held})`;
+  const condition =
+    column.dataType === 'json' ? `${valueBytes(column)} IN (${held})` : valueIn(column, values);
+  return `SELECT CAST(${place} AS CHAR), CAST(COUNT(*) AS CHAR) FROM ${tableOf(column)} AS t WHERE ${condition} GROUP BY 1`;
+}
+
 /** A few values from one end, from after a key, or, in random order, from anywhere. */
 export function sampleText(
   column: ColumnFacts,

@@ -132,6 +132,39 @@ describe.skipIf(!mariadbAvailable())('MySQL and MariaDB', () => {
     expect(await target.sql('SELECT path FROM shouting')).toEqual([{ path: 'a' }]);
   });
 
+  it.each(['id int PRIMARY KEY, path varchar(20)', 'id int, path varchar(20)'])(
+    'refuses what a trigger makes of the value that the user may not see: %s',
+    async (columns) => {
+      await target.sql(`DROP TABLE IF EXISTS unseen; CREATE TABLE unseen (${columns});
+        INSERT INTO unseen VALUES (1, 'a'), (2, 'b');
+        CREATE TRIGGER mark BEFORE UPDATE ON unseen FOR EACH ROW SET NEW.path = IF(NEW.path = 'keep', 'keep', CONCAT(NEW.path, '?'))`);
+      // MySQL shows triggers only to who may make them.
+      const column = { ...(await facts('unseen')), updateTriggers: [] };
+      const primaryKey = column.primaryKey.length === 0 ? [] : ['1'];
+      let committing = false;
+      const attempt = (newValue: string) =>
+        db.rewrite(column, [{ primaryKey, oldValue: 'a', newValue }], () => {
+          committing = true;
+        });
+      await expect(attempt('x')).rejects.toMatchObject({
+        code: 'DATABASE_FAILED',
+        message: expect.stringContaining('stored another value'),
+      });
+      expect(committing).toBe(false);
+      expect(await target.sql('SELECT path FROM unseen ORDER BY id')).toEqual([{ path: 'a' }, { path: 'b' }]);
+      expect(await attempt('keep')).toHaveLength(1);
+    },
+  );
+
+  it('counts rows without a key that two old values were changed to one new value', async () => {
+    await target.sql(
+      "CREATE TABLE merged (path varchar(20), place int); INSERT INTO merged VALUES ('a', 1), ('a', 2), ('b', 3), ('c', 4)",
+    );
+    const change = (oldValue: string, newValue: string) => ({ primaryKey: [], oldValue, newValue });
+    const changes = [change('a', 'x'), change('b', 'x'), change('c', "it's \\")];
+    expect(await db.rewrite(await facts('merged'), changes, ignore)).toHaveLength(4);
+  });
+
   it('is the same under any sql_mode of the server', async () => {
     const [before] = await target.sql('SELECT @@GLOBAL.sql_mode AS mode');
     await target.sql(

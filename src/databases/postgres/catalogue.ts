@@ -4,6 +4,7 @@ import { LongshoreError } from '../../errors.ts';
 import { closestNames, didYouMean } from '../closest-names.ts';
 import type { ColumnFacts, ColumnRef, ReferenceForm } from '../database.ts';
 import type { Client } from './connections.ts';
+import { rowSecurityHint } from './errors.ts';
 import { quoteName, tableOf } from './sql.ts';
 
 const KINDS: Readonly<Record<string, ColumnFacts['kind']>> = {
@@ -37,7 +38,8 @@ const BASE_TYPE = `LATERAL (
 
 const TABLES = `
   SELECT c.oid::int8::text AS oid, n.nspname AS schema, c.relname AS table, c.relkind AS kind,
-         has_schema_privilege(n.oid, 'USAGE') AS usable
+         has_schema_privilege(n.oid, 'USAGE') AS usable, row_security_active(c.oid) AS hides_rows,
+         current_user::text AS role
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
     AND CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END`;
@@ -55,9 +57,16 @@ const COLUMN = `
              AND (oc.opcdefault OR oc.opcname LIKE '%pattern_ops')
          ) AS indexed,
          ARRAY(
-           SELECT t.tgname::text FROM pg_trigger t
-           WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
-             AND (cardinality(t.tgattr::int2[]) = 0 OR a.attnum = ANY (t.tgattr::int2[]))
+           WITH RECURSIVE parts AS (
+             SELECT a.attrelid AS oid
+             UNION
+             SELECT i.inhrelid FROM parts JOIN pg_inherits i ON i.inhparent = parts.oid
+           )
+           SELECT DISTINCT t.tgname::text FROM parts
+           JOIN pg_attribute p ON p.attrelid = parts.oid AND p.attname = a.attname
+           JOIN pg_trigger t ON t.tgrelid = parts.oid
+           WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
+             AND (cardinality(t.tgattr::int2[]) = 0 OR p.attnum = ANY (t.tgattr::int2[]))
            ORDER BY 1
          ) AS triggers
   FROM pg_attribute a, ${BASE_TYPE} AS type
@@ -98,6 +107,8 @@ interface TableRow {
   readonly table: string;
   readonly kind: string;
   readonly usable: boolean;
+  readonly hides_rows: boolean;
+  readonly role: string;
 }
 
 interface ColumnRow {
@@ -119,7 +130,10 @@ interface KeyRow {
   readonly can_select: boolean;
 }
 
-/** @throws TABLE_NOT_FOUND, COLUMN_NOT_FOUND, which name what comes close */
+/**
+ * @throws TABLE_NOT_FOUND, COLUMN_NOT_FOUND, which name what comes close; DATABASE_DENIED where row-level security
+ *   hides rows
+ */
 export async function describeColumn(client: Client, ref: ColumnRef, database: string): Promise<ColumnFacts> {
   const tables = await client.query<TableRow>(TABLES, [ref.table, ref.schema ?? null]);
   const table = tables.rows[0];
@@ -127,6 +141,7 @@ export async function describeColumn(client: Client, ref: ColumnRef, database: s
   const columns = await client.query<ColumnRow>(COLUMN, [table.oid, ref.column]);
   const column = columns.rows[0];
   if (column === undefined) throw await columnNotFound(client, table, ref);
+  if (table.hides_rows) throw rowsHidden(table, database);
   const keys = (await client.query<KeyRow>(KEY, [table.oid])).rows;
   const facts: Omit<ColumnFacts, 'rowsEstimate'> = {
     ref: { schema: table.schema, table: table.table, column: ref.column, within: ref.within },
@@ -197,6 +212,15 @@ async function columnNotFound(client: Client, table: TableRow, ref: ColumnRef): 
     hint: didYouMean(closestNames(ref.column, names)) ?? `its columns are ${names.slice(0, 20).join(', ')}`,
     context: { table: name, column: ref.column },
   });
+}
+
+function rowsHidden(table: TableRow, database: string): LongshoreError {
+  const name = `${table.schema}.${table.table}`;
+  return new LongshoreError(
+    'DATABASE_DENIED',
+    `Cannot read every row of ${name}: row-level security hides rows from the role "${table.role}"`,
+    { hint: rowSecurityHint(table.role), context: { database, table: name } },
+  );
 }
 
 function plainOrQuoted(name: string): string {

@@ -4,15 +4,17 @@ import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { withFileCredentials } from '../../config/password-file.ts';
+import { ConnectionWaits } from '../connection-waits.ts';
 import { type Doing, postgresError } from './errors.ts';
 
 /**
  * Settings that change how a value is written as text, or whether a commit is durable, are the session's own: a
- * row must not go back to its old value after a crash when its object is already deleted.
+ * row must not go back to its old value after a crash when its object is already deleted. Without `row_security`
+ * a query that a policy would hide rows from fails: an object that only hidden rows name must not be deleted.
  */
 const SESSION = `
   SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
-  SET extra_float_digits = 3; SET bytea_output = 'hex';
+  SET extra_float_digits = 3; SET bytea_output = 'hex'; SET row_security = off;
   SELECT set_config('jit', 'off', false) FROM pg_settings WHERE name = 'jit';
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`;
 
@@ -22,6 +24,7 @@ export type Client = Pick<pg.ClientBase, 'query'>;
 export class PostgresConnections implements AsyncDisposable {
   readonly #connection: DatabaseConnection;
   readonly #max: number;
+  readonly #waits = new ConnectionWaits<pg.PoolClient>((client) => client.release(true));
   #pool: Promise<pg.Pool> | undefined;
   #config: pg.ClientConfig | undefined;
 
@@ -42,8 +45,9 @@ export class PostgresConnections implements AsyncDisposable {
     signal?.throwIfAborted();
     let client: pg.PoolClient;
     try {
-      client = await (await this.#open()).connect();
+      client = await this.#waits.wait(async () => (await this.#open()).connect(), doing, signal);
     } catch (error) {
+      if (signal?.aborted) throw signal.reason;
       throw postgresError(error, doing);
     }
     const cancel = () => void this.#cancel(client);
@@ -68,6 +72,7 @@ export class PostgresConnections implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#waits.close();
     const pool = await this.#pool?.catch(() => undefined);
     this.#pool = undefined;
     if (pool !== undefined && !pool.ending) await pool.end();

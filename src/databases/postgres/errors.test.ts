@@ -53,6 +53,19 @@ it.each([
   expect(postgresError(thrown, doing).code).toBe(code);
 });
 
+it('says what to do where row-level security would hide rows', () => {
+  const error = postgresError(
+    Object.assign(server('42501', 'query would be affected …'), { routine: 'check_enable_rls' }),
+    doing,
+  );
+  expect(error).toMatchObject({ code: 'DATABASE_DENIED', hint: expect.stringContaining('BYPASSRLS') });
+});
+
+it('marks lock time-outs, and no other conflict', () => {
+  expect(postgresError(server('55P03', 'x'), doing).context.lockTimeout).toBe(true);
+  expect(postgresError(server('40P01', 'x'), doing).context.lockTimeout).toBeUndefined();
+});
+
 it('never tells the value of a cell', () => {
   const errors = [
     postgresError(

@@ -19,8 +19,8 @@ export interface Doing {
  * | SQLSTATE | code |
  * | --- | --- |
  * | 08…, 57P01, 57P02, 57P03, 53300, driver and socket errors | DATABASE_UNREACHABLE, retried |
- * | 40001, 40P01, 40…, 55P03, 57014 by a time-out | DATABASE_CONFLICT, retried |
- * | 42501, 28…, 3D000, 25006 | DATABASE_DENIED |
+ * | 40001, 40P01, 40…, 55P03 (with `lockTimeout`), 57014 by a time-out | DATABASE_CONFLICT, retried |
+ * | 42501 (also where row-level security hides rows), 28…, 3D000, 25006 | DATABASE_DENIED |
  * | 42P01, 3F000 / 42703 | TABLE_NOT_FOUND / COLUMN_NOT_FOUND |
  * | anything else | DATABASE_FAILED |
  */
@@ -30,9 +30,29 @@ export function postgresError(error: unknown, doing: Doing): LongshoreError {
   const code = state === undefined ? codeOfDriverError(error) : codeOfState(state);
   const reason = state === undefined ? messageOf(error) : withoutValues(error as DatabaseError, state);
   return new LongshoreError(code, `Cannot ${doing.action}: ${reason}`, {
-    hint: hintOf(code, state, doing),
-    context: { database: doing.database, ...(state === undefined ? {} : { sqlState: state }) },
+    hint: hidesRows(error) ? rowSecurityHint(doing.user) : hintOf(code, state, doing),
+    context: {
+      database: doing.database,
+      ...(state === undefined ? {} : { sqlState: state }),
+      ...(state === LOCK_TIMEOUT ? { lockTimeout: true } : {}),
+    },
   });
+}
+
+const LOCK_TIMEOUT = '55P03';
+
+/** Whether a policy would have hidden rows; the function's name is there in every language of the server. */
+function hidesRows(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '42501' && error.routine === 'check_enable_rls';
+}
+
+/** What to do where row-level security hides rows from a role. */
+export function rowSecurityHint(user: string | undefined): string {
+  const role = user === undefined ? 'CURRENT_USER' : quoteName(user);
+  return (
+    'what hidden rows name would be taken for unused: ask for a role that owns the table (without FORCE ROW LEVEL ' +
+    `SECURITY) or that has BYPASSRLS: ALTER ROLE ${role} BYPASSRLS`
+  );
 }
 
 function sqlState(error: unknown): string | undefined {
@@ -46,7 +66,7 @@ function codeOfState(state: string): ErrorCode {
     case '57P03':
     case '53300':
       return 'DATABASE_UNREACHABLE';
-    case '55P03':
+    case LOCK_TIMEOUT:
     case '57014':
       return 'DATABASE_CONFLICT';
     case '42501':

@@ -9,6 +9,7 @@ let server: PostgresServer | undefined;
 
 const dialect: ContractDialect = {
   text: 'text',
+  longText: 'text',
   json: 'jsonb',
   caseless: 'text COLLATE caseless',
   uuid: 'uuid',

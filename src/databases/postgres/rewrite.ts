@@ -1,9 +1,10 @@
 /** Changes the value of rows that still hold the old one, in one transaction. */
 
-import { LongshoreError } from '../../errors.ts';
 import type { ColumnFacts, RowChange } from '../database.ts';
 import { distinctChanges } from '../distinct-changes.ts';
+import { storedAnother } from '../stored-another.ts';
 import type { Client } from './connections.ts';
+import { readBack, type WrittenRow } from './read-back.ts';
 import { queryRows } from './scan.ts';
 import { arrayLiteral, rewriteText } from './sql.ts';
 
@@ -12,7 +13,7 @@ import { arrayLiteral, rewriteText } from './sql.ts';
  * statements behind us.
  */
 const BEGIN =
-  "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'";
+  "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '60s'";
 
 /**
  * What a crash or a cut connection leaves behind:
@@ -28,10 +29,14 @@ export async function rewriteRows(
 ): Promise<RowChange[]> {
   const { byKey, byValue } = distinctChanges(column, changes);
   await client.query(BEGIN);
-  const changed: RowChange[] = [];
+  let changed: RowChange[];
   try {
-    if (byKey.length > 0) changed.push(...(await update(client, column, byKey, false)));
-    if (byValue.length > 0) changed.push(...(await update(client, column, byValue, true)));
+    const written: WrittenRow[] = [];
+    if (byKey.length > 0) written.push(...(await update(client, column, byKey, false)));
+    if (byValue.length > 0) written.push(...(await update(client, column, byValue, true)));
+    // The UPDATE tells what rows held before the triggers that fire after it.
+    if (column.updateTriggers.length > 0) await readBack(client, column, written);
+    changed = written.map(({ change }) => change);
     beforeCommit(changed);
   } catch (error) {
     // On a broken connection this fails as well, and the server rolls back by itself.
@@ -47,7 +52,7 @@ async function update(
   column: ColumnFacts,
   changes: readonly RowChange[],
   byValue: boolean,
-): Promise<RowChange[]> {
+): Promise<WrittenRow[]> {
   const keys = byValue
     ? []
     : column.primaryKey.map((_, index) => changes.map((change) => change.primaryKey[index]!));
@@ -58,7 +63,7 @@ async function update(
   ];
   const values = arrays.map(arrayLiteral);
   const rows = await queryRows(client, { text: rewriteText(column, byValue), values });
-  const changed: RowChange[] = [];
+  const written: WrittenRow[] = [];
   const seen = new Set<number>();
   for (const [place, stored, ...key] of rows) {
     const change = changes[Number(place) - 1]!;
@@ -71,20 +76,16 @@ async function update(
     if (newValue === change.oldValue && newValue !== change.newValue) continue;
     const same = !byValue && newValue === change.newValue;
     const primaryKey = byValue ? (key as string[]) : change.primaryKey;
-    changed.push(same ? change : { primaryKey, oldValue: change.oldValue, newValue });
+    written.push({
+      change: same ? change : { primaryKey, oldValue: change.oldValue, newValue },
+      asked: change.newValue,
+    });
   }
-  return changed;
+  return written;
 }
 
 /** JSON documents and arrays are stored in a form of the database's own; anything else is a trigger's doing. */
 function storedValue(column: ColumnFacts, stored: string): string {
   if (column.within === 'json' || column.within === 'array') return stored;
-  throw new LongshoreError(
-    'DATABASE_FAILED',
-    `Cannot rewrite rows of ${column.name}: the database stored another value`,
-    {
-      hint: 'a trigger or the type of the column changes what is written; nothing was changed',
-      context: { column: column.name },
-    },
-  );
+  throw storedAnother(column);
 }

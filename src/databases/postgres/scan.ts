@@ -1,7 +1,9 @@
 /** Reads a table piece by piece: ranges of its key, rows of a range, and a sample. */
 
+import { boundedSample } from '../bounded-sample.ts';
 import type { ColumnFacts, KeyRange, NamingRow } from '../database.ts';
 import { lendBatches } from '../lend-batches.ts';
+import { PageSize } from '../page-size.ts';
 import type { Client, PostgresConnections } from './connections.ts';
 import type { Doing } from './errors.ts';
 import { boundaryStatement, type Statement, sampleStatement, scanStatement, tableOf } from './sql.ts';
@@ -85,22 +87,20 @@ export async function* scan(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<NamingRow[]> {
   const { needles, batchRows } = options;
+  const page = new PageSize(batchRows);
   if (column.primaryKey.length === 0) {
-    yield* cursorScan(
-      connections,
-      doing,
-      scanStatement(column, range, needles, batchRows),
-      batchRows,
-      signal,
-    );
+    const statement = scanStatement(column, range, needles, batchRows);
+    yield* cursorScan(connections, doing, statement, page, signal);
     return;
   }
   let rest = range;
   for (;;) {
-    const statement = scanStatement(column, rest, needles, batchRows);
+    const limit = page.rows;
+    const statement = scanStatement(column, rest, needles, limit);
     const rows = await connections.use(doing, signal, (client) => namingRows(client, statement));
+    page.took(rows);
     if (rows.length > 0) yield rows;
-    if (rows.length < batchRows) return;
+    if (rows.length < limit) return;
     rest = { ...range, after: rows[rows.length - 1]!.primaryKey };
   }
 }
@@ -110,10 +110,9 @@ function cursorScan(
   connections: PostgresConnections,
   doing: Doing,
   statement: Statement,
-  batchRows: number,
+  page: PageSize,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<NamingRow[]> {
-  const fetch = { text: `FETCH ${Math.trunc(batchRows)} FROM longshore_scan`, values: [] };
   return lendBatches((emit) =>
     connections.use(doing, signal, async (client) => {
       await client.query('BEGIN READ ONLY');
@@ -121,7 +120,9 @@ function cursorScan(
         ...statement.values,
       ]);
       for (;;) {
-        const rows = await namingRows(client, fetch);
+        const fetch = `FETCH ${page.rows} FROM longshore_scan`;
+        const rows = await namingRows(client, { text: fetch, values: [] });
+        page.took(rows);
         if (rows.length === 0 || !(await emit(rows))) break;
         signal?.throwIfAborted();
       }
@@ -131,23 +132,27 @@ function cursorScan(
 }
 
 /** About `count` values from all over the table: from a share of the pages where the table is large. */
-export async function sample(
+export function sample(
   connections: PostgresConnections,
   doing: Doing,
   column: ColumnFacts,
   count: number,
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
+  return connections.use(doing, signal, (client) =>
+    boundedSample(column, count, (some) => sampleValues(client, column, some)),
+  );
+}
+
+async function sampleValues(client: Client, column: ColumnFacts, count: number): Promise<string[]> {
   const sampled = column.kind === 'table' || column.kind === 'partitioned';
-  return connections.use(doing, signal, async (client) => {
-    if (sampled && column.rowsEstimate > 50_000) {
-      const percent = Math.min(100, Math.max(0.0001, (count * 400) / column.rowsEstimate));
-      const rows = await queryRows(client, sampleStatement(column, count, percent));
-      if (rows.length >= count / 2) return rows.map((row) => row[0] as string);
-    }
-    const rows = await queryRows(client, sampleStatement(column, count, undefined));
-    return rows.map((row) => row[0] as string);
-  });
+  if (sampled && column.rowsEstimate > 50_000) {
+    const percent = Math.min(100, Math.max(0.0001, (count * 400) / column.rowsEstimate));
+    const rows = await queryRows(client, sampleStatement(column, count, percent));
+    if (rows.length >= count / 2) return rows.map((row) => row[0] as string);
+  }
+  const rows = await queryRows(client, sampleStatement(column, count, undefined));
+  return rows.map((row) => row[0] as string);
 }
 
 /** Rows as arrays of columns. */

@@ -192,6 +192,38 @@ export function rewriteText(column: ColumnFacts, byValue: boolean): string {
   );
 }
 
+/** The value as the column's type spells it: documents and arrays have a form of the database's own. */
+function spelled(column: ColumnFacts, value: string): string {
+  return `${value}::${column.dataType}::text`;
+}
+
+/**
+ * The text of the statement that answers which places (from 1) of the arrays hold what they should. Parameters
+ * are arrays: one for each key column, then the values.
+ */
+export function heldByKeyStatement(column: ColumnFacts): string {
+  const names = column.primaryKey.map((_, index) => `k${index + 1}`);
+  const join = column.primaryKey.map(
+    (key, index) => `t.${quoteName(key.name)} = v.k${index + 1}::${key.type}`,
+  );
+  return (
+    `SELECT DISTINCT v.n::int4 FROM ${unnest([...names, 'new'])} JOIN ${tableOf(column)} AS t ON ${join.join(' AND ')}` +
+    where(`${valueText(column)} = ${spelled(column, 'v.new')}`)
+  );
+}
+
+/** The text of the statement that answers, for places (from 1) of the array of values, how many rows hold them. */
+export function heldByCountStatement(column: ColumnFacts): string {
+  const byIndex = column.indexed
+    ? `t.${quoteName(column.ref.column)} = v.new::${column.dataType}`
+    : undefined;
+  return (
+    `SELECT v.n::int4, count(*)::text FROM ${unnest(['new'])}, ${tableOf(column)} AS t` +
+    where(byIndex, `${valueText(column)} = ${spelled(column, 'v.new')}`) +
+    ' GROUP BY v.n'
+  );
+}
+
 /** Values for a sample: from `percent` of the table's pages, or from all of them. */
 export function sampleStatement(column: ColumnFacts, count: number, percent: number | undefined): Statement {
   const sampled = percent === undefined ? '' : ` TABLESAMPLE SYSTEM (${percent})`;

@@ -206,6 +206,124 @@ describe('PostgreSQL', () => {
     });
   });
 
+  const lower = (timing: string, table: string) => `
+    CREATE FUNCTION lower_${table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      UPDATE ${table} SET path = lower(path::text) WHERE path::text <> lower(path::text); RETURN NULL; END $$;
+    CREATE ${timing} ON ${table} FOR EACH ROW EXECUTE FUNCTION lower_${table}()`;
+
+  it.each([
+    ['after_key', 'id int PRIMARY KEY, path text', 'TRIGGER after_update AFTER UPDATE'],
+    ['after_bare', 'id int, path text', 'TRIGGER after_update AFTER UPDATE'],
+    ['after_path', 'id int, path text PRIMARY KEY', 'TRIGGER after_update AFTER UPDATE'],
+    [
+      'at_commit',
+      'id int PRIMARY KEY, path text',
+      'CONSTRAINT TRIGGER at_commit AFTER UPDATE',
+      ' DEFERRABLE INITIALLY DEFERRED',
+    ],
+    [
+      'at_commit_bare',
+      'id int, path text',
+      'CONSTRAINT TRIGGER at_commit AFTER UPDATE',
+      ' DEFERRABLE INITIALLY DEFERRED',
+    ],
+  ])(
+    'refuses what a trigger makes of the value after the update: %s',
+    async (table, columns, timing, when = '') => {
+      await target.sql(`CREATE TABLE ${table} (${columns}); INSERT INTO ${table} VALUES (1, 'a'), (2, 'b');
+      ${lower(timing, table).replace(' FOR EACH ROW', `${when} FOR EACH ROW`)}`);
+      const column = await facts(table);
+      expect(column.updateTriggers).toHaveLength(1);
+      const key = column.primaryKey.map(({ name }) => (name === 'id' ? '1' : 'a'));
+      let committing = false;
+      const attempt = (newValue: string) =>
+        db.rewrite(column, [{ primaryKey: key, oldValue: 'a', newValue }], () => {
+          committing = true;
+        });
+      await expect(attempt('X')).rejects.toMatchObject({
+        code: 'DATABASE_FAILED',
+        message: expect.stringContaining('stored another value'),
+      });
+      expect(committing).toBe(false);
+      expect((await target.sql(`SELECT path FROM ${table} ORDER BY 1`)).map((row) => row['path'])).toEqual([
+        'a',
+        'b',
+      ]);
+      expect(await attempt('x')).toHaveLength(1);
+    },
+  );
+
+  it('refuses what a trigger of a partition makes of the value', async () => {
+    await target.sql(`CREATE TABLE halves (id int, path text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+      CREATE TABLE halves_1 PARTITION OF halves FOR VALUES FROM (0) TO (10); INSERT INTO halves VALUES (1, 'a');
+      ${lower('TRIGGER of_part AFTER UPDATE', 'halves_1')}`);
+    const column = await facts('halves');
+    expect(column.updateTriggers).toEqual(['of_part']);
+    const change = { primaryKey: ['1'], oldValue: 'a', newValue: 'X' };
+    await expect(db.rewrite(column, [change], ignore)).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
+  });
+
+  it.each(['BEFORE', 'AFTER'])('refuses what a trigger makes of a document %s the update', async (when) => {
+    const before = `NEW.path := jsonb_set(NEW.path, '{b}', '1'); RETURN NEW;`;
+    const after = `UPDATE papers SET path = jsonb_set(path, '{b}', '1') WHERE NOT path ? 'b'; RETURN NULL;`;
+    await target.sql(`DROP TABLE IF EXISTS papers; CREATE TABLE papers (id int PRIMARY KEY, path jsonb);
+      INSERT INTO papers VALUES (1, '{"a": "x"}');
+      CREATE OR REPLACE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${when === 'BEFORE' ? before : after} END $$;
+      CREATE TRIGGER stamp ${when} UPDATE ON papers FOR EACH ROW EXECUTE FUNCTION stamp()`);
+    const change = { primaryKey: ['1'], oldValue: '{"a": "x"}', newValue: '{"a":"y"}' };
+    const column = await facts('papers');
+    await expect(db.rewrite(column, [change], ignore)).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
+    await target.sql('ALTER TABLE papers DISABLE TRIGGER stamp');
+    expect(await db.rewrite(column, [change], ignore)).toEqual([{ ...change, newValue: '{"a": "y"}' }]);
+  });
+
+  it.each(['id int PRIMARY KEY, path text, note text', 'id int, path text, note text'])(
+    'lets triggers change other columns: %s',
+    async (columns) => {
+      await target.sql(`DROP TABLE IF EXISTS noted; CREATE TABLE noted (${columns});
+        INSERT INTO noted VALUES (1, 'a'), (2, 'a'), (3, 'b');
+        CREATE OR REPLACE FUNCTION note_after() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN UPDATE noted SET note = 'n' WHERE id = NEW.id AND note IS NULL; RETURN NULL; END $$;
+        CREATE TRIGGER note_after AFTER UPDATE ON noted FOR EACH ROW EXECUTE FUNCTION note_after()`);
+      const column = await facts('noted');
+      const keyed = column.primaryKey.length > 0;
+      const changes = [
+        { primaryKey: keyed ? ['1'] : [], oldValue: 'a', newValue: 'x' },
+        { primaryKey: keyed ? ['3'] : [], oldValue: 'b', newValue: 'x' },
+      ];
+      expect(await db.rewrite(column, changes, ignore)).toHaveLength(keyed ? 2 : 3);
+    },
+  );
+
+  it('refuses a table of which a policy hides rows', async () => {
+    const role = `hidden_${target.name.slice(-12)}`;
+    await target.sql(`CREATE TABLE tenants (id int PRIMARY KEY, tenant int, path text);
+      INSERT INTO tenants VALUES (1, 1, 'p'), (2, 2, 'p'); ANALYZE tenants;
+      CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT SELECT, UPDATE ON tenants TO ${role}`);
+    const url = new URL(target.url);
+    url.username = role;
+    url.password = 'pw';
+    const ref = { table: 'tenants', column: 'path', within: 'auto' } as const;
+    await using as = await openDatabase(parseDatabaseUrl(url.href, {}), { connections: 1 });
+    const column = await as.describe(ref);
+    await target.sql(
+      'ALTER TABLE tenants ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON tenants USING (tenant = 1)',
+    );
+    const refusal = {
+      code: 'DATABASE_DENIED',
+      message: expect.stringContaining('tenants'),
+      hint: expect.stringContaining(`ALTER ROLE "${role}" BYPASSRLS`),
+    };
+    await expect(as.describe(ref)).rejects.toMatchObject(refusal);
+    await expect(as.rowsWithValue(column, ['p'])).rejects.toMatchObject(refusal);
+    const change = { primaryKey: ['1'], oldValue: 'p', newValue: 'x' };
+    await expect(as.rewrite(column, [change], ignore)).rejects.toMatchObject(refusal);
+    expect((await db.describe(ref)).canUpdate).toBe(true);
+    await target.sql(`ALTER ROLE ${role} BYPASSRLS`);
+    expect(await as.rowsWithValue(await as.describe(ref), ['p'])).toHaveLength(2);
+    await target.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+
   it('commits durably where the role does not', async () => {
     await target.sql(`ALTER DATABASE ${target.name} SET synchronous_commit = off;
       CREATE TABLE durable (id int PRIMARY KEY, path text, durable text);
