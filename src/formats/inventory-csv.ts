@@ -14,8 +14,8 @@ export interface InventoryEntry {
 }
 
 export type InventoryCsvLayout =
-  /** A file of an inventory: columns as the manifest names them, keys percent-encoded. */
-  | { readonly kind: 'inventory'; readonly columns: readonly string[] }
+  /** A file of an inventory of `bucket`: columns as the manifest names them, keys percent-encoded. */
+  | { readonly kind: 'inventory'; readonly columns: readonly string[]; readonly bucket: string }
   /**
    * A list of keys of `bucket`. With a first line that names a column `key`, columns are found by their names and
    * keys are taken as they stand, as are those of a single column. Otherwise the columns are bucket and key,
@@ -45,8 +45,7 @@ export async function* readInventoryCsv(
         if (header.includes('key')) from = 1;
         columns = from === 1 ? columnsOf(records[0]!, false) : unnamedColumns(records[0]!);
       }
-      const bucket = layout.kind === 'list' ? layout.bucket : undefined;
-      yield records.slice(from).flatMap((record) => entriesOf(record, columns!, bucket));
+      yield records.slice(from).flatMap((record) => entriesOf(record, columns!, layout.bucket));
     }
   } catch (error) {
     if (error instanceof LongshoreError || signal?.aborted) throw error;
@@ -86,8 +85,8 @@ function unnamedColumns(first: CsvRecord): Columns {
   return first.length === 1 ? columnsOf(['key'], false) : columnsOf(['bucket', 'key'], true);
 }
 
-function entriesOf(record: CsvRecord, columns: Columns, bucket: string | undefined): InventoryEntry[] {
-  if (bucket !== undefined && columns.bucket >= 0 && record[columns.bucket] !== bucket) {
+function entriesOf(record: CsvRecord, columns: Columns, bucket: string): InventoryEntry[] {
+  if (columns.bucket >= 0 && record[columns.bucket] !== bucket) {
     throw new LongshoreError(
       'CHECK_FAILED',
       `the list names bucket "${record[columns.bucket]}", and the move is from ${bucket}`,

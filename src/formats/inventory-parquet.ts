@@ -5,14 +5,14 @@ import type { InventoryEntry } from './inventory-csv.ts';
 
 /**
  * Current objects that the file lists, in the order of the file; old versions and delete markers are left out. Keys
- * are plain UTF-8. Holds the needed columns of one row group at a time.
+ * are plain UTF-8. Holds the needed columns of one window of rows at a time, however large row groups are.
  *
- * @param bucket whose objects are wanted; undefined where the manifest said so already
+ * @param bucket whose objects are wanted
  * @throws CHECK_FAILED for what is not Parquet, has no column `key`, or lists another bucket
  */
 export async function* readInventoryParquet(
   path: string,
-  bucket: string | undefined,
+  bucket: string,
   signal?: AbortSignal,
 ): AsyncGenerator<InventoryEntry[]> {
   // Loaded here: only a move by an inventory in Parquet needs it.
@@ -24,19 +24,21 @@ export async function* readInventoryParquet(
     const file = await hyparquet.asyncBufferFromFile(path);
     const metadata = await hyparquet.parquetMetadataAsync(file);
     const names = hyparquet.parquetSchema(metadata).children.map(({ element }) => element.name);
-    const wanted = bucket === undefined ? WANTED : [...WANTED, 'bucket'];
-    const columns = names.filter((name) => wanted.includes(name.toLowerCase()));
+    const columns = names.filter((name) => WANTED.includes(name.toLowerCase()));
     if (!columns.some((name) => name.toLowerCase() === 'key'))
       throw new Error(`it has no column key, only ${names.join(', ')}`);
     const scan = await hyparquet.parquetScan({ file, metadata, columns, compressors });
-    for (const { rowStart, rowEnd } of scan.ranges) {
-      signal?.throwIfAborted();
-      const group: Columns = {};
-      for (const column of columns) {
-        group[column.toLowerCase()] = await scan.readColumn({ column, rowStart, rowEnd });
-      }
-      for (let from = 0; from < rowEnd - rowStart; from += ROWS_AT_ONCE) {
-        yield entriesOf(group, from, Math.min(from + ROWS_AT_ONCE, rowEnd - rowStart), bucket);
+    for (const group of scan.ranges) {
+      // Without an index of pages each window passes over those before it: not too many windows.
+      const rows = Math.max(ROWS_AT_ONCE, Math.ceil((group.rowEnd - group.rowStart) / WINDOWS_MAX));
+      for (let rowStart = group.rowStart; rowStart < group.rowEnd; rowStart += rows) {
+        signal?.throwIfAborted();
+        const rowEnd = Math.min(rowStart + rows, group.rowEnd);
+        const window: Columns = {};
+        for (const column of columns) {
+          window[column.toLowerCase()] = await scan.readColumn({ column, rowStart, rowEnd });
+        }
+        yield entriesOf(window, rowEnd - rowStart, bucket);
       }
     }
   } catch (error) {
@@ -49,23 +51,19 @@ export async function* readInventoryParquet(
   }
 }
 
-const ROWS_AT_ONCE = 10_000;
-const WANTED: readonly string[] = ['key', 'is_latest', 'is_delete_marker', 'size'];
+const ROWS_AT_ONCE = 20_000;
+const WINDOWS_MAX = 64;
+const WANTED: readonly string[] = ['bucket', 'key', 'is_latest', 'is_delete_marker', 'size'];
 
-/** The columns of a row group, by their names in lower case. */
+/** The columns of a window of rows, by their names in lower case. */
 type Columns = Record<string, ArrayLike<unknown>>;
 
-function entriesOf(
-  columns: Columns,
-  from: number,
-  to: number,
-  wantedBucket: string | undefined,
-): InventoryEntry[] {
+function entriesOf(columns: Columns, rows: number, wantedBucket: string): InventoryEntry[] {
   const { bucket, key: keys, is_latest: isLatest, is_delete_marker: isDeleteMarker, size: sizes } = columns;
   const entries: InventoryEntry[] = [];
-  for (let i = from; i < to; i++) {
+  for (let i = 0; i < rows; i++) {
     if (isLatest?.[i] === false || isDeleteMarker?.[i] === true) continue;
-    if (wantedBucket !== undefined && typeof bucket?.[i] === 'string' && bucket[i] !== wantedBucket) {
+    if (typeof bucket?.[i] === 'string' && bucket[i] !== wantedBucket) {
       throw new LongshoreError(
         'CHECK_FAILED',
         `the list names bucket "${bucket[i]}", and the move is from ${wantedBucket}`,

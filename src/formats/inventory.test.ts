@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BatchBuilder } from './columns/batch-builder.ts';
+import { BytesBuilder } from './columns/column-builder.ts';
+import { ParquetFile } from './columns/parquet-file.ts';
 import {
   decodedKeys,
   type InventoryCsvLayout,
@@ -75,6 +78,7 @@ describe('CSV', () => {
   const layout = {
     kind: 'inventory',
     columns: ['Bucket', 'Key', 'VersionId', 'IsLatest', 'IsDeleteMarker', 'Size'],
+    bucket: 'legacy-s3',
   } as const;
   const rows = [
     '"legacy-s3","image/with%20space.png","v","true","false","7"',
@@ -106,6 +110,13 @@ describe('CSV', () => {
     ]);
   });
 
+  test('rows of another bucket are refused', async () => {
+    await expect(keysOf(rows, { ...layout, bucket: 'other' })).rejects.toMatchObject({
+      code: 'CHECK_FAILED',
+      message: expect.stringMatching(/names bucket "legacy-s3"/),
+    });
+  });
+
   test('a plus sign may stand for a space or for itself', () => {
     expect(decodedKeys('a+b')).toEqual(['a b', 'a+b']);
     expect(decodedKeys('a%2Bb')).toEqual(['a+b']);
@@ -114,10 +125,11 @@ describe('CSV', () => {
 
   test('a gzip file that is cut short is refused', async () => {
     const random = Buffer.from(
-      Array.from({ length: 5000 }, (_, i) => `b,k${(i * 7919) % 104_729}`).join('\n'),
+      Array.from({ length: 5000 }, (_, i) => `legacy-s3,k${(i * 7919) % 104_729}`).join('\n'),
     );
     await expect(keysOf(gzipSync(random).subarray(0, 900), layout)).rejects.toMatchObject({
       code: 'CHECK_FAILED',
+      message: expect.stringMatching(/decompressed/),
     });
   });
 });
@@ -160,7 +172,7 @@ describe('Parquet', () => {
   ];
 
   test('current objects of every row group, keys as they are', async () => {
-    const entries = await all(readInventoryParquet(PARQUET, undefined));
+    const entries = await all(readInventoryParquet(PARQUET, 'legacy-s3'));
     expect(entries.map(({ key }) => key)).toEqual(expected);
     expect(entries[3]).toEqual({ key: 'image/100%25.png', sizeBytes: 13 });
   });
@@ -169,9 +181,31 @@ describe('Parquet', () => {
     await expect(all(readInventoryParquet(PARQUET, 'other'))).rejects.toThrow(/legacy-s3/);
   });
 
+  test('a row group of many rows is read in parts, each key once and in order', async () => {
+    const path = join(folder, 'many.parquet');
+    const rows = 50_000;
+    const key = (i: number): string => `image/${i}.png`;
+    const parts: Uint8Array[] = [];
+    const file = new ParquetFile({ compression: 'snappy' }, (bytes) => void parts.push(bytes.slice()));
+    const keys = new BytesBuilder({ kind: 'text' });
+    for (let i = 0; i < rows; i++) keys.pushText(key(i));
+    await file.write(new BatchBuilder([{ name: 'key', type: keys.type }], [keys]));
+    await file.end();
+    writeFileSync(path, Buffer.concat(parts));
+    let read = 0;
+    for await (const entries of readInventoryParquet(path, 'legacy-s3')) {
+      expect(entries.length).toBeLessThan(rows);
+      expect(entries.every((entry, i) => entry.key === key(read + i))).toBe(true);
+      read += entries.length;
+    }
+    expect(read).toBe(rows);
+  });
+
   test('what is no Parquet is refused', async () => {
     const path = join(folder, 'not.parquet');
     writeFileSync(path, 'PAR1 but not really PAR1');
-    await expect(all(readInventoryParquet(path, undefined))).rejects.toMatchObject({ code: 'CHECK_FAILED' });
+    await expect(all(readInventoryParquet(path, 'legacy-s3'))).rejects.toMatchObject({
+      code: 'CHECK_FAILED',
+    });
   });
 });

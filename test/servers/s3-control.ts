@@ -21,6 +21,8 @@ export interface S3ControlOptions {
   readonly onActive?: (() => Promise<void>) | undefined;
   /** What happens when a job is complete, its report written. */
   readonly onComplete?: (() => Promise<void>) | undefined;
+  /** How the n-th request of CreateJob fares, from 0: refused, or done and its answer lost. */
+  readonly onCreate?: ((n: number) => 'refused' | 'lost' | undefined) | undefined;
   /** How jobs go, each status for one DescribeJob; the last one stays. The n-th job takes the n-th course. */
   readonly courses?: readonly (readonly string[])[] | undefined;
 }
@@ -67,17 +69,23 @@ export interface StubJob {
   readonly token: string;
   readonly body: string;
   readonly course: string[];
+  readonly createdMs: number;
+  endedMs: number | undefined;
   status: string;
   succeeded: number;
   failed: number;
   total: number;
 }
 
+/** Stands for no answer. */
+const LOST = 0;
+
 const COURSE = ['New', 'Preparing', 'Active', 'Complete'];
 
 export async function startS3Control(options: S3ControlOptions): Promise<S3Control> {
   const requests: RecordedRequest[] = [];
   const jobs: StubJob[] = [];
+  let creations = 0;
   const server = createServer(async (request, response) => {
     const body = await textOf(request);
     const [status, answer] = await handle(request, body).catch(
@@ -87,11 +95,20 @@ export async function startS3Control(options: S3ControlOptions): Promise<S3Contr
       Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
     );
     requests.push({ method: request.method!, path: request.url!, headers, body, answer });
+    if (status === LOST) {
+      request.socket.destroy();
+      return;
+    }
     response.writeHead(status, { 'content-type': 'application/xml' }).end(answer);
   });
   const handle = async (request: IncomingMessage, body: string): Promise<readonly [number, string]> => {
     const path = request.url!.split('?')[0]!;
-    if (request.method === 'POST' && path === '/v20180820/jobs') return createJob(jobs, options, body);
+    if (request.method === 'POST' && path === '/v20180820/jobs') {
+      const fares = options.onCreate?.(creations++);
+      if (fares === 'refused') return [400, errorXml('BadRequestException', 'the role cannot be assumed')];
+      const created = createJob(jobs, options, body);
+      return fares === 'lost' ? [LOST, ''] : created;
+    }
     const id = /^\/v20180820\/jobs\/([^/]+)$/.exec(path)?.[1];
     const job = jobs.find((one) => one.id === id);
     if (job === undefined) return [404, errorXml('NotFoundException', 'no such job')];
@@ -122,6 +139,8 @@ function createJob(jobs: StubJob[], options: S3ControlOptions, body: string): re
     token,
     body,
     course: [...(options.courses?.[jobs.length] ?? COURSE)],
+    createdMs: Date.now(),
+    endedMs: undefined,
     status: 'New',
     succeeded: 0,
     failed: 0,
@@ -140,6 +159,7 @@ async function advance(job: StubJob, options: S3ControlOptions): Promise<void> {
   const ends = job.status === 'Complete' || job.status === 'Failed' || job.status === 'Cancelled';
   if (!ends || job.total > 0) return;
   await runTasks(job, options, job.status === 'Complete');
+  job.endedMs = Date.now();
   if (job.status === 'Complete') await options.onComplete?.();
 }
 
@@ -265,7 +285,14 @@ function describeXml(job: StubJob): string {
     job.status === 'Failed'
       ? '<FailureReasons><member><FailureCode>JobFailed</FailureCode><FailureReason>too many tasks failed</FailureReason></member></FailureReasons>'
       : '';
-  return `<?xml version="1.0" encoding="UTF-8"?><DescribeJobResult xmlns="${NAMESPACE}"><Job><JobId>${job.id}</JobId><ConfirmationRequired>false</ConfirmationRequired><Status>${job.status}</Status><Priority>10</Priority><ProgressSummary><TotalNumberOfTasks>${job.total}</TotalNumberOfTasks><NumberOfTasksSucceeded>${job.succeeded}</NumberOfTasksSucceeded><NumberOfTasksFailed>${job.failed}</NumberOfTasksFailed></ProgressSummary>${failure}<CreationTime>2026-01-02T03:04:05Z</CreationTime></Job></DescribeJobResult>`;
+  const termination =
+    job.endedMs === undefined ? '' : `<TerminationDate>${timeOf(job.endedMs)}</TerminationDate>`;
+  return `<?xml version="1.0" encoding="UTF-8"?><DescribeJobResult xmlns="${NAMESPACE}"><Job><JobId>${job.id}</JobId><ConfirmationRequired>false</ConfirmationRequired><Status>${job.status}</Status><Priority>10</Priority><ProgressSummary><TotalNumberOfTasks>${job.total}</TotalNumberOfTasks><NumberOfTasksSucceeded>${job.succeeded}</NumberOfTasksSucceeded><NumberOfTasksFailed>${job.failed}</NumberOfTasksFailed></ProgressSummary>${failure}<CreationTime>${timeOf(job.createdMs)}</CreationTime>${termination}</Job></DescribeJobResult>`;
+}
+
+/** Whole seconds, as S3 tells them. */
+function timeOf(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
 function errorXml(code: string, message: string): string {

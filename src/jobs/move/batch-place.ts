@@ -14,8 +14,15 @@ export function batchPlace(batch: NonNullable<MoveSettings['batch']>, to: S3Url)
       hint: 'give --batch-prefix s3://bucket/prefix/',
     });
   }
-  return { ...place, prefix: withSlash(place === to ? `${to.prefix}.longshore-batch/` : place.prefix) };
+  return { ...place, prefix: withSlash(place === to ? `${to.prefix}${FOLDER}` : place.prefix) };
 }
+
+/** Whether the key is that of a manifest or report in the place that is taken where none is named. */
+export function isBatchFile(key: string): boolean {
+  return key.startsWith(FOLDER) || key.includes(`/${FOLDER}`);
+}
+
+const FOLDER = '.longshore-batch/';
 
 function withSlash(prefix: string): string {
   return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;

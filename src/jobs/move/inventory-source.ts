@@ -1,14 +1,12 @@
 /** Reads an inventory, or a list of keys, from where it lies into the spool of the run. */
 
 import { createHash } from 'node:crypto';
-import { createWriteStream, rmSync } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { formatStoreUrl, parseStoreUrl } from '../../config/store-url.ts';
+import { rmSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { parseStoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
-import { type RetryPolicy, withRetry } from '../../flow/retry.ts';
+import type { RetryPolicy } from '../../flow/retry.ts';
 import {
   type InventoryCsvLayout,
   type InventoryEntry,
@@ -17,20 +15,26 @@ import {
 import { type InventoryFile, parseInventoryManifest } from '../../formats/inventory-manifest.ts';
 import { readInventoryParquet } from '../../formats/inventory-parquet.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
+import { fetchFile, fetchText, notFound, withReads } from './inventory-fetch.ts';
 import { InventorySpool } from './inventory-spool.ts';
 
-export interface InventoryRequest {
+/** Which inventory, and how it is read. */
+export interface InventoryLocation {
   /** The store that the URL names. */
   readonly store: ObjectStore;
   /** Of a `manifest.json`, or of a `.csv`, `.csv.gz` or `.parquet` list of keys. */
   readonly url: string;
-  /** The bucket that is moved from. */
+  /** The bucket, or the folder, that is moved from. */
   readonly sourceBucket: string;
+  readonly sourceKind: ObjectStore['kind'];
+  readonly retry: RetryPolicy;
+  readonly clock: Clock;
+}
+
+export interface InventoryRequest extends InventoryLocation {
   /** Where the spool and files on their way go. */
   readonly folder: string;
   readonly selects: (key: string) => boolean;
-  readonly retry: RetryPolicy;
-  readonly clock: Clock;
   /** Told how many listed objects were left out by `selects`. */
   readonly onSkipped?: ((count: number) => void) | undefined;
 }
@@ -49,10 +53,7 @@ export async function readInventory(request: InventoryRequest, signal: AbortSign
   try {
     for (const file of files) {
       if (spool.isRecorded(file.key)) continue;
-      await withRetry(() => readFile(request, file, spool, signal), request.retry, {
-        clock: request.clock,
-        signal,
-      });
+      await withReads(() => readFile(request, file, spool, signal), request, signal);
       spool.record(file.key);
     }
     return spool;
@@ -62,15 +63,22 @@ export async function readInventory(request: InventoryRequest, signal: AbortSign
   }
 }
 
-interface ListedFile extends Omit<InventoryFile, 'md5'> {
+export interface ListedFile extends Omit<InventoryFile, 'md5'> {
   /** ETag of a list that no manifest vouches for. */
   readonly etag: string;
   readonly md5: string | undefined;
-  readonly layout: InventoryCsvLayout | 'parquet' | 'parquet-list';
+  readonly layout: InventoryCsvLayout | { readonly kind: 'parquet'; readonly bucket: string };
 }
 
-async function inventoryFiles(request: InventoryRequest, signal: AbortSignal): Promise<ListedFile[]> {
-  const { store, url, sourceBucket } = request;
+/**
+ * The files that make up an inventory; none of them is opened.
+ * @throws CONFIG_INVALID, CHECK_FAILED: no such manifest or list, not an inventory, of another bucket
+ */
+export async function inventoryFiles(
+  location: InventoryLocation,
+  signal: AbortSignal,
+): Promise<ListedFile[]> {
+  const { store, url, sourceBucket, sourceKind } = location;
   const key = parseStoreUrl(url).prefix;
   const kind = kindOf(key, url);
   const head = await store.head(key, signal);
@@ -80,19 +88,27 @@ async function inventoryFiles(request: InventoryRequest, signal: AbortSignal): P
     throw notFound(url);
   }
   if (kind !== 'manifest') {
-    const layout = kind === 'parquet' ? 'parquet-list' : ({ kind: 'list', bucket: sourceBucket } as const);
+    const layout = { kind: kind === 'parquet' ? 'parquet' : 'list', bucket: sourceBucket } as const;
     return [{ key, sizeBytes: head.sizeBytes, etag: head.etag, md5: undefined, layout }];
   }
-  const manifest = parseInventoryManifest(await textOf(store, key, url, signal), url);
-  if (store.kind === 's3' && manifest.sourceBucket !== sourceBucket) {
+  const text = await withReads(
+    () => fetchText(store, { key, sizeBytes: head.sizeBytes }, url, signal),
+    location,
+    signal,
+  );
+  const manifest = parseInventoryManifest(text, url);
+  // A folder that was filled from a bucket may be moved by the inventory of that bucket, kept beside it.
+  const tells = store.kind === 's3' || sourceKind === 's3';
+  if (tells && manifest.sourceBucket !== sourceBucket) {
     throw new LongshoreError(
       'CHECK_FAILED',
       `${url} is an inventory of bucket ${manifest.sourceBucket}, and the move is from ${sourceBucket}`,
       { hint: 'give the manifest of an inventory of the bucket that is moved from' },
     );
   }
-  const layout =
-    manifest.format === 'Parquet' ? 'parquet' : ({ kind: 'inventory', columns: manifest.columns } as const);
+  const { columns, sourceBucket: bucket } = manifest;
+  const layout: ListedFile['layout'] =
+    manifest.format === 'Parquet' ? { kind: 'parquet', bucket } : { kind: 'inventory', columns, bucket };
   return manifest.files.map((file) => ({ ...file, etag: '', layout }));
 }
 
@@ -116,10 +132,10 @@ async function readFile(
 ): Promise<void> {
   const path = join(request.folder, `inventory-part${extname(file.key)}`);
   try {
-    await fetchFile(request, file, path, signal);
+    await fetchFile(request.store, file, request.url, path, signal);
     let skipped = 0;
     let chosen: InventoryEntry[] = [];
-    for await (const entries of entriesOf(request, file, path, signal)) {
+    for await (const entries of entriesOf(file, path, signal)) {
       for (const entry of entries) {
         if (request.selects(entry.key)) chosen.push(entry);
         else skipped++;
@@ -136,76 +152,11 @@ async function readFile(
 }
 
 function entriesOf(
-  request: InventoryRequest,
   { layout }: ListedFile,
   path: string,
   signal: AbortSignal,
 ): AsyncGenerator<InventoryEntry[]> {
-  if (layout === 'parquet') return readInventoryParquet(path, undefined, signal);
-  if (layout === 'parquet-list') return readInventoryParquet(path, request.sourceBucket, signal);
-  return readInventoryCsv(path, layout, signal);
-}
-
-async function fetchFile(
-  { store, url }: InventoryRequest,
-  file: ListedFile,
-  path: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const opened = await openFile(store, file.key, url, signal);
-  const md5 = createHash('md5');
-  try {
-    await pipeline(
-      opened,
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          md5.update(chunk);
-          yield chunk;
-        }
-      },
-      createWriteStream(path),
-      { signal },
-    );
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof LongshoreError) throw error;
-    throw new LongshoreError('STORE_UNAVAILABLE', `the connection broke while ${file.key} was read`, {
-      cause: error,
-    });
-  }
-  if (file.md5 === undefined || md5.digest('hex') === file.md5) return;
-  throw new LongshoreError('CHECK_FAILED', `${file.key} does not have the MD5 that ${url} says`, {
-    hint: 'take a newer inventory, or leave it, and the bucket is listed',
-  });
-}
-
-/** A file of the inventory; of one that was copied into a folder, also beside its manifest. */
-async function openFile(
-  store: ObjectStore,
-  key: string,
-  url: string,
-  signal: AbortSignal,
-): Promise<Readable> {
-  const beside = join(dirname(parseStoreUrl(url).prefix), basename(key));
-  for (const candidate of store.kind === 'files' ? [key, beside] : [key]) {
-    const opened = await store.get({ key: candidate }, signal);
-    if (opened !== undefined) return opened.body;
-  }
-  throw new LongshoreError('CHECK_FAILED', `${url} names the file ${key}, which does not exist`, {
-    hint: 'a lifecycle rule may have removed it: take a newer inventory',
-  });
-}
-
-async function textOf(store: ObjectStore, key: string, url: string, signal: AbortSignal): Promise<string> {
-  const opened = await store.get({ key }, signal);
-  if (opened === undefined) throw notFound(url);
-  const chunks: Buffer[] = [];
-  for await (const chunk of opened.body as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function notFound(url: string): LongshoreError {
-  return new LongshoreError('CONFIG_INVALID', `${formatStoreUrl(parseStoreUrl(url))} does not exist`, {
-    hint: 'give the URL of the manifest.json that S3 Inventory wrote; the first one takes up to 48 hours',
-  });
+  return layout.kind === 'parquet'
+    ? readInventoryParquet(path, layout.bucket, signal)
+    : readInventoryCsv(path, layout, signal);
 }

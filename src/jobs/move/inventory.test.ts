@@ -1,15 +1,7 @@
 /** Moves by an inventory, on the embedded S3 server: candidates, not truth. */
 
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,15 +9,18 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseStoreUrl } from '../../config/store-url.ts';
 import { type S3Server, startS3Server } from '../../embedded/s3/server.ts';
+import { listRuns } from '../../engine/run-folder.ts';
 import { systemClock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
+import { DEFAULT_RETRY } from '../../flow/retry.ts';
 import { compareKeys } from '../../stores/key-order.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { openStore } from '../../stores/open-store.ts';
 import type { MoveEvent } from './events.ts';
+import { checkInventory } from './inventory.ts';
 import { InventorySpool } from './inventory-spool.ts';
 import { move } from './run.ts';
-import type { MoveOptions } from './settings.ts';
+import { type MoveOptions, resolveMoveOptions } from './settings.ts';
 import type { MoveSummary } from './summary.ts';
 
 const PARQUET = new URL('../../../test/fixtures/inventory/inventory.parquet', import.meta.url).pathname;
@@ -170,7 +165,7 @@ describe('a move by inventory', () => {
       },
     );
     expect(summary.failures).toBe(0);
-    // The first pass knows them from the inventory; the second lists and finds nothing left.
+    // The first pass knows them from the inventory; the second lists and has nothing left to copy.
     expect(shards).toEqual([KEYS.length, 0]);
     expect(await keysOf(production)).toEqual(moved(KEYS));
     expect(await keysOf(legacy)).toEqual(['other/outside.png']);
@@ -248,7 +243,7 @@ describe('a move by inventory', () => {
     );
     await expect(killed).rejects.toThrow('killed');
     expect((await run(url)).total.objects.copied).toBe(KEYS.length);
-    expect(readdirSync(join(folder, 'state'))).toHaveLength(1);
+    expect(listRuns(join(folder, 'state'))).toHaveLength(1);
   });
 });
 
@@ -322,6 +317,22 @@ describe('bad input', () => {
     expect(await keysOf(production)).toEqual([]);
   });
 
+  test('a file whose rows are those of another bucket', async () => {
+    const url = await publish({ '1.csv.gz': gzipSync('"other-s3","image/a.png"\n') });
+    await expect(run(url)).rejects.toMatchObject({
+      code: 'CHECK_FAILED',
+      message: expect.stringMatching(/names bucket "other-s3"/),
+    });
+  });
+
+  test('the inventory of another bucket, copied into a folder', async () => {
+    const manifest = { sourceBucket: 'other-s3', fileFormat: 'CSV', fileSchema: SCHEMA, files: [] };
+    writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
+    await expect(run(pathToFileURL(join(folder, 'manifest.json')).href)).rejects.toMatchObject({
+      message: expect.stringMatching(/is an inventory of bucket other-s3/),
+    });
+  });
+
   test.each([
     [{ by: 'inventory' as const, inventory: undefined }, /no inventory is named/],
     [{ by: 'listing' as const }, /by listing/],
@@ -330,6 +341,97 @@ describe('bad input', () => {
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(message),
     });
+  });
+});
+
+describe('a bad line', () => {
+  const faults = ['cut', 'early'] as const;
+
+  async function spoil(key: string, end: 'cut' | 'early', times: number): Promise<void> {
+    s3.faults.add({
+      match: { operation: 'GetObject', keyPattern: key },
+      fault: { kind: 'truncated-200', end },
+      times,
+    });
+  }
+
+  test.each(['manifest\\.json', '1\\.csv\\.gz'].flatMap((key) => faults.map((end) => [key, end] as const)))(
+    '%s is %s once, and read again',
+    async (key, end) => {
+      for (const one of KEYS) await put(legacy, one);
+      const url = await publish({ '1.csv.gz': csv(KEYS) });
+      await spoil(key, end, 1);
+      const shards: number[] = [];
+      const emit = (event: MoveEvent): void => {
+        if (event.type === 'stage-started' && event.stage === 'copy') shards.push(event.objects ?? 0);
+      };
+      expect((await run(url, {}, { emit })).failures).toBe(0);
+      // A plus sign is taken both ways, which makes one candidate more.
+      expect(shards[0]).toBe(KEYS.length + 1);
+    },
+  );
+
+  test.each(faults)('a list that is %s once is read again', async (end) => {
+    for (const one of KEYS) await put(legacy, one);
+    const text = `key\n${KEYS.filter((key) => !/["\n]/.test(key)).join('\n')}\n`.replaceAll('comma,', '');
+    await put(inventories, 'keys.csv', Buffer.from(text));
+    await spoil('keys\\.csv', end, 1);
+    const shards: number[] = [];
+    const emit = (event: MoveEvent): void => {
+      if (event.type === 'stage-started' && event.stage === 'copy') shards.push(event.objects ?? 0);
+    };
+    await run('s3://inventories/keys.csv', {}, { emit });
+    expect(shards[0]).toBe(KEYS.length - 2);
+  });
+
+  test('what always ends early ends the run', async () => {
+    const url = await publish({ '1.csv.gz': csv(KEYS) });
+    await spoil('manifest\\.json', 'early', 2);
+    await expect(run(url)).rejects.toMatchObject({
+      code: 'CHECK_FAILED',
+      message: expect.stringMatching(/bytes, and \d+ were read/),
+    });
+  });
+});
+
+describe('checked beforehand', () => {
+  async function check(inventory: string): Promise<void> {
+    const settings = resolveMoveOptions({ from: 's3://legacy-s3/', to: 's3://production-s3/', inventory });
+    const scope = {
+      settings,
+      source: legacy,
+      inventory: await open(inventory),
+      retry: DEFAULT_RETRY,
+      clock: systemClock,
+    };
+    await checkInventory(scope, new AbortController().signal);
+  }
+
+  test('nothing but the manifest is read', async () => {
+    const url = await publish({ '1.csv.gz': csv(KEYS) });
+    const before = s3.requests['GetObject'] ?? 0;
+    await check(url);
+    expect((s3.requests['GetObject'] ?? 0) - before).toBe(1);
+  });
+
+  test.each([
+    ['no such manifest', 's3://inventories/none/manifest.json', 'CONFIG_INVALID'],
+    ['no such list', 's3://inventories/none.csv', 'CONFIG_INVALID'],
+    ['neither manifest nor list', 's3://inventories/x.orc', 'CONFIG_INVALID'],
+    ['no such bucket', 's3://nowhere/manifest.json', 'BUCKET_NOT_FOUND'],
+  ])('%s', async (_, url, code) => {
+    await expect(check(url)).rejects.toMatchObject({ code });
+  });
+
+  test('an inventory of another bucket', async () => {
+    const url = await publish({}, { sourceBucket: 'other-s3' });
+    await expect(check(url)).rejects.toMatchObject({ code: 'CHECK_FAILED' });
+  });
+
+  test('a move without one', async () => {
+    const settings = resolveMoveOptions({ from: 's3://legacy-s3/', to: 's3://production-s3/' });
+    const scope = { settings, source: legacy, retry: DEFAULT_RETRY, clock: systemClock };
+    await checkInventory(scope, new AbortController().signal);
   });
 });
 

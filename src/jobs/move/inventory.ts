@@ -9,8 +9,8 @@ import { compareKeys } from '../../stores/key-order.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
-import type { MoveContext } from './context.ts';
-import { readInventory } from './inventory-source.ts';
+import type { MoveContext, MoveScope } from './context.ts';
+import { type InventoryLocation, inventoryFiles, readInventory } from './inventory-source.ts';
 import { InventorySpool, type SpooledKey } from './inventory-spool.ts';
 import { type CopySpec, checkTargets, isCandidate, type LayOutOptions, type LayOutSink } from './lay-out.ts';
 
@@ -29,6 +29,38 @@ export function laidOutByInventory(context: MoveContext, pass: number): boolean 
 }
 
 /**
+ * Checks that the inventory of a move is there and is one of the source, by what its manifest says; the files that it
+ * names are not opened. Does nothing for a move without one.
+ * @throws CONFIG_INVALID, CHECK_FAILED and the errors of stores, the same that the move would end with
+ */
+export async function checkInventory(
+  scope: Pick<MoveScope, 'inventory' | 'settings' | 'source' | 'retry' | 'clock'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (scope.settings.by === 'inventory') await inventoryFiles(locationOf(scope), signal);
+}
+
+function locationOf({
+  inventory,
+  settings,
+  source,
+  retry,
+  clock,
+}: Parameters<typeof checkInventory>[0]): InventoryLocation {
+  if (inventory === undefined || settings.inventory === undefined) {
+    throw new LongshoreError('CONFIG_INVALID', 'no inventory is named', { hint: 'give --inventory <url>' });
+  }
+  return {
+    store: inventory,
+    url: settings.inventory,
+    sourceBucket: source.bucket,
+    sourceKind: source.kind,
+    retry,
+    clock,
+  };
+}
+
+/**
  * Reads the inventory and cuts it into shards of at most 1,000 keys; the counterpart of `layOut`. Objects that the
  * sink is told of are as the inventory has them: of some nothing but the key.
  * @throws CONFIG_INVALID, CHECK_FAILED and the errors of stores
@@ -39,19 +71,12 @@ export async function layOutInventory(
   sink: LayOutSink,
   signal: AbortSignal,
 ): Promise<void> {
-  const { inventory, settings } = context;
-  if (inventory === undefined || settings.inventory === undefined) {
-    throw new LongshoreError('CONFIG_INVALID', 'no inventory is named', { hint: 'give --inventory <url>' });
-  }
+  const { settings } = context;
   using spool = await readInventory(
     {
-      store: inventory,
-      url: settings.inventory,
-      sourceBucket: context.source.bucket,
+      ...locationOf(context),
       folder: context.journal.folder,
       selects: (key) => isCandidate(context, key),
-      retry: context.retry,
-      clock: context.clock,
       onSkipped: (count) => sink.onSkipped?.(count),
     },
     signal,

@@ -45,6 +45,14 @@ describe('estimateRequests', () => {
     expect(counted({ ...MILLION, conditionalDelete: 'none' })['LIST']).toBe(5001);
   });
 
+  test('jobs of S3 Batch cost a quarter, and a dollar a million tasks; what is copied in parts is in none', () => {
+    const input = { ...MILLION, partedCopies: 10, parts: 100, byJobs: true };
+    const usd = Object.fromEntries(estimateRequests(input).map((request) => [request.kind, request.usd]));
+    expect(counted(input)).toMatchObject({ 'BATCH JOB': 1, 'BATCH TASK': 999_990, LIST: 4001 + 2000 });
+    expect(usd).toMatchObject({ 'BATCH JOB': 0.25, 'BATCH TASK': expect.closeTo(0.99999) });
+    expect(counted({ ...MILLION, copies: 0, byJobs: true })).not.toHaveProperty('BATCH JOB');
+  });
+
   test('driven by rows nothing is listed', () => {
     expect(counted({ ...MILLION, drivenByRows: true })).toEqual({
       COPY: 1_000_000,

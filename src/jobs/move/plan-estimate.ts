@@ -16,6 +16,8 @@ export interface EstimateInput {
   readonly pages: number;
   /** Whether the store copies by itself; else bytes are streamed. */
   readonly serverSide: boolean;
+  /** Whether jobs of S3 Batch Operations make the copies. */
+  readonly byJobs?: boolean | undefined;
   readonly acl: boolean;
   /** Objects that leave the source. */
   readonly deletes: number;
@@ -26,7 +28,8 @@ export interface EstimateInput {
   readonly headMs?: number | undefined;
 }
 
-export type RequestKind = 'COPY' | 'PUT' | 'LIST' | 'HEAD' | 'GET' | 'DELETE';
+/** `BATCH JOB` and `BATCH TASK` are no requests of ours, but are paid as such. */
+export type RequestKind = 'COPY' | 'PUT' | 'LIST' | 'HEAD' | 'GET' | 'DELETE' | 'BATCH JOB' | 'BATCH TASK';
 
 export interface RequestEstimate {
   readonly kind: RequestKind;
@@ -46,7 +49,8 @@ export interface TimeEstimate {
 /**
  * Dollars a request, S3 Standard in us-east-1, without the bytes that leave a region.
  * Source: "Amazon S3 pricing", https://aws.amazon.com/s3/pricing/, requests and data retrievals: PUT, COPY, POST, LIST
- * $0.005 per 1,000; GET, SELECT and all others $0.0004 per 1,000; DELETE free.
+ * $0.005 per 1,000; GET, SELECT and all others $0.0004 per 1,000; DELETE free. Management and insights, S3 Batch
+ * Operations: $0.25 per job, $1.00 per million object operations; what these request is paid as always.
  */
 export const USD_PER_REQUEST: Readonly<Record<RequestKind, number>> = {
   COPY: 0.005 / 1000,
@@ -55,6 +59,8 @@ export const USD_PER_REQUEST: Readonly<Record<RequestKind, number>> = {
   HEAD: 0.0004 / 1000,
   GET: 0.0004 / 1000,
   DELETE: 0,
+  'BATCH JOB': 0.25,
+  'BATCH TASK': 1 / 1_000_000,
 };
 
 /**
@@ -69,7 +75,16 @@ const PAGE_KEYS = 1000;
 export function estimateRequests(input: EstimateInput): RequestEstimate[] {
   const { objects, copies, partedCopies, parts, pages, furtherProofs, deletes } = input;
   const writes = copies - partedCopies + parts + 2 * partedCopies;
-  const counts: Record<RequestKind, number> = { COPY: 0, PUT: 0, LIST: 0, HEAD: 0, GET: 0, DELETE: 0 };
+  const counts: Record<RequestKind, number> = {
+    COPY: 0,
+    PUT: 0,
+    LIST: 0,
+    HEAD: 0,
+    GET: 0,
+    DELETE: 0,
+    'BATCH JOB': 0,
+    'BATCH TASK': 0,
+  };
   counts[input.serverSide ? 'COPY' : 'PUT'] += writes;
   if (!input.serverSide) {
     counts.HEAD += copies;
@@ -84,6 +99,14 @@ export function estimateRequests(input: EstimateInput): RequestEstimate[] {
     counts.LIST += 3 * pages + Math.ceil(copies / PAGE_KEYS);
     // The last pass lists what is left in the source, and looks for it on the target.
     counts.LIST += 3 * Math.ceil((objects - deletes) / PAGE_KEYS) + 1;
+  }
+  const tasks = input.byJobs === true ? copies - partedCopies : 0;
+  if (tasks > 0) {
+    // One job; each further folder or storage class makes another. An invoked function is paid to Lambda.
+    counts['BATCH JOB'] = 1;
+    counts['BATCH TASK'] = tasks;
+    // Targets are looked at before the manifest is made and after the job.
+    counts.LIST += 2 * Math.ceil(tasks / PAGE_KEYS);
   }
   if (input.acl) {
     counts.GET += copies;

@@ -1,6 +1,6 @@
 /** Moves whose copies are made by jobs of S3 Batch Operations, on the embedded S3 server and a stand-in for S3 Control. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,11 +8,15 @@ import { type CopyAnswer, type CopyCall, startLambda } from '../../../test/serve
 import { type S3Control, type S3ControlOptions, startS3Control } from '../../../test/servers/s3-control.ts';
 import { parseStoreUrl } from '../../config/store-url.ts';
 import { type S3Server, startS3Server } from '../../embedded/s3/server.ts';
+import { Journal } from '../../engine/journal.ts';
+import { listRuns } from '../../engine/run-folder.ts';
 import { systemClock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { openStore } from '../../stores/open-store.ts';
+import { isBatchFile } from './batch-place.ts';
 import { move } from './run.ts';
+import { batchUnderWay } from './s3-batch-stage.ts';
 import type { MoveOptions } from './settings.ts';
 import type { MoveSummary } from './summary.ts';
 
@@ -231,23 +235,27 @@ describe('the copy operation', () => {
 });
 
 describe('killed and run again', () => {
-  test.each(['batch-tasks', 'batch-manifest', 'batch-created', 'batch-ended', 'batch-report'])(
-    'at %s: one job, and the same result',
-    async (point) => {
-      await startControl();
-      for (const key of KEYS) await put(legacy, key);
-      await expect(
-        run({}, (name) => {
-          if (name === point) throw new Error('killed');
-        }),
-      ).rejects.toThrow('killed');
-      const summary = await run();
-      expect(summary.failures).toBe(0);
-      expect(summary.total.objects.copied).toBe(KEYS.length);
-      expect(await keysOf(legacy, '')).toEqual([]);
-      expect(control.jobs).toHaveLength(1);
-    },
-  );
+  test.each([
+    'batch-tasks',
+    'batch-manifest',
+    'batch-creating',
+    'batch-created',
+    'batch-ended',
+    'batch-report',
+  ])('at %s: one job, and the same result', async (point) => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    await expect(
+      run({}, (name) => {
+        if (name === point) throw new Error('killed');
+      }),
+    ).rejects.toThrow('killed');
+    const summary = await run();
+    expect(summary.failures).toBe(0);
+    expect(summary.total.objects.copied).toBe(KEYS.length);
+    expect(await keysOf(legacy, '')).toEqual([]);
+    expect(control.jobs).toHaveLength(1);
+  });
 
   test('without s3-batch, while the job is under way, is refused', async () => {
     await startControl({ courses: [['New', 'Active', 'Complete']] });
@@ -269,7 +277,259 @@ describe('killed and run again', () => {
   });
 });
 
+/** Runs until the failpoint. */
+async function killedAt(point: string, options: Partial<MoveOptions> = {}): Promise<void> {
+  await expect(
+    run(options, (name) => {
+      if (name === point) throw new Error('killed');
+    }),
+  ).rejects.toThrow('killed');
+}
+
+function underWay(): string | undefined {
+  const [name] = listRuns(folder);
+  using journal = Journal.open(join(folder, name!), 'move', 'read');
+  return batchUnderWay(journal);
+}
+
+const WITHOUT_JOBS = { copyWith: 'store', batch: undefined } as const;
+
+describe('a job whose creation was begun', () => {
+  test.each(['batch-creating', 'batch-created'])('killed at %s: may be under way', async (point) => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    await killedAt(point);
+    expect(underWay()).toMatch(/may be under way/);
+    await expect(run(WITHOUT_JOBS)).rejects.toMatchObject({
+      code: 'CHECK_FAILED',
+      hint: expect.stringMatching(/run again with --copy-with s3-batch until it has ended/),
+    });
+    expect((await run()).failures).toBe(0);
+    expect(underWay()).toBeUndefined();
+    expect(control.jobs).toHaveLength(1);
+  });
+
+  test('refused: no job, so that other settings or no jobs at all go on', async () => {
+    await startControl({ onCreate: (n) => (n < 2 ? 'refused' : undefined) });
+    for (const key of KEYS) await put(legacy, key);
+    await expect(run()).rejects.toMatchObject({ message: expect.stringMatching(/cannot be assumed/) });
+    expect(underWay()).toBeUndefined();
+    await expect(run()).rejects.toMatchObject({ code: 'CHECK_FAILED' });
+    const roleArn = `${ROLE}-corrected`;
+    expect((await run({ batch: { accountId: '123456789012', roleArn } })).failures).toBe(0);
+    expect(control.jobs[0]?.body).toContain(roleArn);
+  });
+
+  test('refused, and then copied by Longshore', async () => {
+    await startControl({ onCreate: () => 'refused' });
+    for (const key of KEYS) await put(legacy, key);
+    await expect(run()).rejects.toMatchObject({ code: 'CHECK_FAILED' });
+    expect((await run(WITHOUT_JOBS)).failures).toBe(0);
+    expect(await keysOf(legacy, '')).toEqual([]);
+  });
+
+  test('S3 Control cannot be reached at all: copied by Longshore where asked', async () => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    await control[Symbol.asyncDispose]();
+    await expect(run()).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' });
+    expect(underWay()).toBeUndefined();
+    expect((await run(WITHOUT_JOBS)).failures).toBe(0);
+  });
+
+  test('its answer lost, then refused: may be under way, and says as what it was begun', async () => {
+    let answers: ('lost' | 'refused' | undefined)[] = ['lost', 'refused', 'refused'];
+    await startControl({ onCreate: () => answers.shift() });
+    for (const key of KEYS) await put(legacy, key);
+    await expect(run()).rejects.toMatchObject({ code: 'CHECK_FAILED' });
+    expect(underWay()).toMatch(/may be under way/);
+    await expect(
+      run({ batch: { accountId: '123456789012', roleArn: `${ROLE}-other` } }),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/role\/batch, priority 10/),
+      hint: expect.stringMatching(/list-jobs/),
+    });
+    expect(underWay()).toMatch(/may be under way/);
+    answers = [];
+    expect((await run()).failures).toBe(0);
+    expect(control.jobs).toHaveLength(1);
+  });
+
+  test.each([{ priority: 20 }, { roleArn: `${ROLE}-other` }, { prefix: 's3://legacy-s3/jobs/' }])(
+    'goes on as it was begun, with %j',
+    async (change) => {
+      await startControl();
+      for (const key of KEYS) await put(legacy, key);
+      await killedAt('batch-created');
+      const summary = await run({ batch: { accountId: '123456789012', roleArn: ROLE, ...change } });
+      expect(summary.failures).toBe(0);
+      expect(control.jobs).toHaveLength(1);
+      expect(notices.join('\n')).toMatch(/copied 12 of 12/);
+    },
+  );
+
+  test('is asked about in the account where it was made', async () => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    await killedAt('batch-ended');
+    expect((await run({ batch: { accountId: '210987654321', roleArn: ROLE } })).failures).toBe(0);
+    expect(new Set(control.requests.map(({ headers }) => headers['x-amz-account-id']))).toEqual(
+      new Set(['123456789012']),
+    );
+  });
+
+  test('a manifest without a job is made again where the settings say by then', async () => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    await killedAt('batch-manifest');
+    // What appears meanwhile is in no manifest any more.
+    await put(production, 'old/image/plain.png', 'of someone else');
+    const batch = { accountId: '123456789012', roleArn: ROLE, prefix: 's3://legacy-s3/jobs/' };
+    const summary = await run({ batch, collisions: 'skip' });
+    expect(summary.left.objects.collision).toBe(1);
+    expect(control.jobs.map(({ total, succeeded }) => [total, succeeded])).toEqual([
+      [KEYS.length - 1, KEYS.length - 1],
+    ]);
+    expect(await textAt(production, 'old/image/plain.png')).toBe('of someone else');
+  });
+});
+
+describe('a report', () => {
+  /** Does something to each object of the report with that in its key. */
+  function spoils(part: string, how: (key: string) => Promise<unknown>): Partial<S3ControlOptions> {
+    return {
+      onComplete: async () => {
+        const { objects } = await production.list({ prefix: 'old/image/.longshore-batch/' });
+        for (const { key } of objects) if (key.includes(part)) await how(key);
+      },
+    };
+  }
+  const removes = (key: string): Promise<unknown> => production.delete([{ key }]);
+
+  test.each<[string, Partial<S3ControlOptions>, RegExp]>([
+    ['that is missing', spoils('/report-', removes), /left no report: every object/],
+    ['that misses a file', spoils('/results/', removes), /does not exist\): every object/],
+    [
+      'with another MD5',
+      spoils('/results/', (key) => put(production, key, 'b,image/plain.png,,succeeded,,200,\n')),
+      /MD5 is not the one.*every object/,
+    ],
+    ['that is none', spoils('manifest.json', (key) => put(production, key, '{')), /not JSON.*every object/],
+  ])('%s is said, and every object looked at', async (_, options, said) => {
+    await startControl(options);
+    for (const key of KEYS) await put(legacy, key);
+    expect((await run()).failures).toBe(0);
+    expect(notices.join('\n')).toMatch(said);
+    expect(await keysOf(legacy, '')).toEqual([]);
+    for (const key of KEYS) expect(await textAt(production, `old/${key}`)).toBe(key);
+  });
+
+  test('that cannot be read now does not keep Longshore from copying, nor from reading it later', async () => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    const rule = {
+      match: { operation: 'GetObject', keyPattern: 'report-' },
+      fault: { kind: 'denied' },
+    } as const;
+    s3.faults.add(rule);
+    await expect(run()).rejects.toMatchObject({ code: 'STORE_DENIED' });
+    expect(underWay()).toBeUndefined();
+    await expect(run()).rejects.toMatchObject({ code: 'STORE_DENIED' });
+    expect((await run(WITHOUT_JOBS)).failures).toBe(0);
+    expect(control.jobs).toHaveLength(1);
+  });
+
+  test.each(
+    ['manifest\\.json', 'results/'].flatMap((file) => [[file, 'cut'] as const, [file, 'early'] as const]),
+  )('whose %s is %s once is read again', async (file, end) => {
+    await startControl();
+    for (const key of KEYS) await put(legacy, key);
+    s3.faults.add({
+      match: { operation: 'GetObject', keyPattern: `report-.*${file}` },
+      fault: { kind: 'truncated-200', end },
+      times: 1,
+    });
+    expect((await run()).failures).toBe(0);
+    expect(notices.join('\n')).toMatch(/copied 12 of 12/);
+  });
+});
+
+test('a job that S3 no longer knows counts as ended', async () => {
+  await startControl();
+  for (const key of KEYS) await put(legacy, key);
+  await killedAt('batch-ended');
+  control.jobs.splice(0);
+  expect((await run()).failures).toBe(0);
+  expect(notices.join('\n')).toMatch(/no longer know job/);
+  expect(await keysOf(legacy, '')).toEqual([]);
+  expect(control.jobs).toEqual([]);
+});
+
+test('a source overwritten before and after its copy is brought up to date', async () => {
+  await startControl({
+    onActive: () => put(legacy, 'image/plain.png', 'second'),
+    onComplete: () => put(legacy, 'image/plain.png', 'third'),
+  });
+  for (const key of KEYS) await put(legacy, key);
+  const summary = await run();
+  expect(summary.failures).toBe(0);
+  expect(summary.total.objects).toMatchObject({ refreshed: 1, collision: 0 });
+  expect(await textAt(production, 'old/image/plain.png')).toBe('third');
+});
+
+test('what a service wrote over the copy of a job is not taken for it', async () => {
+  await startControl({ onComplete: () => put(production, 'old/image/plain.png', 'of someone else') });
+  for (const key of KEYS) await put(legacy, key);
+  const summary = await run({ collisions: 'skip' });
+  expect(summary.left.objects.collision).toBe(1);
+  expect(await textAt(production, 'old/image/plain.png')).toBe('of someone else');
+});
+
+describe('a place inside the source', () => {
+  test.each(['s3://legacy-s3/image/jobs/', 's3://legacy-s3/image'])('%s is refused', async (prefix) => {
+    await startControl();
+    await expect(run({ batch: { accountId: '123456789012', roleArn: ROLE, prefix } })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/inside what is moved: s3:\/\/legacy-s3\/image\//),
+    });
+  });
+
+  test('what lies in a place of its own is known by its key', () => {
+    expect(isBatchFile('.longshore-batch/run/manifest-1-1.csv')).toBe(true);
+    expect(isBatchFile('old/image/.longshore-batch/run/report/manifest.json')).toBe(true);
+    expect(isBatchFile('old/image.longshore-batch/x')).toBe(false);
+  });
+});
+
 describe('a job that is not complete', () => {
+  test('does not end the waiting for the others', async () => {
+    await startControl({ courses: [['Failed'], ['New', 'Active', 'Active', 'Complete'], ['Complete']] });
+    await put(legacy, 'image/a.png');
+    await put(legacy, 'image/b.png', 'b', 'STANDARD_IA');
+    await expect(run()).rejects.toMatchObject({ code: 'RUN_INCOMPLETE' });
+    expect(control.jobs.map(({ status }) => status)).toEqual(['Failed', 'Complete']);
+    expect((await run(WITHOUT_JOBS)).failures).toBe(0);
+  });
+
+  test('the creation of one refused: the others are waited for', async () => {
+    await startControl({ onCreate: (n) => (n === 1 ? 'refused' : undefined) });
+    await put(legacy, 'image/a.png');
+    await put(legacy, 'image/b.png', 'b', 'STANDARD_IA');
+    await expect(run()).rejects.toMatchObject({ message: expect.stringMatching(/cannot be assumed/) });
+    expect(control.jobs.map(({ status }) => status)).toEqual(['Complete']);
+    expect((await run(WITHOUT_JOBS)).failures).toBe(0);
+  });
+
+  test('what appeared at a target since is left out of the job after it', async () => {
+    await startControl({ courses: [['Failed']] });
+    for (const key of KEYS) await put(legacy, key);
+    await expect(run()).rejects.toMatchObject({ code: 'RUN_INCOMPLETE' });
+    await put(production, 'old/image/a+b.png', 'of someone else');
+    const summary = await run({ collisions: 'skip' });
+    expect(summary.left.objects.collision).toBe(1);
+    expect(await textAt(production, 'old/image/a+b.png')).toBe('of someone else');
+  });
+
   test('failed: says so, and another one copies what is left', async () => {
     await startControl({
       courses: [
@@ -333,7 +593,7 @@ describe('the function', () => {
       code: 'CHECK_FAILED',
       hint: expect.stringMatching(/index\.mjs.*--batch-lambda/),
     });
-    const [name] = readdirSync(folder);
+    const [name] = listRuns(folder);
     const lambda = cleanup.use(
       await startLambda(readFileSync(join(folder, name!, 'index.mjs'), 'utf8'), copy),
     );
@@ -359,6 +619,15 @@ describe('the function', () => {
     expect(summary.left.objects.collision).toBe(1);
     expect(await textAt(production, 'avatar/plain.png')).toBe('of someone else');
     expect(await keysOf(legacy, '')).toEqual(['image/plain.png']);
+  });
+
+  test('goes on with the function that was given, where the settings name none any more', async () => {
+    for (const key of KEYS) await put(legacy, key);
+    await startPrinted();
+    await killedAt('batch-tasks', { to, rules, batch });
+    expect((await run({ to, rules })).failures).toBe(0);
+    expect(control.jobs.map(({ succeeded }) => succeeded)).toEqual([KEYS.length]);
+    expect(control.jobs[0]?.body).toContain(LAMBDA);
   });
 
   test('keys too long for its payload are copied by our own engine', async () => {

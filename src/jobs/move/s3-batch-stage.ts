@@ -3,9 +3,9 @@
  * stage looks at them. What a job copied is found identical there, proven, and its rows are rewritten as always; what
  * it did not copy is copied there.
  *
- * States in the journal: tasks written → for each group: manifest uploaded → job created → job ended, report read →
+ * States in the journal: tasks written → for each group: creation begun → job created → job ended → report read →
  * finished. Killed anywhere, the next call goes on there: a manifest is made again from the same tasks, CreateJob
- * with the same token answers the same job, a job under way is waited for.
+ * asked the same with the same token answers the same job, a job under way is waited for.
  */
 
 import { basename } from 'node:path';
@@ -16,7 +16,8 @@ import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
 import type { MoveContext, MoveScope } from './context.ts';
 import { keepLambdaSource } from './s3-batch-function.ts';
-import { BatchJobs, type GroupState } from './s3-batch-jobs.ts';
+import { type GroupState, isUnderWay } from './s3-batch-group.ts';
+import { BatchJobs } from './s3-batch-jobs.ts';
 import type { BatchPlane } from './s3-batch-plane.ts';
 import { BatchTasks } from './s3-batch-tasks.ts';
 import { writeBatchTasks } from './s3-batch-write.ts';
@@ -24,6 +25,8 @@ import { writeBatchTasks } from './s3-batch-write.ts';
 /** What the journal keeps of the stage, under `s3-batch`. */
 interface StageState {
   readonly operation: 'S3PutObjectCopy' | 'LambdaInvoke' | 'none';
+  /** The function that was given when the operation was decided. */
+  readonly functionArn?: string | undefined;
   readonly groups: readonly GroupState[];
   readonly finished: boolean;
 }
@@ -39,10 +42,12 @@ export async function runBatchCopies(context: MoveContext, signal: AbortSignal):
   if (state?.finished === true) return;
   if (settings.copyWith !== 's3-batch') return leaveTo(settings.copyWith, journal, state);
   const plane = context.batch!;
-  const operation = state?.operation ?? begin(context).operation;
-  if (operation === 'none') return finish(journal, operation, []);
+  const begun = state ?? begin(context);
+  const { operation, functionArn } = begun;
+  if (operation === 'none') return finish(journal, begun, []);
   using tasks = BatchTasks.open(journal.folder);
-  if (journal.getMeta('s3-batch:written') !== true) {
+  const fresh = journal.getMeta('s3-batch:written') !== true;
+  if (fresh) {
     await checkPlace(plane, signal);
     await writeBatchTasks(context, tasks, operation, signal);
     context.failpoint('batch-tasks');
@@ -51,11 +56,13 @@ export async function runBatchCopies(context: MoveContext, signal: AbortSignal):
   const jobs = new BatchJobs(context, plane, tasks, operation, {
     run: basename(journal.folder),
     load: () => stateOf(journal)?.groups ?? [],
-    save: (groups) => save(journal, { operation, groups, finished: false }),
+    save: (groups) => save(journal, { ...begun, groups, finished: false }),
+    fresh,
+    functionArn,
   });
   const groups = await jobs.run(signal);
   await tell(context, tasks, signal);
-  finish(journal, operation, groups);
+  finish(journal, begun, groups);
 }
 
 /** Which operation would copy, and why. Pure; what a plan says of `--copy-with s3-batch`. */
@@ -78,7 +85,7 @@ export function sayUnusedBatch(context: MoveContext): void {
 }
 
 /** Decides, says it aloud, and asks for a function where one is needed. */
-function begin(context: MoveContext): BatchDecision {
+function begin(context: MoveContext): StageState {
   const { journal, settings } = context;
   // The stage runs for a list of objects: where rows drive a move, that of the orphans after them.
   const decision = batchDecision(context, false);
@@ -89,23 +96,38 @@ function begin(context: MoveContext): BatchDecision {
       hint: `the function is in ${path}: create it in Lambda (Node.js 22, handler index.handler), then give its ARN with --batch-lambda and run again`,
     });
   }
-  save(journal, { operation: decision.operation, groups: [], finished: false });
-  return decision;
+  const { operation } = decision;
+  const state: StageState = {
+    operation,
+    functionArn: settings.batch?.lambdaArn,
+    groups: [],
+    finished: false,
+  };
+  save(journal, state);
+  return state;
 }
 
 /** A job under way would write over what is moved meanwhile; one that ended does no harm. */
 function leaveTo(copyWith: string, journal: Journal, state: StageState | undefined): void {
-  const underWay = state?.groups.find((group) => group.jobId !== undefined && group.ended === undefined);
+  const underWay = batchUnderWay(journal);
   if (underWay !== undefined) {
-    throw new LongshoreError(
-      'CHECK_FAILED',
-      `S3 Batch Operations job ${underWay.jobId} of this run is under way`,
-      {
-        hint: `run again with --copy-with s3-batch until it has ended, not with --copy-with ${copyWith}; to be rid of it, cancel it: aws s3control update-job-status --requested-job-status Cancelled`,
-      },
-    );
+    throw new LongshoreError('CHECK_FAILED', underWay, {
+      hint: `run again with --copy-with s3-batch until it has ended, not with --copy-with ${copyWith}; to be rid of it, cancel it: aws s3control update-job-status --requested-job-status Cancelled`,
+    });
   }
-  if (state !== undefined) finish(journal, state.operation, state.groups);
+  if (state !== undefined) finish(journal, state, state.groups);
+}
+
+/**
+ * Says which job of the run may still write to the target, as far as the journal knows; undefined where none does.
+ * What moves objects without waiting for the job must not begin before it has ended.
+ */
+export function batchUnderWay(journal: Journal): string | undefined {
+  const group = stateOf(journal)?.groups.find(isUnderWay);
+  if (group === undefined) return undefined;
+  return group.jobId === undefined
+    ? `an S3 Batch Operations job of this run ("${group.request?.job.description}") may be under way: its creation was begun, and its answer was not seen`
+    : `S3 Batch Operations job ${group.jobId} of this run is under way`;
 }
 
 /** S3 Batch reads no manifest that is encrypted with a key of KMS. */
@@ -150,6 +172,6 @@ function save(journal: Journal, state: StageState): void {
   journal.setMeta('s3-batch', state);
 }
 
-function finish(journal: Journal, operation: StageState['operation'], groups: readonly GroupState[]): void {
-  save(journal, { operation, groups, finished: true });
+function finish(journal: Journal, state: StageState, groups: readonly GroupState[]): void {
+  save(journal, { ...state, groups, finished: true });
 }

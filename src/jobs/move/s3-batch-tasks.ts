@@ -80,24 +80,39 @@ export class BatchTasks implements Disposable {
     }));
   }
 
-  /** Tasks of a group that no job copied yet, in the order of source keys. */
-  *open(group: number): Generator<BatchTask> {
+  /** Tasks of a group that no job copied yet, a thousand at once, in the order of source keys. */
+  openPages(group: number): Generator<BatchTask[]> {
+    return this.#pages(group, 'state <> 1');
+  }
+
+  /** Tasks of a group that a job copied and did not say with which ETag. */
+  copiedPages(group: number): Generator<BatchTask[]> {
+    return this.#pages(group, 'state = 1 AND copied IS NULL');
+  }
+
+  *#pages(group: number, where: string): Generator<BatchTask[]> {
     const select = this.#db.prepare(
-      'SELECT source, target, etag, class FROM tasks WHERE grp = ? AND state <> 1 AND source > ? ORDER BY source LIMIT 1000',
+      `SELECT source, target, etag, class FROM tasks WHERE grp = ? AND ${where} AND source > ? ORDER BY source LIMIT 1000`,
     );
     for (let after = ''; ; ) {
-      const rows = select.all(group, after);
-      for (const row of rows) {
-        after = String(row['source']);
-        yield {
-          sourceKey: after,
-          targetKey: String(row['target']),
-          etag: String(row['etag']),
-          storageClass: String(row['class']),
-        };
-      }
-      if (rows.length < 1000) return;
+      const page = select.all(group, after).map((row) => ({
+        sourceKey: String(row['source']),
+        targetKey: String(row['target']),
+        etag: String(row['etag']),
+        storageClass: String(row['class']),
+      }));
+      if (page.length > 0) yield page;
+      if (page.length < 1000) return;
+      after = page.at(-1)!.sourceKey;
     }
+  }
+
+  /** With which ETags a job copied. */
+  keepEtags(copies: readonly { readonly sourceKey: string; readonly etag: string }[]): void {
+    const update = this.#db.prepare('UPDATE tasks SET copied = ? WHERE source = ?');
+    this.#transaction(() => {
+      for (const { sourceKey, etag } of copies) update.run(etag, sourceKey);
+    });
   }
 
   /** Keeps results of a report: all of them, or none when `results` throws. @returns how many there were */
@@ -152,8 +167,8 @@ export class BatchTasks implements Disposable {
   }
 
   /**
-   * Whether a job wrote the object with this ETag: the one that the function answered; of the copy operation, which
-   * answers none, that of the source.
+   * Whether a job wrote the object with this ETag: the one that the function answered or that was found at the
+   * target; else that of the source when the manifest was made.
    */
   wrote(sourceKey: string, targetEtag: string): boolean {
     const row = this.#db

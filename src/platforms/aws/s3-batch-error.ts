@@ -40,6 +40,37 @@ const CREDENTIALS = new Set([
   'InvalidClientTokenId',
 ]);
 
+/**
+ * Whether CreateJob failed in a way that made no job: it was refused, or never reached S3. What says that the token
+ * was used with other parameters means that there is one.
+ */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name === 'IdempotencyException') return false;
+  const { code, syscall, $metadata } = error as {
+    code?: string;
+    syscall?: string;
+    $metadata?: { httpStatusCode?: number };
+  };
+  const status = $metadata?.httpStatusCode;
+  if (status !== undefined) return status >= 400 && status < 500;
+  return CREDENTIALS.has(error.name) || syscall === 'connect' || NOT_SENT.has(code ?? '');
+}
+
+const NOT_SENT = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/** The same error, telling that no job was made. */
+export function withNoJob(error: LongshoreError): LongshoreError {
+  const { code, message, hint, cause, context } = error;
+  return new LongshoreError(code, message, { hint, cause, context: { ...context, noJob: true } });
+}
+
+/** Whether S3 does not know the job that it was asked about. */
+export function isUnknownJob(error: unknown): boolean {
+  return error instanceof Error && UNKNOWN.has(error.name);
+}
+
+const UNKNOWN = new Set(['NotFoundException', 'NotFound', 'NoSuchJob']);
+
 /** What a job that will not go on by itself means; undefined while it works or when it is complete. */
 export function endedJobError(
   jobId: string,

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type S3Control, startS3Control } from '../../../test/servers/s3-control.ts';
+import type { LongshoreError } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
 import { staticCredentials } from '../../stores/s3/credentials.ts';
 import { type BatchControl, type BatchJob, openBatchControl } from './s3-batch.ts';
@@ -148,12 +149,13 @@ describe('requests', () => {
 
 describe('refusals', () => {
   test.each([
-    [403, 'AccessDenied', 'STORE_DENIED', 1],
-    [403, 'ExpiredToken', 'STORE_CREDENTIALS', 1],
-    [400, 'InvalidRequest', 'CHECK_FAILED', 1],
-    [400, 'TooManyRequestsException', 'STORE_SLOW_DOWN', 3],
-    [500, 'InternalServiceException', 'STORE_UNAVAILABLE', 3],
-  ])('%i %s', async (status, code, expected, attempts) => {
+    [403, 'AccessDenied', 'STORE_DENIED', 1, true],
+    [403, 'ExpiredToken', 'STORE_CREDENTIALS', 1, true],
+    [400, 'InvalidRequest', 'CHECK_FAILED', 1, true],
+    [400, 'IdempotencyException', 'CHECK_FAILED', 1, undefined],
+    [400, 'TooManyRequestsException', 'STORE_SLOW_DOWN', 3, true],
+    [500, 'InternalServiceException', 'STORE_UNAVAILABLE', 3, undefined],
+  ])('%i %s', async (status, code, expected, attempts, noJob) => {
     let asked = 0;
     const server = createServer((_, response) => {
       asked++;
@@ -164,10 +166,12 @@ describe('refusals', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
       using control = await controlAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-      await expect(control.createJob(COPY)).rejects.toMatchObject({
-        code: expected,
-        message: expect.stringContaining('why'),
-      });
+      const error: LongshoreError = await control.createJob(COPY).then(
+        () => expect.fail('a job was made'),
+        (thrown) => thrown,
+      );
+      expect(error).toMatchObject({ code: expected, message: expect.stringContaining('why') });
+      expect(error.context['noJob']).toBe(noJob);
       expect(asked).toBe(attempts);
     } finally {
       server.closeAllConnections();
@@ -178,6 +182,23 @@ describe('refusals', () => {
   test('nobody there', async () => {
     using control = await controlAt('http://127.0.0.1:9');
     await expect(control.describeJob('x')).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' });
+    await expect(control.createJob(COPY)).rejects.toMatchObject({ context: { noJob: true } });
+  });
+
+  test('an answer that is lost leaves open whether there is a job, whatever comes after it', async () => {
+    const fares = ['lost', 'refused'] as const;
+    await using stub = await startS3Control({ stores: {}, onCreate: (n) => fares[n] });
+    using control = await controlAt(stub.url);
+    const error: LongshoreError = await control.createJob(COPY).catch((thrown) => thrown);
+    expect(error.code).toBe('CHECK_FAILED');
+    expect(error.context['noJob']).toBeUndefined();
+    expect(stub.jobs).toHaveLength(1);
+  });
+
+  test('a job that S3 does not know', async () => {
+    await using stub = await startS3Control({ stores: {} });
+    using control = await controlAt(stub.url);
+    expect(await control.describeJob('x')).toBeUndefined();
   });
 
   test('a denied CreateJob names both actions', async () => {

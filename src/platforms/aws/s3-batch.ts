@@ -3,11 +3,12 @@
  * Reference: `CreateJob` and `DescribeJob` of the S3 Control API.
  */
 
-import type { CreateJobCommandInput, S3ControlClient } from '@aws-sdk/client-s3-control';
+import type { CreateJobCommandInput, JobDescriptor, S3ControlClient } from '@aws-sdk/client-s3-control';
+import { LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
 import { type RetryPolicy, withRetry } from '../../flow/retry.ts';
 import type { CredentialSource } from '../../stores/s3/credentials.ts';
-import { batchError } from './s3-batch-error.ts';
+import { batchError, isRefusal, isUnknownJob, withNoJob } from './s3-batch-error.ts';
 import { MANIFEST_FIELDS, MANIFEST_FORMAT } from './s3-batch-manifest.ts';
 
 export interface BatchJob {
@@ -39,15 +40,22 @@ export interface BatchJobState {
   readonly tasks: number;
   readonly succeeded: number;
   readonly failed: number;
+  /** By the clock of S3, where it tells. */
+  readonly createdMs?: number | undefined;
+  readonly endedMs?: number | undefined;
   /** Why it failed or stands still, where S3 says so. */
   readonly reason: string | undefined;
 }
 
 /** Both methods may be called again after they failed. */
 export interface BatchControl extends Disposable {
-  /** @returns the job's id; that of the first job when called again with the same token */
+  /**
+   * @returns the job's id; that of the first job when called again with the same token
+   * @throws with `noJob: true` in its context where this call made no job for certain
+   */
   createJob(job: BatchJob, signal?: AbortSignal): Promise<string>;
-  describeJob(jobId: string, signal?: AbortSignal): Promise<BatchJobState>;
+  /** @returns undefined for a job that S3 does not know: it forgets them some time after they ended */
+  describeJob(jobId: string, signal?: AbortSignal): Promise<BatchJobState | undefined>;
 }
 
 export interface BatchControlOptions {
@@ -79,17 +87,35 @@ export async function openBatchControl(options: BatchControlOptions): Promise<Ba
       { clock, signal },
     );
   return {
-    createJob: (job, signal) =>
-      attempt('s3:CreateJob', signal, async () => {
-        const command = new CreateJobCommand(createJobInput(accountId, job));
-        const { JobId } = await client.send(command, abortable(signal));
-        if (JobId === undefined) throw new Error('CreateJob answered no job id');
-        return JobId;
-      }),
+    createJob: async (job, signal) => {
+      // Once an answer was lost, a later refusal no longer tells that there is no job.
+      let lost = false;
+      try {
+        return await attempt('s3:CreateJob', signal, async () => {
+          try {
+            const command = new CreateJobCommand(createJobInput(accountId, job));
+            const { JobId } = await client.send(command, abortable(signal));
+            if (JobId === undefined) throw new Error('CreateJob answered no job id');
+            return JobId;
+          } catch (error) {
+            lost ||= !isRefusal(error);
+            throw error;
+          }
+        });
+      } catch (error) {
+        throw lost || !(error instanceof LongshoreError) ? error : withNoJob(error);
+      }
+    },
     describeJob: (jobId, signal) =>
       attempt('s3:DescribeJob', signal, async () => {
         const command = new DescribeJobCommand({ AccountId: accountId, JobId: jobId });
-        const { Job } = await client.send(command, abortable(signal));
+        let Job: JobDescriptor | undefined;
+        try {
+          ({ Job } = await client.send(command, abortable(signal)));
+        } catch (error) {
+          if (isUnknownJob(error)) return undefined;
+          throw error;
+        }
         const { ProgressSummary: progress, FailureReasons: failures } = Job ?? {};
         const reasons = (failures ?? []).map(({ FailureCode, FailureReason }) =>
           [FailureCode, FailureReason].filter((text) => text).join(': '),
@@ -99,6 +125,8 @@ export async function openBatchControl(options: BatchControlOptions): Promise<Ba
           tasks: progress?.TotalNumberOfTasks ?? 0,
           succeeded: progress?.NumberOfTasksSucceeded ?? 0,
           failed: progress?.NumberOfTasksFailed ?? 0,
+          createdMs: Job?.CreationTime?.getTime(),
+          endedMs: Job?.TerminationDate?.getTime(),
           reason: reasons.join('; ') || Job?.SuspendedCause || Job?.StatusUpdateReason || undefined,
         };
       }),
