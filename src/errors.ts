@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   JOURNAL_FOREIGN: { exit: 'check', retry: 'never' },
   /** The journal was written by a newer Longshore. */
   JOURNAL_NEWER: { exit: 'check', retry: 'never' },
+  /** The journal cannot be written: the disk is full or the folder may not be written to. */
+  JOURNAL_UNWRITABLE: { exit: 'failed', retry: 'never' },
   /** Two objects would land on one key, or the target holds other content. */
   TARGET_COLLISION: { exit: 'check', retry: 'never' },
   /** The bucket or folder does not exist. */
@@ -104,6 +106,8 @@ export function isRetryable(error: unknown): boolean {
 export function exitCodeOf(error: unknown): 1 | 2 | 3 {
   if (!(error instanceof LongshoreError)) return 1;
   const exit = ERROR_CODES[error.code].exit;
+  // A check that fails in the middle of a run is a failure of the run.
+  if (exit === 'check' && error.context['changed'] === true) return 1;
   return exit === 'usage' ? 2 : exit === 'check' ? 3 : 1;
 }
 

@@ -47,7 +47,7 @@ test('compose names services, images and variables that there are', () => {
   expect(Object.keys(services)).toEqual(['postgres', 's3', 'longshore']);
   const known =
     read('src/config/script-environment.ts') +
-    read('src/stores/open-store.ts') +
+    read('src/config/s3-environment.ts') +
     read('src/stores/s3/credentials.ts');
   for (const name of Object.keys(services['longshore']!.environment)) expect(known).toContain(name);
   for (const service of Object.values(services)) {

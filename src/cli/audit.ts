@@ -31,23 +31,25 @@ export function registerAudit(program: Command, finish: Finish): void {
           import('./move-flags.ts'),
         ]);
         const listed: AuditFinding[] = [];
-        const result = await stoppable((signal) =>
-          auditReferences(
-            {
-              store: flags.store,
-              rows: flags.rows,
-              urls: flags.url,
-              rules: flags.rule?.map((text) => ({ kind: 'pattern', ...ruleOf(text) })),
-              contentTypes: flags.contentTypes,
-            },
-            {
-              signal,
-              onFinding: (finding) => {
-                if (flags.json === true) process.stderr.write(`${JSON.stringify(finding)}\n`);
-                else if (listed.length < LISTED && finding.kind !== 'shared') listed.push(finding);
+        const result = await stoppable(
+          (signal) =>
+            auditReferences(
+              {
+                store: flags.store,
+                rows: flags.rows,
+                urls: flags.url,
+                rules: flags.rule?.map((text) => ({ kind: 'pattern', ...ruleOf(text) })),
+                contentTypes: flags.contentTypes,
               },
-            },
-          ),
+              {
+                signal,
+                onFinding: (finding) => {
+                  if (flags.json === true) process.stderr.write(`${JSON.stringify(finding)}\n`);
+                  else if (listed.length < LISTED && finding.kind !== 'shared') listed.push(finding);
+                },
+              },
+            ),
+          { json: flags.json === true, text: 'nothing was changed' },
         );
         process.stdout.write(`${flags.json === true ? JSON.stringify(result) : auditText(result, listed)}\n`);
         finish(result.counts.missing + result.counts.collision > 0 ? 1 : 0);

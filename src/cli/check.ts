@@ -18,7 +18,10 @@ export function registerCheck(program: Command, finish: Finish): void {
         import('../report/check-text.ts'),
       ]);
       const options = moveOptionsOf(name, flags, process.env);
-      const result = await stoppable((signal) => checkMove(options, { signal }));
+      const result = await stoppable((signal) => checkMove(options, { signal }), {
+        json: flags['json'] === true,
+        text: 'nothing was changed',
+      });
       process.stdout.write(`${flags['json'] === true ? JSON.stringify(result) : checkText(result)}\n`);
       finish(result.errors > 0 ? 3 : 0);
     });

@@ -21,9 +21,18 @@ export function registerInit(program: Command, _finish: Finish): void {
         });
       }
       const known = moveFromEnvironment(process.env);
-      const terminal = createInterface({ input: process.stdin, output: process.stdout });
-      const ask = async (question: string, fallback: string): Promise<string> =>
-        (await terminal.question(`${question} [${fallback}] `)).trim() || fallback;
+      const terminal = createInterface({ input: process.stdin });
+      const lines = terminal[Symbol.asyncIterator]();
+      const ask = async (question: string, fallback: string): Promise<string> => {
+        process.stdout.write(`${question} [${fallback}] `);
+        const { value, done } = await lines.next();
+        if (done === true) {
+          throw new LongshoreError('CONFIG_INVALID', 'the answers end before the questions do', {
+            hint: `answer all of them, or write ${flags.config} by hand`,
+          });
+        }
+        return value.trim() || fallback;
+      };
       try {
         const name = await ask('A name for the move', 'avatars');
         const from = await ask('Where are the objects?', known?.from ?? 's3://legacy-s3/image/');

@@ -55,7 +55,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Stopped) return 130;
-    printError(error, program.opts<{ verbose?: boolean }>().verbose === true);
+    const verbose = program.opts<{ verbose?: boolean }>().verbose === true;
+    if (argv.includes('--json')) printJsonError(error);
+    else printError(error, verbose);
+    if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
     return exitCodeOf(error);
   }
 }
@@ -63,13 +66,17 @@ export async function main(argv: readonly string[]): Promise<number> {
 /** What a command is registered with: sets the exit code of a run that did not throw. */
 export type Finish = (exitCode: number) => void;
 
+/** One line: what failed, and what to do. */
 function printError(error: unknown, verbose: boolean): void {
-  const code = error instanceof LongshoreError ? ` [${error.code}]` : '';
-  process.stderr.write(`longshore: ${messageOf(error)}${code}\n`);
-  if (error instanceof LongshoreError && error.hint !== undefined)
-    process.stderr.write(`  → ${error.hint}\n`);
-  if (!(error instanceof LongshoreError) && !verbose) {
-    process.stderr.write('  → this is a bug; run again with --verbose for the stack trace\n');
-  }
-  if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  const known = error instanceof LongshoreError;
+  const code = known ? ` [${error.code}]` : '';
+  const bug = verbose ? undefined : 'this is a bug; run again with --verbose for the stack trace';
+  const hint = known ? error.hint : bug;
+  process.stderr.write(`longshore: ${messageOf(error)}${code}${hint === undefined ? '' : ` → ${hint}`}\n`);
+}
+
+/** The last line of the events on standard error. */
+function printJsonError(error: unknown): void {
+  const known = error instanceof LongshoreError ? { code: error.code, hint: error.hint } : { code: 'BUG' };
+  process.stderr.write(`${JSON.stringify({ type: 'error', message: messageOf(error), ...known })}\n`);
 }

@@ -25,6 +25,7 @@ export function addMoveFlags(command: Command): Command {
     .option('--exclude <glob...>', 'not these keys')
     .option('--orphans <what>', 'objects that no row names: move, leave or report')
     .option('--orphan-grace <duration>', 'how long an object without a row is left alone')
+    .option('--dangling <what>', 'rows whose object only the target has, from elsewhere: report or follow')
     .option('--prove <kind>', 'etag, checksum or bytes')
     .option('--delete <when>', 'never, proven, or a grace period such as 10m or 24h')
     .option('--collisions <what>', 'stop or skip')

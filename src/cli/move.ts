@@ -16,13 +16,17 @@ export function registerMove(program: Command, finish: Finish): void {
     .option('--state <folder>', 'where runs keep their journals', '.longshore')
     .action(async (name: string | undefined, flags: Record<string, unknown>) => {
       const options = moveOptionsOf(name, flags, process.env);
+      const json = flags['json'] === true;
       if (flags['plan'] === true) {
         const [{ planMove }, { planText }] = await Promise.all([
           import('../jobs/move/plan.ts'),
           import('../report/plan-text.ts'),
         ]);
-        const plan = await stoppable((signal) => planMove(options, { signal }));
-        const text = flags['json'] === true ? JSON.stringify(plan) : planText(plan);
+        const plan = await stoppable((signal) => planMove(options, { signal }), {
+          json,
+          text: 'nothing was changed',
+        });
+        const text = json ? JSON.stringify(plan) : planText(plan);
         process.stdout.write(`${text}\n`);
         finish(plan.collisions.count > 0 ? 3 : 0);
         return;
@@ -32,18 +36,19 @@ export function registerMove(program: Command, finish: Finish): void {
         import('../report/move-reporter.ts'),
         import('../report/summary-text.ts'),
       ]);
-      using reporter = moveReporter(flags['json'] === true ? 'ndjson' : 'terminal', process.stderr);
-      const summary = await stoppable((signal) =>
-        move(options, {
-          signal,
-          stateFolder: String(flags['state']),
-          emit: reporter.listen,
-          failpoint: killingFailpoint(process.env['LONGSHORE_KILL_AT']),
-        }),
+      using reporter = moveReporter(json ? 'ndjson' : 'terminal', process.stderr);
+      const summary = await stoppable(
+        (signal) =>
+          move(options, {
+            signal,
+            stateFolder: String(flags['state']),
+            emit: reporter.listen,
+            failpoint: killingFailpoint(process.env['LONGSHORE_KILL_AT']),
+          }),
+        { json },
       );
       reporter.close();
-      const text =
-        flags['json'] === true ? JSON.stringify(summary) : summaryText(summary, String(flags['state']));
+      const text = json ? JSON.stringify(summary) : summaryText(summary, String(flags['state']));
       process.stdout.write(`${text}\n`);
       finish(summary.failures > 0 ? 1 : 0);
     });

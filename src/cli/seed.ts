@@ -29,19 +29,21 @@ export function registerSeed(program: Command, _finish: Finish): void {
         throw new LongshoreError('CONFIG_INVALID', 'cannot read --objects: it is not a whole number above 0');
       }
       const database = databaseFromEnvironment(process.env);
-      const seeded = await stoppable((signal) =>
-        seed({
-          objects: flags.objects,
-          first: flags.first,
-          to,
-          modern: flags['modern'] ?? (flags['to'] === undefined ? environment?.to : undefined),
-          rows: flags['rows'] ?? (database === undefined ? undefined : `${database}#avatars.path`),
-          file: flags['file'] ?? (process.env['AVATAR_FILE'] || undefined),
-          signal,
-          onProgress: (objects) => {
-            if (process.stderr.isTTY) process.stderr.write(`\r${objects.toLocaleString('en-US')} objects`);
-          },
-        }),
+      const seeded = await stoppable(
+        (signal) =>
+          seed({
+            objects: flags.objects,
+            first: flags.first,
+            to,
+            modern: flags['modern'] ?? (flags['to'] === undefined ? environment?.to : undefined),
+            rows: flags['rows'] ?? (database === undefined ? undefined : `${database}#avatars.path`),
+            file: flags['file'] ?? (process.env['AVATAR_FILE'] || undefined),
+            signal,
+            onProgress: (objects) => {
+              if (process.stderr.isTTY) process.stderr.write(`\r${objects.toLocaleString('en-US')} objects`);
+            },
+          }),
+        { text: 'what is there stays there; --first goes on at a number' },
       );
       if (process.stderr.isTTY) process.stderr.write('\n');
       process.stdout.write(

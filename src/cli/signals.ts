@@ -8,11 +8,21 @@ export class Stopped extends Error {
   }
 }
 
+export interface StopNotice {
+  /** As an NDJSON event. */
+  readonly json?: boolean;
+  /** What is said of going on. */
+  readonly text?: string;
+}
+
 /** Runs `command` with a signal that SIGINT and SIGTERM abort. @throws Stopped */
-export async function stoppable<T>(command: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function stoppable<T>(
+  command: (signal: AbortSignal) => Promise<T>,
+  { json = false, text = 'run the same command again to go on where it stopped' }: StopNotice = {},
+): Promise<T> {
   const controller = new AbortController();
   const stop = (name: NodeJS.Signals): void => {
-    process.stderr.write('\nstopping; run the same command again to go on where it stopped\n');
+    process.stderr.write(json ? `${JSON.stringify({ type: 'stopping', text })}\n` : `\nstopping; ${text}\n`);
     process.removeListener('SIGINT', stop);
     process.removeListener('SIGTERM', stop);
     controller.abort(new Stopped(name));

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { moveFromEnvironment } from '../config/script-environment.ts';
+import { killingFailpoint } from '../flow/failpoint.ts';
 import type { Finish } from './main.ts';
 import { stoppable } from './signals.ts';
 
@@ -23,18 +24,23 @@ export function registerUndo(program: Command, finish: Finish): void {
         import('../report/move-reporter.ts'),
         import('../report/undo-text.ts'),
       ]);
+      // The variables of the scripts give the password of their own table, and of no other.
+      const fromScripts = moveFromEnvironment(process.env)?.rows;
       using reporter = moveReporter(flags['json'] === true ? 'ndjson' : 'terminal', process.stderr);
-      const fromEnvironment = moveFromEnvironment(process.env)?.rows;
-      const rows = (flags['rows'] as string[] | undefined) ?? (fromEnvironment && [fromEnvironment]);
-      const summary = await stoppable((signal) =>
-        undoMove({
-          run,
-          signal,
-          stateFolder: String(flags['state']),
-          emit: reporter.listen,
-          ...(rows === undefined || rows === '' ? {} : { rows }),
-          ...(flags['delete'] === undefined ? {} : { delete: String(flags['delete']) }),
-        }),
+      const rows = flags['rows'] as string[] | undefined;
+      const summary = await stoppable(
+        (signal) =>
+          undoMove({
+            run,
+            signal,
+            stateFolder: String(flags['state']),
+            emit: reporter.listen,
+            failpoint: killingFailpoint(process.env['LONGSHORE_KILL_AT']),
+            ...(rows === undefined ? {} : { rows }),
+            ...(fromScripts === undefined ? {} : { passwordsFrom: [fromScripts] }),
+            ...(flags['delete'] === undefined ? {} : { delete: String(flags['delete']) }),
+          }),
+        { json: flags['json'] === true },
       );
       reporter.close();
       process.stdout.write(`${flags['json'] === true ? JSON.stringify(summary) : undoText(summary)}\n`);

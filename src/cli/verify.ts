@@ -18,12 +18,14 @@ export function registerVerify(program: Command, finish: Finish): void {
         import('../report/verify-text.ts'),
       ]);
       const options = moveOptionsOf(name, flags, process.env);
-      const result = await stoppable((signal) =>
-        verifyMove(options, {
-          signal,
-          stateFolder: String(flags['state']),
-          run: flags['run'] === undefined ? undefined : String(flags['run']),
-        }),
+      const result = await stoppable(
+        (signal) =>
+          verifyMove(options, {
+            signal,
+            stateFolder: String(flags['state']),
+            run: flags['run'] === undefined ? undefined : String(flags['run']),
+          }),
+        { json: flags['json'] === true, text: 'nothing was changed' },
       );
       process.stdout.write(`${flags['json'] === true ? JSON.stringify(result) : verifyText(result)}\n`);
       finish(result.violationsCount > 0 ? 1 : 0);

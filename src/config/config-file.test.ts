@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseBytes } from './bytes.ts';
-import { readJob } from './config-file.ts';
+import { CONFIG_FILE, readJob } from './config-file.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { databaseFromEnvironment, moveFromEnvironment } from './script-environment.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -39,9 +39,10 @@ describe('longshore.yaml', () => {
     expect(() => readJob(file, 'move', name, {})).toThrow(message);
   });
 
-  test('no file is fine as long as no job of it is asked for', () => {
-    expect(readJob(file, 'move', undefined, {})).toBeUndefined();
-    expect(() => readJob(file, 'move', 'avatars', {})).toThrow(/there is no/);
+  test('no file is fine as long as neither it nor a job of it is asked for', () => {
+    expect(readJob(CONFIG_FILE, 'move', undefined, {})).toBeUndefined();
+    expect(() => readJob(CONFIG_FILE, 'move', 'avatars', {})).toThrow(/there is no/);
+    expect(() => readJob(file, 'move', undefined, {})).toThrow(/there is no/);
   });
 });
 

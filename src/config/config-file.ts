@@ -35,8 +35,9 @@ export function readJob(
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, unknown> | undefined {
   if (!existsSync(path)) {
-    if (name === undefined) return undefined;
-    throw new LongshoreError('CONFIG_INVALID', `there is no ${path} to read the job "${name}" from`, {
+    if (name === undefined && path === CONFIG_FILE) return undefined;
+    const what = name === undefined ? '' : ` to read the job "${name}" from`;
+    throw new LongshoreError('CONFIG_INVALID', `there is no ${path}${what}`, {
       hint: '`longshore init` writes one; or describe the job by flags alone',
     });
   }

@@ -135,6 +135,16 @@ export function parseDatabaseUrl(
   });
 }
 
+/** The URL without its password, wherever it may stand; also of text that is no valid URL. */
+export function withoutPassword(text: string): string {
+  return text
+    .replace(/^([a-z]+:\/\/)([^/?#]*)@/i, (_, scheme: string, credentials: string) => {
+      const colon = credentials.indexOf(':');
+      return `${scheme}${colon < 0 ? credentials : credentials.slice(0, colon)}@`;
+    })
+    .replace(/([?&]password=)[^&#]*/gi, '$1');
+}
+
 function connectionOf(settings: Settings, dialect: 'postgres' | 'mysql'): DatabaseConnection {
   const host = settings.host || 'localhost';
   const port = Number(settings.port ?? (dialect === 'postgres' ? 5432 : 3306));

@@ -33,7 +33,10 @@ function parseS3Url(text: string): StoreUrl {
   const bucket = rest.slice(0, slash < 0 ? queryAt : slash);
   const prefix = slash < 0 ? '' : rest.slice(slash + 1, queryAt);
   if (!/^[A-Za-z0-9][A-Za-z0-9.\-_]{1,254}$/.test(bucket)) {
-    throw invalid(text, `"${bucket}" is not a bucket name`);
+    throw invalid(
+      text,
+      bucket.includes('@') ? 'credentials do not belong there' : `"${bucket}" is not a bucket name`,
+    );
   }
   const query = new URLSearchParams(rest.slice(queryAt + 1));
   for (const name of query.keys()) {
@@ -42,6 +45,9 @@ function parseS3Url(text: string): StoreUrl {
   const endpoint = query.get('endpoint') ?? undefined;
   if (endpoint !== undefined && !/^https?:\/\/[^/]/.test(endpoint)) {
     throw invalid(text, 'the endpoint is not an http:// or https:// URL');
+  }
+  if (endpoint !== undefined && /^https?:\/\/[^/]*@/.test(endpoint)) {
+    throw invalid(text, 'credentials do not belong in an endpoint');
   }
   return Object.freeze({
     kind: 's3',
@@ -66,7 +72,9 @@ function parseFileUrl(text: string): StoreUrl {
 }
 
 function invalid(text: string, why: string): LongshoreError {
-  return new LongshoreError('URL_INVALID', `cannot read "${text}" as a store URL: ${why}`, {
+  // What stands before an @ may be a secret.
+  const shown = text.replace(/\/\/[^/@]*@/g, '//…@');
+  return new LongshoreError('URL_INVALID', `cannot read "${shown}" as a store URL: ${why}`, {
     hint: 'write s3://bucket/prefix/ or file:///folder/',
   });
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { parseDatabaseUrl } from '../config/database-url.ts';
 import { parseStoreUrl } from '../config/store-url.ts';
 import { openSeeder } from '../databases/seed-rows.ts';
-import { LongshoreError } from '../errors.ts';
+import { LongshoreError, messageOf } from '../errors.ts';
 import { systemClock } from '../flow/clock.ts';
 import { mapConcurrent } from '../flow/for-each-concurrent.ts';
 import { type OpenedStore, openStore } from '../stores/open-store.ts';
@@ -33,7 +33,7 @@ const SIDES = [16, 24, 32, 48, 64, 96, 128];
 /** @returns how many bytes were written */
 export async function seed(options: SeedOptions): Promise<{ objects: number; bytes: number }> {
   const env = options.env ?? process.env;
-  const content = options.file === undefined ? undefined : readFileSync(options.file);
+  const content = options.file === undefined ? undefined : contentOf(options.file);
   await using stack = new AsyncDisposableStack();
   const places: { prefix: string; opened: OpenedStore }[] = [];
   for (const url of options.modern === undefined ? [options.to] : [options.to, options.modern]) {
@@ -85,4 +85,15 @@ export async function seed(options: SeedOptions): Promise<{ objects: number; byt
   }
   await seeder?.finish();
   return { objects: options.objects, bytes };
+}
+
+function contentOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'name a file with --file or AVATAR_FILE',
+    });
+  }
 }

@@ -67,7 +67,7 @@ test('details come back as they were, whatever is in them', () => {
   expect(journal.details(99)).toEqual([]);
 });
 
-test('an intent is closed by the record of its shard, and by nothing else', () => {
+test('an intent is closed by the part that it led to, and by nothing else', () => {
   const journal = open();
   journal.addShards('sweep', 1, [{}]);
   const [shard] = [...journal.openShards('sweep', 1)];
@@ -77,10 +77,16 @@ test('an intent is closed by the record of its shard, and by nothing else', () =
   journal[Symbol.dispose]();
   using again = open();
   expect(again.intents(shard!.id).map(({ lines }) => lines)).toEqual([[{ row: ['1'] }]]);
-  again.finish(shard!, 'failed', {}, [], 1);
-  expect(again.intents()).toHaveLength(1);
   again.finish(shard!, 'done', {}, [], 1);
+  const [intent] = again.intents();
+  again.addPart(shard!, { rows: 1 }, [{ row: ['1'] }], [intent!.id], 2);
   expect(again.intents()).toEqual([]);
+  expect([...again.partDetails(shard!.id)]).toEqual([{ row: ['1'] }]);
+  expect(again.counts('sweep', 1)).toEqual({ open: 0, done: 1, failed: 0 });
+  expect([...again.finished({ stage: 'sweep', pass: 1 })].map(({ outcome }) => outcome)).toEqual([
+    {},
+    { rows: 1 },
+  ]);
 });
 
 test('a transaction that throws leaves nothing', () => {

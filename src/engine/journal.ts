@@ -6,10 +6,10 @@
  */
 
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { LongshoreError } from '../errors.ts';
+import { LongshoreError, messageOf } from '../errors.ts';
 
 /** A unit of work: plain data. `stage` says what kind, `spec` what exactly. */
 export interface Shard {
@@ -33,7 +33,7 @@ export interface FinishedFilter {
   readonly pass?: number | undefined;
 }
 
-/** Row changes that were about to be committed. */
+/** What was about to be done: objects to be copied, row changes to be committed. */
 export interface Intent {
   readonly id: number;
   readonly shardId: number;
@@ -62,10 +62,12 @@ export class Journal implements Disposable {
    * @throws RUN_LOCKED, JOURNAL_FOREIGN (another job's), JOURNAL_NEWER
    */
   static open(folder: string, job: string, access: 'write' | 'read'): Journal {
-    mkdirSync(folder, { recursive: true });
+    if (access === 'write') makeFolder(folder);
     const lock = access === 'write' ? takeLock(folder) : undefined;
-    const db = new DatabaseSync(join(folder, 'journal.sqlite'), { timeout: 10_000 });
+    const path = join(folder, 'journal.sqlite');
+    let db: DatabaseSync | undefined;
     try {
+      db = new DatabaseSync(path, { timeout: 10_000, readOnly: access === 'read' });
       const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version']);
       if (version > SCHEMA_VERSION) {
         throw new LongshoreError(
@@ -76,15 +78,17 @@ export class Journal implements Disposable {
           },
         );
       }
-      db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-      if (version === 0) db.exec(SCHEMA);
+      if (access === 'write') {
+        db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+        if (version === 0) db.exec(SCHEMA);
+      }
       const journal = new Journal(folder, db, lock);
       const owner = journal.getMeta('job');
-      if (owner === undefined) journal.setMeta('job', job);
+      if (owner === undefined && access === 'write') journal.setMeta('job', job);
       else if (owner !== job) {
         throw new LongshoreError(
           'JOURNAL_FOREIGN',
-          `the journal in ${folder} belongs to a ${owner} run, not to ${job}`,
+          `the journal in ${folder} belongs to a ${String(owner)} run, not to ${job}`,
           {
             hint: 'name another run, or another folder with --state',
           },
@@ -92,18 +96,22 @@ export class Journal implements Disposable {
       }
       return journal;
     } catch (error) {
-      db.close();
+      db?.close();
       lock?.close();
-      if (error instanceof LongshoreError) throw error;
-      throw new LongshoreError(
-        'JOURNAL_FOREIGN',
-        `the file ${join(folder, 'journal.sqlite')} is not a journal`,
-        {
-          cause: error,
-          hint: 'move the folder away to begin anew',
-        },
-      );
+      const known = journalError(error, folder);
+      if (known instanceof LongshoreError) throw known;
+      throw new LongshoreError('JOURNAL_FOREIGN', `the file ${path} is not a journal`, {
+        cause: error,
+        hint: 'move the folder away to begin anew',
+      });
     }
+  }
+
+  /** Keeps other processes from beginning a run in the same state folder; waits for one that does. */
+  static lockFolder(stateFolder: string): Disposable {
+    makeFolder(stateFolder);
+    const lock = takeLock(stateFolder, START_TIMEOUT_MS);
+    return { [Symbol.dispose]: () => lock.close() };
   }
 
   /** Whether a process holds the lock of the run in `folder`. */
@@ -140,8 +148,9 @@ export class Journal implements Disposable {
       this.#db.exec('COMMIT');
       return result;
     } catch (error) {
-      this.#db.exec('ROLLBACK');
-      throw error;
+      // A full disk has rolled back already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw journalError(error, this.folder);
     }
   }
 
@@ -174,7 +183,7 @@ export class Journal implements Disposable {
     }
   }
 
-  /** Records how a shard ended, with its lines of detail, and closes its intents. */
+  /** Records how a shard ended, with its lines of detail. */
   finish(
     shard: Shard,
     state: 'done' | 'failed',
@@ -183,16 +192,57 @@ export class Journal implements Disposable {
     finishedMs: number,
   ): void {
     const detail = packLines(details);
+    this.#sql('UPDATE shards SET state = ?, outcome = ?, detail = ?, finished_ms = ? WHERE id = ?').run(
+      state,
+      JSON.stringify(outcome),
+      detail,
+      finishedMs,
+      shard.id,
+    );
+  }
+
+  /**
+   * Records a part of what a shard did, before the shard ends, and forgets the intents that led to it. A part counts
+   * as a finished shard of the same stage and pass.
+   */
+  addPart(
+    shard: Pick<Shard, 'id' | 'stage' | 'pass'>,
+    outcome: unknown,
+    details: readonly DetailLine[],
+    intents: readonly number[],
+    finishedMs: number,
+  ): void {
+    const detail = packLines(details);
     this.transaction(() => {
-      this.#sql('UPDATE shards SET state = ?, outcome = ?, detail = ?, finished_ms = ? WHERE id = ?').run(
-        state,
-        JSON.stringify(outcome),
-        detail,
-        finishedMs,
-        shard.id,
-      );
-      if (state === 'done') this.#sql('DELETE FROM intents WHERE shard_id = ?').run(shard.id);
+      this.#sql(
+        `INSERT INTO shards (stage, pass, parent, spec, state, outcome, detail, finished_ms)
+         VALUES (?, ?, ?, '{}', 'done', ?, ?, ?)`,
+      ).run(shard.stage, shard.pass, shard.id, JSON.stringify(outcome), detail, finishedMs);
+      for (const id of intents) this.dropIntent(id);
     });
+  }
+
+  /** The shard with an id, if there is one. */
+  shard(id: number): Shard | undefined {
+    const row = this.#sql('SELECT stage, pass, spec FROM shards WHERE id = ?').get(id);
+    if (row === undefined) return undefined;
+    return {
+      id,
+      stage: String(row['stage']),
+      pass: Number(row['pass']),
+      spec: JSON.parse(String(row['spec'])),
+    };
+  }
+
+  /** The lines of detail of the parts of a shard. */
+  *partDetails(shardId: number): Generator<DetailLine> {
+    const rows = this.#sql('SELECT id FROM shards WHERE parent = ? ORDER BY id').all(shardId);
+    for (const row of rows) yield* this.details(Number(row['id']));
+  }
+
+  /** Makes a shard that is done one that is to be done again. */
+  reopen(id: number): void {
+    this.#sql("UPDATE shards SET state = 'open' WHERE id = ?").run(id);
   }
 
   /** Adds a shard that is done already. Called inside {@link transaction}. */
@@ -209,7 +259,7 @@ export class Journal implements Disposable {
     ).run(stage, pass, JSON.stringify(spec), JSON.stringify(outcome), packLines(details), finishedMs);
   }
 
-  /** Records row changes before their transaction commits. */
+  /** Records what is about to be done, before it is. */
   addIntent(shardId: number, lines: readonly DetailLine[]): number {
     const result = this.#sql('INSERT INTO intents (shard_id, detail) VALUES (?, ?)').run(
       shardId,
@@ -218,12 +268,12 @@ export class Journal implements Disposable {
     return Number(result.lastInsertRowid);
   }
 
-  /** Forgets an intent whose transaction rolled back. */
+  /** Forgets an intent that came to nothing. */
   dropIntent(id: number): void {
     this.#sql('DELETE FROM intents WHERE id = ?').run(id);
   }
 
-  /** Intents whose shard was not recorded: the process died between a commit and its record. */
+  /** Intents whose outcome was not recorded: the process died, or the shard is being done. */
   intents(shardId?: number): Intent[] {
     const rows =
       shardId === undefined
@@ -240,9 +290,11 @@ export class Journal implements Disposable {
   counts(stage: string, pass?: number): { open: number; done: number; failed: number } {
     const rows =
       pass === undefined
-        ? this.#sql('SELECT state, count(*) AS n FROM shards WHERE stage = ? GROUP BY state').all(stage)
+        ? this.#sql(
+            'SELECT state, count(*) AS n FROM shards WHERE stage = ? AND parent IS NULL GROUP BY state',
+          ).all(stage)
         : this.#sql(
-            'SELECT state, count(*) AS n FROM shards WHERE stage = ? AND pass = ? GROUP BY state',
+            'SELECT state, count(*) AS n FROM shards WHERE stage = ? AND pass = ? AND parent IS NULL GROUP BY state',
           ).all(stage, pass);
     const counts = { open: 0, done: 0, failed: 0 };
     for (const row of rows) counts[row['state'] as keyof typeof counts] = Number(row['n']);
@@ -293,6 +345,7 @@ export class Journal implements Disposable {
 
   [Symbol.dispose](): void {
     this.#statements.clear();
+    if (!this.#db.isOpen) return;
     this.#db.close();
     this.#lock?.close();
   }
@@ -324,15 +377,33 @@ function unpackLines(packed: Uint8Array | null): DetailLine[] {
     .map((line) => JSON.parse(line) as DetailLine);
 }
 
+/** Folder by folder: making all of them at once never ends on some file systems. @throws CONFIG_INVALID */
+function makeFolder(folder: string): void {
+  try {
+    if (existsSync(folder)) return;
+    const up = dirname(folder);
+    if (up !== folder) makeFolder(up);
+    mkdirSync(folder);
+  } catch (error) {
+    if (error instanceof LongshoreError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw new LongshoreError('CONFIG_INVALID', `cannot keep the journal in ${folder}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'name a folder that can be written to with --state',
+    });
+  }
+}
+
 /** A lock that the system releases when the process dies, however it dies. */
-function takeLock(folder: string): DatabaseSync {
+function takeLock(folder: string, timeoutMs = LOCK_TIMEOUT_MS): DatabaseSync {
   // Long enough for someone who only looks whether it is locked.
-  const lock = new DatabaseSync(join(folder, 'lock.sqlite'), { timeout: LOCK_TIMEOUT_MS });
+  const lock = new DatabaseSync(join(folder, 'lock.sqlite'), { timeout: timeoutMs });
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
     return lock;
   } catch (error) {
     lock.close();
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw journalError(error, folder);
     throw new LongshoreError('RUN_LOCKED', `another process works on the run in ${folder}`, {
       cause: error,
       hint: 'wait for it or stop it; `longshore status` shows how far it is',
@@ -340,7 +411,27 @@ function takeLock(folder: string): DatabaseSync {
   }
 }
 
+/** What the disk does not let us write. */
+function journalError(error: unknown, folder: string): unknown {
+  const errcode = (error as { errcode?: number } | null)?.errcode;
+  if (error instanceof LongshoreError || errcode === undefined) return error;
+  // The low byte is the primary code.
+  if (!CANNOT_WRITE.has(errcode & 0xff)) return error;
+  return new LongshoreError(
+    'JOURNAL_UNWRITABLE',
+    `cannot write the journal in ${folder}: ${messageOf(error)}`,
+    {
+      cause: error,
+      hint: 'make room, or let the folder be written to, and run the same command again',
+    },
+  );
+}
+
+const SQLITE_BUSY = 5;
+/** SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN */
+const CANNOT_WRITE: ReadonlySet<number> = new Set([8, 10, 13, 14]);
 const LOCK_TIMEOUT_MS = 250;
+const START_TIMEOUT_MS = 30_000;
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
 BEGIN;
@@ -349,6 +440,7 @@ CREATE TABLE shards (
   id INTEGER PRIMARY KEY,
   stage TEXT NOT NULL,
   pass INTEGER NOT NULL,
+  parent INTEGER,
   spec TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed')),
   outcome TEXT,
@@ -356,6 +448,7 @@ CREATE TABLE shards (
   finished_ms INTEGER
 ) STRICT;
 CREATE INDEX shards_by_stage ON shards (stage, pass, state, id);
+CREATE INDEX shards_by_parent ON shards (parent, id) WHERE parent IS NOT NULL;
 CREATE TABLE intents (id INTEGER PRIMARY KEY, shard_id INTEGER NOT NULL, detail BLOB) STRICT;
 CREATE INDEX intents_by_shard ON intents (shard_id);
 PRAGMA user_version = ${SCHEMA_VERSION};

@@ -1,7 +1,7 @@
 /** Where runs keep their journal and report: `.longshore/<run>/`, one folder a run. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LongshoreError } from '../errors.ts';
 import { Journal } from './journal.ts';
@@ -38,6 +38,11 @@ export function runsWithFingerprint(stateFolder: string, job: string, fingerprin
 /** Names of the runs of a job, newest first. */
 export function listRuns(stateFolder: string, job?: string): string[] {
   if (!existsSync(stateFolder)) return [];
+  if (!statSync(stateFolder).isDirectory()) {
+    throw new LongshoreError('CONFIG_INVALID', `${stateFolder} is not a folder`, {
+      hint: 'name the folder of the runs with --state',
+    });
+  }
   return readdirSync(stateFolder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && existsSync(join(stateFolder, entry.name, 'journal.sqlite')))
     .map((entry) => entry.name)
@@ -56,11 +61,18 @@ export function openRun(
   fingerprint: string,
   nowMs: number,
 ): { journal: Journal; run: string; resumed: boolean } {
+  using _ = Journal.lockFolder(stateFolder);
   for (const run of runsWithFingerprint(stateFolder, job, fingerprint)) {
     const journal = Journal.open(join(stateFolder, run), job, 'read');
-    const open = journal.getMeta('fingerprint') === fingerprint && journal.getMeta('state') === 'running';
+    const state = journal.getMeta('fingerprint') === fingerprint ? journal.getMeta('state') : undefined;
     journal[Symbol.dispose]();
-    if (!open) continue;
+    if (state === 'undoing') {
+      throw new LongshoreError('CHECK_FAILED', `the run ${run} is being undone`, {
+        hint: `finish that first: longshore undo ${run}`,
+      });
+    }
+    // One that ended with failures goes on too: what failed is tried again.
+    if (state !== 'running' && state !== 'failed') continue;
     return { journal: Journal.open(join(stateFolder, run), job, 'write'), run, resumed: true };
   }
   const run = runName(job, fingerprint, nowMs);

@@ -91,7 +91,8 @@ export class AdaptiveLimiter {
     if (this.#pinned) return;
     const now = this.#clock.now();
     // One halving for the whole burst of refusals that one overload brings.
-    if (now - this.#lastRefusalMs < REFUSAL_BURST_MS) return;
+    const sinceMs = now - this.#lastRefusalMs;
+    if (sinceMs >= 0 && sinceMs < REFUSAL_BURST_MS) return;
     this.#lastRefusalMs = now;
     this.#level = Math.max(1, Math.floor(this.#level / 2));
     this.#refusedRecently = CAUTIOUS_WINDOWS;
@@ -102,6 +103,7 @@ export class AdaptiveLimiter {
   #onWindow(): void {
     const now = this.#clock.now();
     const elapsedMs = now - this.#windowStartMs;
+    if (elapsedMs < 0) this.#startWindow(now);
     if (elapsedMs < WINDOW_MS) return;
     const rate = this.#windowDone / elapsedMs;
     const saturated = this.#windowSaturated;

@@ -6,6 +6,7 @@ export class RateLimiter {
   readonly #clock: Clock;
   readonly #perSecond: number;
   #freeAtMs = 0;
+  #askedMs = 0;
 
   /** @param perSecond units a second; more than 0 */
   constructor(perSecond: number, clock: Clock) {
@@ -16,6 +17,9 @@ export class RateLimiter {
   /** Waits until `units` may pass; undefined when they may pass now. Larger amounts than the rate wait longer. */
   take(units: number, signal?: AbortSignal): Promise<void> | undefined {
     const now = this.#clock.now();
+    // A clock that was set back takes the appointments with it.
+    if (now < this.#askedMs) this.#freeAtMs -= this.#askedMs - now;
+    this.#askedMs = now;
     const start = Math.max(this.#freeAtMs, now - 1000);
     this.#freeAtMs = start + (units / this.#perSecond) * 1000;
     const waitMs = this.#freeAtMs - now;

@@ -61,6 +61,10 @@ class TerminalReporter implements MoveReporter {
         this.#stageObjects = 0;
         this.#stageStartMs = Date.now();
         break;
+      case 'recorded':
+        addTally(this.#tally, event.tally);
+        this.#renew(this.#progressLine());
+        break;
       case 'shard-finished':
         addTally(this.#tally, event.tally);
         this.#stageShards++;
@@ -74,9 +78,7 @@ class TerminalReporter implements MoveReporter {
         this.#retries++;
         break;
       case 'waiting':
-        this.#say(
-          `waiting until ${new Date(event.untilMs).toLocaleTimeString()} (${WAITING[event.forWhat]})`,
-        );
+        this.#say(`waiting until ${localTime(event.untilMs)} (${WAITING[event.forWhat]})`);
         break;
       case 'run-finished':
         this.close();
@@ -143,10 +145,17 @@ const STAGES = {
 } as const;
 
 const WAITING = {
-  grace: 'grace period before objects leave the source; stop it when you like, the same command goes on',
+  grace: 'grace period before objects go; stop it when you like, the same command goes on',
   traffic: 'following',
   rows: 'the database asks for a pause',
 } as const;
+
+/** With the date where it is not today. */
+function localTime(ms: number): string {
+  const date = new Date(ms);
+  const sameDay = date.toDateString() === new Date().toDateString();
+  return sameDay ? date.toLocaleTimeString() : date.toLocaleString();
+}
 
 function count(n: number): string {
   return n.toLocaleString('en-US');

@@ -9,6 +9,7 @@ export function statusText(runs: readonly RunStatus[]): string {
 
 function runText(run: RunStatus): string {
   const { total } = run;
+  if (run.problem !== undefined) return `${run.run}  ${run.state}: ${run.problem}`;
   const lines = [
     `${run.run}  ${run.state}, pass ${run.pass}`,
     `  ${run.from} → ${run.to}, since ${new Date(run.startedMs).toISOString()}`,

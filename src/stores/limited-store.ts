@@ -1,9 +1,10 @@
 /** A store under limits: concurrency that finds its own level, of the store and of its prefixes; requests and bytes a second. */
 
+import type { Readable } from 'node:stream';
 import { LongshoreError } from '../errors.ts';
 import type { AdaptiveLimiter } from '../flow/adaptive-limiter.ts';
 import type { RateLimiter } from '../flow/rate-limiter.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectHead, ObjectStore } from './object-store.ts';
 import type { PrefixLimits } from './prefix-limits.ts';
 import { type OperationCost, StoreWrapper } from './store-wrapper.ts';
 
@@ -21,6 +22,23 @@ export class LimitedStore extends StoreWrapper {
   constructor(inner: ObjectStore, limits: StoreLimits) {
     super(inner);
     this.limits = limits;
+  }
+
+  /** How much is read is known by the answer. */
+  override async get(
+    request: { key: string; etag?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<{ head: ObjectHead; body: Readable } | undefined> {
+    const opened = await super.get(request, signal);
+    if (opened === undefined) return undefined;
+    const share = this.limits.bytes?.take(opened.head.sizeBytes, signal);
+    try {
+      if (share !== undefined) await share;
+    } catch (error) {
+      opened.body.destroy();
+      throw error;
+    }
+    return opened;
   }
 
   protected async around<T>(

@@ -336,7 +336,9 @@ function describeDeletions(context: ContractContext): void {
     expect(await context.store.delete([{ key, etag }])).toEqual([{ kind: 'changed' }]);
     const now = (await context.store.head(key))!.etag;
     expect(await context.store.delete([{ key, etag: now }])).toEqual([{ kind: 'deleted' }]);
-    expect(await context.store.delete([{ key, etag: now }])).toEqual([{ kind: 'absent' }]);
+    // A store may not tell what it found.
+    const [again] = await context.store.delete([{ key, etag: now }]);
+    expect(['absent', 'deleted']).toContain(again?.kind);
   });
 }
 

@@ -140,7 +140,7 @@ export interface DeleteRequest {
 export type DeleteOutcome =
   /** Gone, now or before. `markerVersionId` is the delete marker left in a versioned bucket. */
   | { readonly kind: 'deleted'; readonly markerVersionId?: string | undefined }
-  /** Was not there; told only where the request has an ETag and the store honours it. */
+  /** Was not there; told, where the request has an ETag, by stores that look. */
   | { readonly kind: 'absent' }
   /** Its ETag is another one now; it was left alone. */
   | { readonly kind: 'changed' }

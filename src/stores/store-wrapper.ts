@@ -101,8 +101,13 @@ export abstract class StoreWrapper implements ObjectStore {
   }
 
   copyFrom(source: ObjectStore, request: CopyRequest, signal?: AbortSignal): Promise<CopyOutcome> {
+    const { sizeBytes, partBytes } = request;
+    // In parts: one request a part, and those that read, begin and complete.
+    const requests =
+      sizeBytes === undefined || partBytes === undefined ? 1 : 3 + Math.ceil(sizeBytes / partBytes);
+    const cost = requests === 1 ? COPY : { ...COPY, requests };
     return this.around(
-      COPY,
+      cost,
       request.targetKey,
       () => this.inner.copyFrom(unwrap(source), request, signal),
       signal,

@@ -6,6 +6,7 @@ import { HastyClock } from '../../test/fakes/manual-clock.ts';
 import { testStore } from '../../test/servers/s3-store.ts';
 import { type S3Server, startS3Server } from '../embedded/s3/server.ts';
 import type { LongshoreError } from '../errors.ts';
+import { ByteBudget } from '../flow/byte-budget.ts';
 import { FilesStore } from './files/files-store.ts';
 import { bytesOf, SAMPLE_ATTRIBUTES } from './object-store.contract.ts';
 import type { CopyRequest, ObjectStore } from './object-store.ts';
@@ -27,6 +28,7 @@ const OPTIONS: TransferOptions = {
   how: 'auto',
   retry: { attemptsMax: 3, baseMs: 1, waitMsMax: 1 },
   hooks: { clock: new HastyClock() },
+  budget: new ByteBudget(1024 ** 2),
   onRefused: (key: string, error: LongshoreError) => refused.push(`${key}: ${error.code}`),
 };
 

@@ -1,6 +1,7 @@
 /** Copies one object from a store to another: inside the store where it can, through us where it cannot. */
 
 import { LongshoreError } from '../errors.ts';
+import type { ByteBudget } from '../flow/byte-budget.ts';
 import { type RetryHooks, type RetryPolicy, withRetry } from '../flow/retry.ts';
 import type { CopyOutcome, CopyRequest, ObjectStore } from './object-store.ts';
 
@@ -9,6 +10,8 @@ export interface TransferOptions {
   readonly how: 'auto' | 'stream';
   readonly retry: RetryPolicy;
   readonly hooks: RetryHooks;
+  /** Of the bodies that pass through us. */
+  readonly budget: ByteBudget;
   /** Called when a store refused to copy an object that then was streamed. */
   readonly onRefused?: ((key: string, error: LongshoreError) => void) | undefined;
 }
@@ -28,11 +31,15 @@ export async function transfer(
       options.onRefused?.(request.sourceKey, error);
     }
   }
-  return withRetry(() => streamed(source, target, request, signal), options.retry, {
-    ...options.hooks,
-    signal,
-  });
+  const attempt = () => streamed(source, target, request, signal);
+  const bytes = Math.min(request.sizeBytes ?? BODY_BYTES_MAX, BODY_BYTES_MAX);
+  return options.budget.within(bytes, () => withRetry(attempt, options.retry, { ...options.hooks, signal }));
 }
+
+/** What of a body may be in memory at once; larger ones go in parts. */
+const BODY_BYTES_MAX = 64 * 1024 ** 2;
+/** Larger parts are not kept by what passes through memory. */
+const KEPT_PART_BYTES_MAX = 32 * 1024 ** 2;
 
 /** What a store answers when it will not copy by itself though reading and writing may work. */
 const REFUSED = new Set(['STORE_UNSUPPORTED', 'STORE_DENIED', 'OBJECT_FAILED']);
@@ -69,7 +76,10 @@ async function streamed(
         tags,
         ifAbsent: request.ifAbsent,
         ifTargetEtag: request.ifTargetEtag,
-        partBytes: request.partBytes,
+        partBytes:
+          request.partBytes !== undefined && request.partBytes > KEPT_PART_BYTES_MAX
+            ? undefined
+            : request.partBytes,
       },
       signal,
     );

@@ -16,7 +16,7 @@ export interface BatchObject {
   /** The target as it was seen last. */
   target: ListedObject | undefined;
   /** Whether the target existed before this run touched it, where that is known. */
-  readonly existedBefore: boolean | undefined;
+  existedBefore: boolean | undefined;
   state: 'open' | 'proven' | ObjectOutcome;
   outcome?: ObjectOutcome | undefined;
   proof?: ProofKind | undefined;

@@ -1,20 +1,21 @@
 /**
  * Moves one batch of objects and the rows that name them: copy, prove, rewrite. Deletion comes later.
  *
- * What a crash after each step leaves: after a copy, an object more on the target, which the next attempt finds
- * identical; after a proof, the same; before a row's commit, rows that name the source, which is still there; after
- * it, rows that name the target, which is proven, and an intent in the journal that tells which rows these are.
+ * What a crash after each step leaves: after a copy, an object more on the target, and an intent in the journal that
+ * tells so; after a proof, the same; before a row's commit, rows that name the source, which is still there; after
+ * it, rows that name the target, which is proven, and an intent that tells which rows these are.
  */
 
 import type { NamingRow } from '../../databases/database.ts';
 import type { DetailLine } from '../../engine/journal.ts';
 import { type BatchObject, observeTargets } from './batch-object.ts';
 import type { MoveContext } from './context.ts';
-import { copyAll } from './copy-objects.ts';
+import { copyAll, toCopy } from './copy-objects.ts';
 import { proveAll } from './prove-objects.ts';
 import type { Reference } from './references.ts';
 import { rewriteRows } from './rewrite-rows.ts';
-import { emptyTally, type ObjectOutcome, type Tally } from './tally.ts';
+import type { ShardRecord } from './shard-record.ts';
+import { addTally, emptyTally, type ObjectOutcome, type Tally } from './tally.ts';
 
 /** A row that names at least one object of the batch. */
 export interface BatchRow {
@@ -30,49 +31,47 @@ export interface Batch {
   readonly targetFirst: boolean;
 }
 
-export interface BatchResult {
-  readonly tally: Tally;
-  readonly details: DetailLine[];
-}
-
 /**
- * @param shardId under which row changes are journaled before they commit
- * @throws only what concerns the whole batch; what fails for one object or row is in the result
+ * @param record where the batch is recorded, as it goes
+ * @returns what it did
+ * @throws only what concerns the whole batch; what fails for one object or row is in the record
  */
 export async function moveBatch(
   context: MoveContext,
   batch: Batch,
-  shardId: number,
+  record: ShardRecord,
   signal: AbortSignal,
-): Promise<BatchResult> {
+): Promise<Tally> {
   const objects = [...batch.objects.values()];
   if (batch.targetFirst || !context.targetCapabilities.conditionalCopy) {
     await observeTargets(context, objects, signal);
   }
+  for (const object of objects) if (record.wasBegun(object.sourceKey)) object.existedBefore = false;
+  record.beginCopies(toCopy(objects));
   context.failpoint('before-copy');
   await copyAll(context, objects, signal);
   context.failpoint('after-copy');
   await proveAll(context, objects, signal);
   context.failpoint('after-proof');
-  const tally = emptyTally();
-  const rows = await rewriteRows(context, batch, shardId, tally, signal);
-  const details: DetailLine[] = [];
   const named = new Set(batch.rows.flatMap((row) => row.references.map((reference) => reference.sourceKey)));
-  for (const object of objects) details.push(finishObject(object, tally, named.has(object.sourceKey)));
-  for (const row of rows) details.push(row);
-  return { tally, details };
+  const tally = record.objectsDone(
+    objects.map((object) => finishObject(object, named.has(object.sourceKey))),
+  );
+  context.failpoint('objects-recorded');
+  return addTally(tally, await rewriteRows(context, batch, record, signal));
 }
 
-function finishObject(object: BatchObject, tally: Tally, named: boolean): DetailLine {
+function finishObject(object: BatchObject, named: boolean): { line: DetailLine; tally: Tally } {
   const outcome = object.state === 'proven' ? (object.outcome ?? 'already') : object.state;
   const final: ObjectOutcome = outcome === 'open' ? 'failed' : outcome;
+  const tally = emptyTally();
   tally.objects[final]++;
   if (object.proof !== undefined) tally.proofs[object.proof]++;
   if (object.how !== undefined && (final === 'copied' || final === 'refreshed')) {
     tally.how[object.how]++;
     tally.bytesCopied += object.source?.sizeBytes ?? 0;
   }
-  return {
+  const line = {
     object: object.sourceKey,
     target: object.targetKey,
     size: object.source?.sizeBytes ?? object.target?.sizeBytes,
@@ -84,4 +83,5 @@ function finishObject(object: BatchObject, tally: Tally, named: boolean): Detail
     unnamed: named ? undefined : true,
     error: object.error,
   };
+  return { line, tally };
 }

@@ -18,6 +18,7 @@ import {
   lengthFinding,
   sortFindings,
 } from './findings.ts';
+import { checkInventory } from './inventory.ts';
 import { fallbacks } from './learn-capabilities.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
 import { type MoveOptions, type MoveSettings, resolveMoveOptions } from './settings.ts';
@@ -166,6 +167,7 @@ class MoveCheck {
   async #checkTogether(): Promise<void> {
     const { emit: _, ...environment } = this.#environment;
     await using opened = await openScope(this.#settings, environment, this.#signal);
+    await checkInventory(opened.scope, this.#signal);
     for (const column of opened.scope.columns) {
       if (column.facts.lengthMax === undefined) continue;
       const values = await column.database.sample(column.facts, SAMPLED_VALUES, this.#signal);

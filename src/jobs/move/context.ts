@@ -3,6 +3,7 @@
 import type { ColumnFacts, Database } from '../../databases/database.ts';
 import type { Journal } from '../../engine/journal.ts';
 import type { Engine } from '../../engine/local-engine.ts';
+import type { ByteBudget } from '../../flow/byte-budget.ts';
 import type { Clock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { RetryPolicy } from '../../flow/retry.ts';
@@ -39,6 +40,10 @@ export interface MoveScope {
   readonly columns: readonly BoundColumn[];
   /** Whether a key passes the filters. */
   readonly selects: (sourceKey: string) => boolean;
+  /** Whether rows follow an object that only the target has: of this move's own, or any. */
+  readonly follows: 'own' | 'any';
+  /** Of bodies that are streamed or read. */
+  readonly bodies: ByteBudget;
   readonly rowGate: RowGate;
   /** Where the inventory lies; only with `by: 'inventory'`. */
   readonly inventory?: ObjectStore | undefined;

@@ -17,8 +17,7 @@ export async function copyAll(
   objects: readonly BatchObject[],
   signal: AbortSignal,
 ): Promise<void> {
-  const wanted = objects.filter((object) => object.state === 'open' && object.target === undefined);
-  await mapConcurrent(wanted, COPY_LANES, async (object) => {
+  await mapConcurrent(toCopy(objects), COPY_LANES, async (object) => {
     try {
       await copyOne(context, object, signal);
       context.failpoint('object-copied');
@@ -27,6 +26,13 @@ export async function copyAll(
       failObject(object, error);
     }
   });
+}
+
+/** Those whose target is absent, as far as was seen, and whose source is not. */
+export function toCopy(objects: readonly BatchObject[]): BatchObject[] {
+  return objects.filter(
+    ({ state, source, target }) => state === 'open' && source !== undefined && target === undefined,
+  );
 }
 
 /** Copies one object; where the source changes meanwhile, what is there now is copied. */
@@ -82,6 +88,7 @@ export async function copyOver(
       how: settings.copyWith === 'stream' ? 'stream' : 'auto',
       retry: context.retry,
       hooks: { clock: context.clock },
+      budget: context.bodies,
       onRefused: (key, error) =>
         context.emit({
           type: 'notice',

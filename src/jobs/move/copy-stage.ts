@@ -1,17 +1,20 @@
 /** The copy stage: a shard is a span of the source's keys, moved with the rows that an index finds for them. */
 
-import type { Shard } from '../../engine/journal.ts';
+import type { DetailLine, Shard } from '../../engine/journal.ts';
 import type { ShardResult } from '../../engine/local-engine.ts';
 import { listSpanPages } from '../../stores/list-parallel.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
+import { observe } from '../../stores/observe.ts';
 import { type Batch, type BatchRow, moveBatch } from './batch.ts';
-import { type BatchObject, observeTargets } from './batch-object.ts';
+import { type BatchObject, OBSERVE_LANES, observeTargets } from './batch-object.ts';
 import type { BoundColumn, MoveContext } from './context.ts';
 import { inventoryPages, isInventorySpec } from './inventory.ts';
-import { type CopySpec, isCandidate } from './lay-out.ts';
+import { type CopySpec, isCandidate, type KeysSpec } from './lay-out.ts';
 import { compareByEtag } from './proof.ts';
 import { BatchTasks } from './s3-batch-tasks.ts';
-import { addTally, emptyTally, type Tally } from './tally.ts';
+import { ShardRecord } from './shard-record.ts';
+import { emptyTally, type Tally } from './tally.ts';
+import { putThereByMove } from './written-by-run.ts';
 
 export async function runCopyShard(
   context: MoveContext,
@@ -19,16 +22,16 @@ export async function runCopyShard(
   shard: Shard,
   signal: AbortSignal,
 ): Promise<ShardResult<Tally>> {
-  const tally = emptyTally();
-  const details = [];
+  const record = await ShardRecord.open(context, shard, signal);
+  const left = emptyTally();
+  const details: DetailLine[] = [];
   for await (const page of shardPages(context, spec, signal)) {
     const chosen = page.filter((object) => isCandidate(context, object.key));
-    const batch = await batchOf(context, spec, shard.pass, chosen, tally, details, signal);
-    const result = await moveBatch(context, batch, shard.id, signal);
-    addTally(tally, result.tally);
-    details.push(...result.details);
+    const batch = await batchOf(context, spec, shard.pass, chosen, left, details, signal);
+    await moveBatch(context, batch, record, signal);
   }
-  return { outcome: tally, details };
+  await record.close(signal);
+  return { outcome: left, details };
 }
 
 /** The objects of a shard as they are now, a page at a time. */
@@ -37,9 +40,17 @@ export function shardPages(
   spec: CopySpec,
   signal: AbortSignal,
 ): AsyncGenerator<readonly ListedObject[]> {
-  return isInventorySpec(spec)
-    ? inventoryPages(context, spec, signal)
-    : listSpanPages(context.source, spec.prefix, spec, signal);
+  if (isInventorySpec(spec)) return inventoryPages(context, spec, signal);
+  if ('keys' in spec) return keysPage(context, spec as KeysSpec, signal);
+  return listSpanPages(context.source, spec.prefix, spec, signal);
+}
+
+async function* keysPage(
+  context: MoveContext,
+  { keys }: KeysSpec,
+  signal: AbortSignal,
+): AsyncGenerator<readonly ListedObject[]> {
+  yield [...(await observe(context.source, keys, { concurrency: OBSERVE_LANES, signal })).values()];
 }
 
 /** Whether rows are found by their value, so that a shard knows the rows of its objects. */
@@ -131,11 +142,16 @@ async function leaveOrphans(
   if (unnamed.length === 0) return;
   await observeTargets(context, unnamed, signal);
   const etags = { source: context.sourceCapabilities.etag, target: context.targetCapabilities.etag };
+  const onTarget = unnamed.filter(({ target }) => target !== undefined);
+  const moved = putThereByMove(
+    context.journal.folder,
+    new Map(pass === 1 ? [] : onTarget.map(({ sourceKey, targetKey }) => [sourceKey, targetKey])),
+  );
   for (const object of unnamed) {
     const { source, target } = object;
     const same = target !== undefined && compareByEtag(source!, target, etags) === 'proven';
     if (same && object.existedBefore === false) continue;
-    if (target !== undefined && !same && pass > 1) continue;
+    if (target !== undefined && !same && moved.has(object.sourceKey)) continue;
     objects.delete(object.sourceKey);
     if (same && context.settings.delete === 'never') continue;
     tally.objects.orphan++;

@@ -5,12 +5,14 @@
 
 import type { DetailLine, Journal } from '../../engine/journal.ts';
 import type { ShardResult } from '../../engine/local-engine.ts';
+import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { DeleteOutcome } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
-import type { MoveContext, MoveScope } from './context.ts';
+import type { MoveContext } from './context.ts';
 import { rowsAreIndexed, rowsNaming } from './copy-stage.ts';
+import type { NamedKeys } from './named-keys.ts';
 import { addTally, type DeleteOutcomeName, emptyTally, type Tally } from './tally.ts';
 
 /** A shard of the delete stage: the objects that another shard proved. Plain data. */
@@ -25,15 +27,13 @@ const SINGLE_LANES = 64;
 interface Proven {
   readonly key: string;
   readonly etag: string;
+  readonly targetKey: string;
 }
 
-/**
- * @param named source keys that some row names, read just before; see {@link namedKeys}
- */
 export async function runDeleteShard(
   context: MoveContext,
   spec: DeleteSpec,
-  named: ReadonlySet<string>,
+  named: NamedKeys,
   signal: AbortSignal,
 ): Promise<ShardResult<Tally>> {
   const tally = emptyTally();
@@ -52,11 +52,11 @@ export async function runDeleteShard(
 export function provenObjects(journal: Journal, shardId: number): Proven[] {
   const proven = new Map<string, Proven>();
   for (const line of journal.details(shardId)) {
-    const { object, etag, outcome, proof, keep } = line;
-    if (typeof object !== 'string' || typeof etag !== 'string') continue;
+    const { object, target, etag, outcome, proof, keep } = line;
+    if (typeof object !== 'string' || typeof target !== 'string' || typeof etag !== 'string') continue;
     if (proof === undefined || keep === true) continue;
     if (outcome === 'copied' || outcome === 'already' || outcome === 'refreshed') {
-      proven.set(object, { key: object, etag });
+      proven.set(object, { key: object, etag, targetKey: target });
     }
   }
   return [...proven.values()];
@@ -65,7 +65,7 @@ export function provenObjects(journal: Journal, shardId: number): Proven[] {
 async function deleteBatch(
   context: MoveContext,
   batch: readonly Proven[],
-  named: ReadonlySet<string>,
+  named: NamedKeys,
   signal: AbortSignal,
 ): Promise<ShardResult<Tally>> {
   const tally = emptyTally();
@@ -75,8 +75,18 @@ async function deleteBatch(
     details.push({ object: key, outcome, ...more });
   };
   const stillNamed = await askAgain(context, batch, named, signal);
-  let free = batch.filter(({ key }) => !stillNamed.has(key));
-  for (const { key } of batch) if (stillNamed.has(key)) record(key, 'named');
+  const targets = await observe(
+    context.target,
+    batch.map(({ targetKey }) => targetKey),
+    { concurrency: OBSERVE_LANES, signal },
+  );
+  let free: Proven[] = [];
+  for (const object of batch) {
+    if (stillNamed.has(object.key)) record(object.key, 'named');
+    // Whatever became of the copy since its proof, the source is not the one to go then.
+    else if (!targets.has(object.targetKey)) record(object.key, 'changed', { gone: object.targetKey });
+    else free.push(object);
+  }
   const conditional = context.sourceCapabilities.conditionalDelete;
   if (conditional === 'none') {
     const now = await observe(
@@ -124,10 +134,16 @@ async function deleteAll(
 async function askAgain(
   context: MoveContext,
   batch: readonly Proven[],
-  named: ReadonlySet<string>,
+  named: NamedKeys,
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  const found = new Set(batch.filter(({ key }) => named.has(key)).map(({ key }) => key));
+  const keysNamed = await named.current();
+  if (keysNamed === undefined) {
+    throw new LongshoreError('DATABASE_CONFLICT', 'more and more rows name the source', {
+      hint: 'nothing more is deleted; let the application write to the new place first',
+    });
+  }
+  const found = new Set(batch.filter(({ key }) => keysNamed.has(key)).map(({ key }) => key));
   if (context.columns.length > 0 && rowsAreIndexed(context.columns)) {
     const keys = new Map(batch.map(({ key }) => [key, true]));
     for (const row of await rowsNaming(context, keys, signal)) {
@@ -135,30 +151,4 @@ async function askAgain(
     }
   }
   return found;
-}
-
-/** More than this many named keys after everything was moved means that rows keep coming; then nothing is deleted. */
-const NAMED_KEYS_MAX = 500_000;
-
-/**
- * Reads every column and collects the source keys that rows name in any spelling, presigned URLs included.
- * @returns undefined when there are too many to hold
- */
-export async function namedKeys(scope: MoveScope, signal: AbortSignal): Promise<Set<string> | undefined> {
-  const named = new Set<string>();
-  const needles = scope.finder.needles();
-  const options = { batchRows: BATCH_KEYS, ...(needles.length === 0 ? {} : { needles }) };
-  for (const column of scope.columns) {
-    for await (const rows of column.database.scan(column.facts, {}, options, signal)) {
-      for (const { value } of rows) {
-        for (const reference of scope.finder.find(value, column.facts.within)) {
-          named.add(reference.sourceKey);
-          for (const { sourceKey } of reference.alternatives ?? []) named.add(sourceKey);
-        }
-        for (const key of scope.finder.findPresigned(value, column.facts.within)) named.add(key);
-      }
-      if (named.size > NAMED_KEYS_MAX) return undefined;
-    }
-  }
-  return named;
 }

@@ -18,13 +18,15 @@ export type MoveEvent =
       /** Objects the shards hold, where known. */
       readonly objects: number | undefined;
     }
-  /** A shard is recorded; `tally` is what it did. */
+  /** A shard is recorded; `tally` is what it did beside its parts. */
   | {
       readonly type: 'shard-finished';
       readonly stage: MoveStage;
       readonly tally: Tally;
       readonly objects: number;
     }
+  /** A part of a shard is recorded, before its end; `tally` is what it did. */
+  | { readonly type: 'recorded'; readonly tally: Tally }
   | { readonly type: 'shard-failed'; readonly stage: MoveStage; readonly message: string }
   /** Something is tried again. */
   | { readonly type: 'retry'; readonly what: 'request' | 'shard' | 'rows'; readonly message: string }

@@ -85,6 +85,13 @@ export function columnFindings(facts: ColumnFacts): Finding[] {
       fix: 'make sure that they may run for every row of the move, or disable them for its time',
     });
   }
+  if (facts.updateTriggers.length > 0 && facts.primaryKey.length === 0) {
+    findings.push({
+      level: 'warning',
+      what: `${table} has triggers and no primary key: what they leave of new values is checked by counting the rows that hold each`,
+      fix: `ALTER TABLE ${table} ADD PRIMARY KEY (…), so that every row is read again by its key, or disable the triggers`,
+    });
+  }
   if (facts.within !== 'value') {
     findings.push({
       level: 'info',

@@ -85,7 +85,6 @@ describe('the IAM policy', () => {
     );
     expect(probing.map(({ Sid, Resource }) => [Sid, ...Resource])).toEqual([
       ['ProbeSource', 'arn:aws:s3:::legacy-s3/image/.longshore-probe-*'],
-      ['CompareBuckets', 'arn:aws:s3:::legacy-s3/avatar/.longshore-probe-*'],
       ['ProbeTarget', 'arn:aws:s3:::production-s3/avatar/.longshore-probe-*'],
     ]);
   });

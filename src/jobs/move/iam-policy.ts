@@ -51,12 +51,10 @@ export function iamPolicy(settings: MoveSettings, probe: boolean): IamPolicy {
   const statements: IamStatement[] = [];
   if (from.kind === 's3') {
     const marker = probe && to.kind === 's3' ? [markers(to.prefix)] : [];
-    statements.push(listing('ListSource', from, [...listed(sources), ...marker]));
+    statements.push(listing('ListSource', from, [from.prefix, ...marker]));
   }
   if (to.kind === 's3') {
-    statements.push(
-      listing('ListTarget', to, [...listed(targets), ...(from.kind === 's3' ? listed(sources) : [])]),
-    );
+    statements.push(listing('ListTarget', to, [to.prefix, ...(from.kind === 's3' ? [from.prefix] : [])]));
   }
   const { tags, acl } = settings;
   const may = (condition: boolean, ...actions: string[]): string[] => (condition ? actions : []);
@@ -94,9 +92,6 @@ export function iamPolicy(settings: MoveSettings, probe: boolean): IamPolicy {
     ];
     if (from.kind === 's3') {
       statements.push(allow('ProbeSource', from, [markers(from.prefix)], actions));
-      // A marker of the target that is seen in the source: one bucket under two names.
-      if (to.kind === 's3')
-        statements.push(allow('CompareBuckets', from, [markers(to.prefix)], ['s3:GetObject']));
     }
     if (to.kind === 's3') statements.push(allow('ProbeTarget', to, [markers(to.prefix)], actions));
   }
@@ -140,13 +135,6 @@ export function statement(
 
 function markers(prefix: string): string {
   return `${prefix}.longshore-probe-`;
-}
-
-/** Keys are looked up by listings under what they have in common, so the listings go beyond the single prefixes. */
-function listed(prefixes: readonly string[]): string[] {
-  let [common = '', ...others] = prefixes;
-  for (const other of others) while (!other.startsWith(common)) common = common.slice(0, -1);
-  return [common];
 }
 
 function listing(sid: string, url: S3Url, prefixes: readonly string[]): IamStatement {

@@ -14,6 +14,8 @@ export interface PatternRule {
   readonly pattern: string;
   /** `$1`, `$<name>`, `$$` as in `String.prototype.replace`. */
   readonly replacement: string;
+  /** Only keys under this prefix match. */
+  readonly under?: string;
 }
 
 export type KeyRule = PrefixRule | PatternRule;
@@ -43,21 +45,43 @@ export function parseKeyRule(text: string): KeyRule {
   return rule;
 }
 
-/** A rule as settings have it: a prefix is relative to `from` and `to`, a pattern matches whole keys. */
+/**
+ * A rule as settings have it: a prefix is relative to `from` and `to`; a pattern matches whole keys, of which only
+ * those under `from` are meant, and leads to keys under `to`.
+ */
 export type SettingsRule =
   | { readonly prefix: string; readonly to: string }
   | { readonly pattern: string; readonly replacement: string };
 
-/** The rules of a move from one prefix to another; without any, the one prefix becomes the other. */
+/**
+ * The rules of a move from one prefix to another; without any, the one prefix becomes the other.
+ * @throws CONFIG_INVALID for a pattern that matches nothing under `from`, or leads out of `to`
+ */
 export function settingsRules(rules: readonly SettingsRule[], from: string, to: string): KeyRules {
   if (rules.length === 0) return new KeyRules([{ kind: 'prefix', from, to }]);
   return new KeyRules(
     rules.map((rule) =>
       'prefix' in rule
         ? { kind: 'prefix', from: from + rule.prefix, to: to + rule.to }
-        : { kind: 'pattern', ...rule },
+        : patternRule(rule.pattern, rule.replacement, from, to),
     ),
   );
+}
+
+function patternRule(pattern: string, replacement: string, from: string, to: string): PatternRule {
+  const rule = `the rule "${pattern}=>${replacement}"`;
+  const head = literalHead(pattern);
+  if (!head.startsWith(from) && !from.startsWith(head)) {
+    throw new LongshoreError('CONFIG_INVALID', `${rule} matches no key under "${from}"`, {
+      hint: 'a pattern matches whole keys, with the prefix of --from',
+    });
+  }
+  if (!targetHead(replacement).startsWith(to)) {
+    throw new LongshoreError('CONFIG_INVALID', `${rule} leads out of "${to}"`, {
+      hint: 'begin the replacement with the prefix of --to, or name a shorter one with --to',
+    });
+  }
+  return { kind: 'pattern', pattern, replacement, under: from };
 }
 
 /** The rules of a move, in order; the first that matches decides. */
@@ -76,10 +100,10 @@ export class KeyRules {
     this.rules = rules;
     this.#compiled = rules.map(compile);
     this.sourcePrefixes = outermost(
-      rules.map((rule) => (rule.kind === 'prefix' ? rule.from : literalHead(rule.pattern))),
+      rules.map((rule) => (rule.kind === 'prefix' ? rule.from : sourceHead(rule))),
     );
     this.targetPrefixes = outermost(
-      rules.map((rule) => (rule.kind === 'prefix' ? rule.to : (rule.replacement.split('$')[0] ?? ''))),
+      rules.map((rule) => (rule.kind === 'prefix' ? rule.to : targetHead(rule.replacement))),
     );
     const targets = rules.map((rule) => (rule.kind === 'prefix' ? rule.to : undefined));
     this.injective = targets.every(
@@ -135,7 +159,9 @@ function compile(rule: KeyRule): (key: string) => string | undefined {
     });
   }
   checkReplacement(rule, pattern);
-  return (key) => (pattern.test(key) ? key.replace(pattern, rule.replacement) : undefined);
+  const { replacement, under = '' } = rule;
+  return (key) =>
+    key.startsWith(under) && pattern.test(key) ? key.replace(pattern, replacement) : undefined;
 }
 
 /** JavaScript leaves a reference to a group that does not exist in the text; here it is a mistake. */
@@ -155,6 +181,16 @@ function checkReplacement(rule: PatternRule, pattern: RegExp): void {
       },
     );
   }
+}
+
+/** What every key begins with that a rule matches. */
+function sourceHead({ pattern, under = '' }: PatternRule): string {
+  const head = literalHead(pattern);
+  return head.startsWith(under) ? head : under;
+}
+
+function targetHead(replacement: string): string {
+  return replacement.split('$')[0] ?? '';
 }
 
 /** What every match of a pattern begins with, as far as it is plain text. */

@@ -2,12 +2,15 @@
 
 import { LongshoreError } from '../../errors.ts';
 import type { MoveContext } from './context.ts';
+import { rowsAreIndexed, rowsNaming } from './copy-stage.ts';
 import { laidOutByInventory, layOutInventory } from './inventory.ts';
 import { type Collision, type CopySpec, layOut } from './lay-out.ts';
 import { TargetClaims } from './target-claims.ts';
 
 const SPECS_AT_ONCE = 64;
-const COLLISIONS_LISTED = 10;
+export const COLLISIONS_LISTED = 10;
+/** Collisions of which it is asked whether a row names the object at all. */
+const COLLISIONS_ASKED = 10_000;
 
 /** Does nothing when the pass is laid out already. @throws TARGET_COLLISION in the first pass */
 export async function layOutPass(context: MoveContext, pass: number, signal: AbortSignal): Promise<void> {
@@ -33,13 +36,21 @@ export async function layOutPass(context: MoveContext, pass: number, signal: Abo
       },
       onCollision: (collision) => {
         collided++;
-        if (collisions.length < COLLISIONS_LISTED) collisions.push(collision);
+        if (collisions.length < COLLISIONS_ASKED) collisions.push(collision);
       },
     },
     signal,
   );
-  if (collided > 0 && pass === 1 && settings.collisions === 'stop')
-    throw collisionError(collisions, collided);
+  if (collided > 0 && pass === 1 && settings.collisions === 'stop') {
+    const moving = collided > collisions.length ? collisions : await thatMove(context, collisions, signal);
+    if (moving.length > 0) {
+      const count = moving.length === collisions.length ? collided : moving.length;
+      throw collisionError(moving.slice(0, COLLISIONS_LISTED), count);
+    }
+  }
+  if (objects === 0 && pass === 1 && collided === 0) {
+    emit({ type: 'notice', text: `nothing to move lies under ${settings.from}` });
+  }
   context.failpoint('laying-out');
   journal.addShards('copy', pass, specs);
   journal.transaction(() => {
@@ -47,6 +58,22 @@ export async function layOutPass(context: MoveContext, pass: number, signal: Abo
     journal.setMeta(`bytes:${pass}`, bytes);
     journal.setMeta('copyLaidOut', pass);
   });
+}
+
+/** Collisions of objects that the move would touch: an orphan that stays where it is stands in nobody's way. */
+async function thatMove(
+  context: MoveContext,
+  collisions: readonly Collision[],
+  signal: AbortSignal,
+): Promise<readonly Collision[]> {
+  const { columns, settings } = context;
+  if (columns.length === 0 || settings.orphans === 'move' || !rowsAreIndexed(columns)) return collisions;
+  const keys = new Map(collisions.map(({ sourceKey }) => [sourceKey, true]));
+  const named = new Set<string>();
+  for (const row of await rowsNaming(context, keys, signal)) {
+    for (const { sourceKey } of row.references) named.add(sourceKey);
+  }
+  return collisions.filter(({ sourceKey }) => named.has(sourceKey));
 }
 
 export function collisionError(collisions: readonly Collision[], count: number): LongshoreError {

@@ -5,6 +5,7 @@ import { type ListedSpan, listParallel } from '../../stores/list-parallel.ts';
 import type { ListedObject } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
+import { isBatchFile } from './batch-place.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import { compareByEtag, plainMd5 } from './proof.ts';
 
@@ -18,6 +19,11 @@ export interface CopySpec {
   readonly bytes: number;
   /** Source keys whose target existed when the shard was laid out; absent where nobody looked. */
   readonly existing?: readonly string[] | undefined;
+}
+
+/** A shard of single keys. Plain data. */
+export interface KeysSpec extends CopySpec {
+  readonly keys: readonly string[];
 }
 
 /** Two objects that want one place. */
@@ -78,9 +84,14 @@ export async function layOut(
   }
 }
 
-/** Whether the move concerns a key: it matches a rule and the filters, and is not one of our own markers. */
+/** Whether the move concerns a key: it matches a rule and the filters, and is not one of our own. */
 export function isCandidate(scope: MoveScope, key: string): boolean {
-  return !key.includes(PROBE_MARK) && scope.rules.targetOf(key) !== undefined && scope.selects(key);
+  return (
+    !key.includes(PROBE_MARK) &&
+    !isBatchFile(key) &&
+    scope.rules.targetOf(key) !== undefined &&
+    scope.selects(key)
+  );
 }
 
 const PROBE_MARK = '.longshore-probe-';
@@ -97,14 +108,18 @@ export async function checkTargets(
   for (const [i, object] of chosen.entries()) {
     const targetKey = targets[i]!;
     const problem = scope.rules.check(object.key, targetKey);
-    if (problem !== undefined) sink.onCollision({ sourceKey: object.key, targetKey, why: problem });
+    if (problem !== undefined) {
+      sink.onCollision({ sourceKey: object.key, targetKey, why: problem });
+      continue;
+    }
     const other = options.claimTarget?.(targetKey, object.key);
     if (other !== undefined) {
       sink.onCollision({ sourceKey: object.key, targetKey, why: 'two-sources', otherSourceKey: other });
     }
   }
   if (!options.lookAtTarget) return undefined;
-  const found = await observe(scope.target, targets, { concurrency: OBSERVE_LANES, signal });
+  const possible = targets.filter((target, i) => scope.rules.check(chosen[i]!.key, target) === undefined);
+  const found = await observe(scope.target, possible, { concurrency: OBSERVE_LANES, signal });
   if (found.size === 0) return [];
   const existing: string[] = [];
   for (const [i, object] of chosen.entries()) {

@@ -321,6 +321,7 @@ describe('before anything is written', () => {
     await start();
     await put(legacy, 'image/1/a.png');
     await put(legacy, 'image/2/a.png', 'other');
+    await insert('image/1/a.png', 'image/2/a.png');
     await expect(
       run({ rules: [{ pattern: 'image/\\d+/(.*)', replacement: 'avatar/$1' }] }),
     ).rejects.toMatchObject({ code: 'TARGET_COLLISION' });

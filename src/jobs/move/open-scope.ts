@@ -1,23 +1,23 @@
 /** Opens what a move works with, and checks what can be checked before anything is written. */
 
-import { randomUUID } from 'node:crypto';
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
-import { formatStoreUrl, parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
+import { parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
 import type { ColumnFacts, Database } from '../../databases/database.ts';
 import { openDatabase } from '../../databases/open-database.ts';
 import { LongshoreError } from '../../errors.ts';
+import { ByteBudget } from '../../flow/byte-budget.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { RateLimiter } from '../../flow/rate-limiter.ts';
 import { DEFAULT_RETRY } from '../../flow/retry.ts';
-import type { ObjectStore } from '../../stores/object-store.ts';
 import { type OpenedStore, openStore } from '../../stores/open-store.ts';
 import type { S3Limits } from '../../stores/s3/s3-client.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
 import type { MoveListener } from './events.ts';
 import { globFilter } from './globs.ts';
-import { type KeyRules, settingsRules } from './key-rules.ts';
+import { settingsRules } from './key-rules.ts';
 import { learnCapabilities } from './learn-capabilities.ts';
+import { checkNamesApart, checkStoresApart } from './overlap.ts';
 import { bucketAddress, type ReferenceBase, referenceBases } from './reference-bases.ts';
 import { ReferenceFinder } from './references.ts';
 import { RowGate } from './row-gate.ts';
@@ -42,6 +42,7 @@ export interface OpenedScope extends AsyncDisposable {
 }
 
 const ROW_CONNECTIONS = 4;
+const BODIES_BYTES_MAX = 64 * 1024 ** 2;
 
 /**
  * @throws URL_INVALID, LOCATIONS_OVERLAP, BUCKET_NOT_FOUND, BUCKET_REGION, TABLE_NOT_FOUND, COLUMN_NOT_FOUND,
@@ -59,7 +60,7 @@ export async function openScope(
   const to = parseStoreUrl(settings.to);
   const rules = settingsRules(settings.rules, from.prefix, to.prefix);
   const databaseUrls = settings.rows.map((url) => parseDatabaseUrl(url, env));
-  checkOverlap(from, to, rules);
+  checkNamesApart(from, to, rules, env);
 
   await using stack = new AsyncDisposableStack();
   const openOptions = {
@@ -84,10 +85,13 @@ export async function openScope(
   };
   const source = stack.use(await openStore(from, openOptions));
   const target = stack.use(await openStore(to, openOptions));
-  await Promise.all([
-    source.store.list({ prefix: from.prefix, limit: 1 }, signal),
-    target.store.list({ prefix: to.prefix, limit: 1 }, signal),
-  ]);
+  await reachBoth(
+    [
+      (stop) => source.store.list({ prefix: from.prefix, limit: 1 }, stop),
+      (stop) => target.store.list({ prefix: to.prefix, limit: 1 }, stop),
+    ],
+    signal,
+  );
 
   const bases = basesOf(settings, from, to, env);
   const finder = new ReferenceFinder({ rules, bases });
@@ -106,12 +110,8 @@ export async function openScope(
       ? stack.use(await openBatchPlane(settings, to, target.store, openOptions))
       : undefined;
   const learned = await learnCapabilities(source.store, target.store, { from, to, emit }, signal);
-  if (await isSameBucket(from, to, source.store, target.store, learned.markers, signal)) {
-    checkPrefixesApart(
-      rules,
-      `${formatStoreUrl(from)} and ${formatStoreUrl(to)} are one bucket under two names`,
-    );
-  }
+  const stores = { source: source.store, target: target.store, markers: learned.markers };
+  await checkStoresApart(from, to, rules, stores, signal);
   const scope: MoveScope = {
     settings,
     source: source.store,
@@ -122,6 +122,8 @@ export async function openScope(
     finder,
     columns,
     selects: globFilter(settings.include, settings.exclude),
+    bodies: new ByteBudget(BODIES_BYTES_MAX),
+    follows: settings.dangling === 'follow' ? 'any' : 'own',
     rowGate: new RowGate({
       clock,
       rowsPerSecond: settings.rowsPerSecond,
@@ -141,6 +143,23 @@ export async function openScope(
   return { scope, source, target, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+/** Where one fails, the other is not tried any longer. */
+async function reachBoth(
+  attempts: readonly ((signal: AbortSignal) => Promise<unknown>)[],
+  signal: AbortSignal,
+): Promise<void> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const reached = attempts.map((attempt) => attempt(either));
+  try {
+    await Promise.all(reached);
+  } catch (error) {
+    stop.abort(error);
+    await Promise.allSettled(reached);
+    throw error;
+  }
+}
+
 /** URLs by which rows may name the two buckets. */
 function basesOf(
   settings: MoveSettings,
@@ -151,60 +170,6 @@ function basesOf(
   const urls = settings.urls.map(({ from: source, to: target }) => ({ source, target }));
   if (from.kind !== 's3' || to.kind !== 's3') return urls;
   return referenceBases({ source: bucketAddress(from, env), target: bucketAddress(to, env), urls });
-}
-
-function checkOverlap(from: StoreUrl, to: StoreUrl, rules: KeyRules): void {
-  const same =
-    from.kind === 's3' && to.kind === 's3'
-      ? from.bucket === to.bucket && (from.endpoint ?? '') === (to.endpoint ?? '')
-      : from.kind === 'files' && to.kind === 'files' && from.folder === to.folder;
-  if (same) checkPrefixesApart(rules, `${formatStoreUrl(from)} and ${formatStoreUrl(to)} overlap`);
-}
-
-/** In one bucket no target may itself look like a source, or what was moved would be moved again. */
-function checkPrefixesApart(rules: KeyRules, what: string): void {
-  for (const source of rules.sourcePrefixes) {
-    for (const target of rules.targetPrefixes) {
-      if (!source.startsWith(target) && !target.startsWith(source)) continue;
-      throw new LongshoreError('LOCATIONS_OVERLAP', what, {
-        hint: 'choose prefixes of which none contains the other',
-      });
-    }
-  }
-}
-
-/**
- * Whether two names lead to one bucket: a marker written under one of them is seen under the other. Where no marker
- * may be written, the first object of the source tells: under another name of the bucket it is the very same one.
- */
-async function isSameBucket(
-  from: StoreUrl,
-  to: StoreUrl,
-  source: ObjectStore,
-  target: ObjectStore,
-  markers: boolean,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (from.kind !== 's3' || to.kind !== 's3' || from.bucket === to.bucket) return false;
-  if (!markers) {
-    const first = (await source.list({ prefix: from.prefix, limit: 1 }, signal)).objects[0];
-    if (first === undefined) return false;
-    const twin = (await target.list({ prefix: first.key, limit: 1 }, signal)).objects[0];
-    return (
-      twin?.key === first.key && twin.etag === first.etag && twin.lastModifiedMs === first.lastModifiedMs
-    );
-  }
-  const key = `${to.prefix}.longshore-probe-${randomUUID()}`;
-  const body = Buffer.from('longshore');
-  await target.put(
-    { key, body, sizeBytes: body.byteLength, attributes: { metadata: {} }, ifAbsent: false },
-    signal,
-  );
-  try {
-    return (await source.head(key, signal)) !== undefined;
-  } finally {
-    await target.delete([{ key }]);
-  }
 }
 
 async function bindColumns(

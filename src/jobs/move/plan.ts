@@ -14,9 +14,11 @@ import {
   lengthFinding,
   sortFindings,
 } from './findings.ts';
+import { checkInventory } from './inventory.ts';
 import type { Collision } from './lay-out.ts';
 import { describeCollision } from './lay-out-pass.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
+import { drivenByRows } from './passes.ts';
 import {
   type EstimateInput,
   estimateRequests,
@@ -26,7 +28,6 @@ import {
 } from './plan-estimate.ts';
 import type { ExpectedProofs } from './plan-objects.ts';
 import { type Survey, surveyMove } from './plan-survey.ts';
-import { drivenByRows } from './run.ts';
 import { batchDecision } from './s3-batch-stage.ts';
 import { deletionGraceMs, type MoveOptions, resolveMoveOptions } from './settings.ts';
 
@@ -102,6 +103,7 @@ export async function planMove(options: MoveOptions, environment: PlanEnvironmen
   };
   await using opened = await openScope(settings, { ...environment, emit }, signal);
   const { scope } = opened;
+  await checkInventory(scope, signal);
   const survey = await surveyMove(scope, { ...AWS_LIMITS, ...environment.limits }, signal);
   for (const side of ['source', 'target'] as const) {
     try {
@@ -112,32 +114,38 @@ export async function planMove(options: MoveOptions, environment: PlanEnvironmen
       findings.push(findingOf(error));
     }
   }
+  const byRows = drivenByRows(scope);
+  let byJobs = false;
   if (settings.copyWith === 's3-batch') {
-    findings.push({
-      level: 'info',
-      what: batchDecision(scope, drivenByRows(scope)).why,
-      fix: 'nothing to do',
-    });
+    const { why, operation } = batchDecision(scope, byRows);
+    findings.push({ level: 'info', what: why, fix: 'nothing to do' });
+    byJobs = operation !== 'none';
   }
-  return deepFreeze(planOf(scope, drivenByRows(scope), survey, findings));
+  return deepFreeze(planOf(scope, { byRows, byJobs }, survey, findings));
+}
+
+/** Whether rows say what is moved, and whether jobs of S3 Batch copy it. */
+export interface Driven {
+  readonly byRows: boolean;
+  readonly byJobs: boolean;
 }
 
 /** The plan that a survey comes to. Pure. */
 export function planOf(
   scope: PlannedScope,
-  byRows: boolean,
+  driven: Driven,
   survey: Survey,
   findings: readonly Finding[],
 ): MovePlan {
   const { settings, columns } = scope;
   const { counts } = survey;
-  const input = estimateInput(scope, byRows, survey);
+  const input = estimateInput(scope, driven, survey);
   const requests = estimateRequests(input);
   const graceMs = deletionGraceMs(settings);
   return {
     from: settings.from,
     to: settings.to,
-    driver: driverOf(scope, byRows),
+    driver: driverOf(scope, driven.byRows),
     objects: {
       count: counts.count,
       bytes: counts.bytes,
@@ -168,11 +176,12 @@ export function planOf(
 /** What the plan takes from the opened move. */
 export type PlannedScope = Pick<MoveScope, 'settings' | 'rules' | 'columns' | 'sourceCapabilities'>;
 
-function estimateInput(scope: PlannedScope, byRows: boolean, survey: Survey): EstimateInput {
+function estimateInput(scope: PlannedScope, { byRows, byJobs }: Driven, survey: Survey): EstimateInput {
   const { settings, rules, sourceCapabilities } = scope;
   const { counts } = survey;
   return {
     drivenByRows: byRows,
+    byJobs,
     objects: counts.count,
     copies: counts.toCopy,
     partedCopies: counts.partedCopies,
@@ -209,6 +218,13 @@ function surveyFindings(scope: PlannedScope, survey: Survey): Finding[] {
   for (const [i, { facts }] of columns.entries()) {
     const { tooLong, rows } = survey.columns[i]!;
     findings.push(...columnFindings(facts), ...lengthFinding(facts, tooLong, rows));
+  }
+  if (survey.listed && counts.count + survey.excluded + orphans === 0) {
+    findings.push({
+      level: 'warning',
+      what: `nothing lies under ${settings.from}`,
+      fix: 'check the bucket and the prefix for a slip',
+    });
   }
   findings.push(...archivedFinding(counts.archived, counts.toCopy));
   if (collisions.count > 0) {

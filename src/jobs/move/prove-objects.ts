@@ -12,7 +12,7 @@ import { type BatchObject, failObject, observeTargets } from './batch-object.ts'
 import type { MoveContext } from './context.ts';
 import { copyOver, listedNow } from './copy-objects.ts';
 import { compareByChecksum, compareByEtag, type ProofKind, plainMd5 } from './proof.ts';
-import { targetWrittenByRun } from './written-by-run.ts';
+import { putThereByMove, targetWrittenByRun } from './written-by-run.ts';
 
 /** Objects whose bytes are read at once. */
 const READ_LANES = 8;
@@ -37,7 +37,20 @@ export async function proveAll(
       failObject(object, error);
     }
   });
+  leaveWhatIsNotOurs(context, open);
   if (context.settings.acl) await keepAcls(context, open, signal);
+}
+
+/** What lies on the target without a source may be another object altogether: only what the move put there counts. */
+function leaveWhatIsNotOurs(context: MoveContext, objects: readonly BatchObject[]): void {
+  if (context.follows === 'any') return;
+  const asked = objects.filter(({ state, outcome }) => state === 'repaired' && outcome === undefined);
+  if (asked.length === 0) return;
+  const ours = putThereByMove(
+    context.journal.folder,
+    new Map(asked.map(({ sourceKey, targetKey }) => [sourceKey, targetKey])),
+  );
+  for (const object of asked) if (!ours.has(object.sourceKey)) object.state = 'missing';
 }
 
 /** Decides from listings alone. @returns whether the object needs no further look */

@@ -1,6 +1,6 @@
 /** The run's report: every object and row with its outcome, as compressed NDJSON, and the summary as JSON. */
 
-import { closeSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Journal } from '../../engine/journal.ts';
 import type { MoveSummary } from './summary.ts';
@@ -18,7 +18,7 @@ export function writeReport(journal: Journal, summary: MoveSummary): void {
   try {
     for (const shard of journal.finished()) {
       const packed = journal.packedDetails(shard.id);
-      if (packed !== undefined) writeSync(file, packed);
+      if (packed !== undefined) writeFileSync(file, packed);
     }
   } finally {
     closeSync(file);

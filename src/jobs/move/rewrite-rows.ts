@@ -2,34 +2,35 @@
 
 import type { RowChange } from '../../databases/database.ts';
 import type { DetailLine } from '../../engine/journal.ts';
-import { ERROR_CODES, LongshoreError, messageOf } from '../../errors.ts';
+import { ERROR_CODES, isRetryable, LongshoreError, messageOf } from '../../errors.ts';
 import { withRetry } from '../../flow/retry.ts';
 import type { Batch, BatchRow } from './batch.ts';
 import type { BoundColumn, MoveContext } from './context.ts';
-import type { Tally } from './tally.ts';
+import { alreadyChanged, rowLine, type ShardRecord } from './shard-record.ts';
+import { emptyTally, type Tally } from './tally.ts';
 
 /**
  * Changes every row as far as its objects are on the target. A row is never changed to name an object that is not.
- * @returns a line of detail for every row that was changed, raced, failed, or names a missing object
+ * @returns what was done; recorded with a line for every row that was changed, failed, or names a missing object
  */
 export async function rewriteRows(
   context: MoveContext,
   batch: Batch,
-  shardId: number,
-  tally: Tally,
+  record: ShardRecord,
   signal: AbortSignal,
-): Promise<DetailLine[]> {
-  const details: DetailLine[] = [];
+): Promise<Tally> {
+  const account = newAccount(record.shardId);
   for (const column of context.columns) {
     const changes: RowChange[] = [];
     for (const named of batch.rows) {
       if (named.column !== column.index) continue;
-      const change = changeOf(context, batch, named, column, tally, details);
+      const change = changeOf(context, batch, named, column, account);
       if (change !== undefined) changes.push(change);
     }
-    await rewriteColumn(context, column, changes, { shardId, tally, details }, signal);
+    await rewriteColumn(context, column, changes, account, signal);
   }
-  return details;
+  record.add(account.tally, account.details, account.intents);
+  return account.tally;
 }
 
 function changeOf(
@@ -37,8 +38,7 @@ function changeOf(
   batch: Batch,
   named: BatchRow,
   column: BoundColumn,
-  tally: Tally,
-  details: DetailLine[],
+  { tally, details }: RowAccount,
 ): RowChange | undefined {
   const ready = named.references.filter((reference) => {
     const state = batch.objects.get(reference.sourceKey)?.state;
@@ -70,6 +70,12 @@ export interface RowAccount {
   readonly shardId: number;
   readonly tally: Tally;
   readonly details: DetailLine[];
+  /** Of the changes in `details`. */
+  readonly intents: number[];
+}
+
+export function newAccount(shardId: number): RowAccount {
+  return { shardId, tally: emptyTally(), details: [], intents: [] };
 }
 
 /** Makes changes to one column, in batches, each journaled before it commits. */
@@ -77,13 +83,14 @@ export async function rewriteColumn(
   context: MoveContext,
   column: BoundColumn,
   changes: readonly RowChange[],
-  { shardId, tally, details }: RowAccount,
+  account: RowAccount,
   signal: AbortSignal,
 ): Promise<void> {
+  const { tally, details } = account;
   const queue = [changes];
   while (queue.length > 0) {
     const batch = queue.shift()!;
-    const rows = context.rowGate.batchSize.rows;
+    const rows = context.rowGate.rowsMax;
     if (batch.length > rows) {
       queue.unshift(batch.slice(0, rows), batch.slice(rows));
       continue;
@@ -91,8 +98,8 @@ export async function rewriteColumn(
     if (batch.length === 0) continue;
     await context.rowGate.pass(batch.length, signal);
     try {
-      const changed = await commit(context, column, batch, shardId, signal);
-      record(column, batch, changed, tally, details);
+      const changed = await commit(context, column, batch, account, signal);
+      recordChanges(column, batch, changed, account);
     } catch (error) {
       signal.throwIfAborted();
       const failure = asRowFailure(error);
@@ -100,6 +107,11 @@ export async function rewriteColumn(
         // One row that a constraint or a trigger refuses must not keep the others from moving.
         const half = Math.ceil(batch.length / 2);
         queue.unshift(batch.slice(0, half), batch.slice(half));
+        continue;
+      }
+      if (isLockTimeout(failure)) {
+        // Somebody works on the row; the next pass looks at it again.
+        tally.rows.raced++;
         continue;
       }
       tally.rows.failed++;
@@ -118,12 +130,12 @@ async function commit(
   context: MoveContext,
   column: BoundColumn,
   batch: readonly RowChange[],
-  shardId: number,
+  { shardId, intents }: RowAccount,
   signal: AbortSignal,
 ): Promise<RowChange[]> {
   let intent: number | undefined;
   let prepared: readonly RowChange[] = [];
-  return withRetry(
+  const changed = await withRetry(
     async () => {
       if (intent !== undefined) {
         // The answer to the commit was lost, or it was rolled back: the rows tell which.
@@ -155,47 +167,27 @@ async function commit(
     {
       clock: context.clock,
       signal,
+      // Waiting again for one locked row would hold up all the others of the batch.
+      shouldRetry: (error) => isRetryable(error) && !isLockTimeout(error),
       onRetry: (error) => {
         context.rowGate.batchSize.conflicted();
         context.emit({ type: 'retry', what: 'rows', message: messageOf(error) });
       },
     },
   );
+  if (intent !== undefined) intents.push(intent);
+  return changed;
 }
 
-/** Of rows that were about to change, those that hold the new value now. */
-export async function alreadyChanged(
-  column: BoundColumn,
-  changes: readonly RowChange[],
-  signal: AbortSignal,
-): Promise<RowChange[]> {
-  const keyed = changes.filter((change) => change.primaryKey.length > 0);
-  if (keyed.length === 0) return [];
-  const now = await column.database.rowsByKey(
-    column.facts,
-    keyed.map((change) => change.primaryKey),
-    signal,
-  );
-  const values = new Map(now.map((row) => [JSON.stringify(row.primaryKey), row.value]));
-  return keyed.filter((change) => values.get(JSON.stringify(change.primaryKey)) === change.newValue);
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof LongshoreError && error.context['lockTimeout'] === true;
 }
 
-export function rowLine(column: BoundColumn, change: RowChange): DetailLine {
-  return {
-    row: change.primaryKey,
-    column: column.facts.name,
-    old: change.oldValue,
-    new: change.newValue,
-    outcome: 'rewritten',
-  };
-}
-
-function record(
+function recordChanges(
   column: BoundColumn,
   batch: readonly RowChange[],
   changed: readonly RowChange[],
-  tally: Tally,
-  details: DetailLine[],
+  { tally, details }: RowAccount,
 ): void {
   for (const change of changed) {
     tally.rows.rewritten++;

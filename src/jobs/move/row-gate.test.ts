@@ -77,6 +77,7 @@ describe('the gate', () => {
     });
     const stop = new AbortController();
     const passed = gate.pass(1, stop.signal);
+    await new Promise((resolve) => setImmediate(resolve));
     expect(untils).toEqual([new Date(2026, 10, 21, 22, 0).getTime()]);
     stop.abort(new Error('stopped'));
     await expect(passed).rejects.toThrow('stopped');

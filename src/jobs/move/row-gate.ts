@@ -56,9 +56,15 @@ export class RowGate {
 
   /** Resolves when `rows` rows may change now. */
   async pass(rows: number, signal: AbortSignal): Promise<void> {
-    await this.#waitForWindow(signal);
-    await this.#waitForReplicas(signal);
     await this.#rate?.take(rows, signal);
+    await this.#waitForReplicas(signal);
+    // Last: what was waited for before may have taken us out of it.
+    await this.#waitForWindow(signal);
+  }
+
+  /** How many rows may be in one batch: no more than pass in a second. */
+  get rowsMax(): number {
+    return Math.min(this.batchSize.rows, Math.max(1, Math.floor(this.#options.rowsPerSecond ?? ROWS_MAX)));
   }
 
   async #waitForWindow(signal: AbortSignal): Promise<void> {

@@ -91,6 +91,10 @@ export const moveSchema = z.strictObject({
   include: z.array(z.string()).default([]).describe('only keys that match one of these globs'),
   exclude: z.array(z.string()).default([]).describe('no keys that match one of these globs'),
   orphans: z.enum(['move', 'leave', 'report']).default('report').describe('objects that no row names'),
+  dangling: z
+    .enum(['report', 'follow'])
+    .default('report')
+    .describe('rows whose object is only on the target, where this move did not put it'),
   prove: z.enum(['etag', 'checksum', 'bytes']).default('etag').describe('what a copy is proven by, at least'),
   delete: z
     .union([z.enum(['never', 'proven']), duration])
@@ -116,7 +120,7 @@ export const moveSchema = z.strictObject({
   replicaLagMax: duration.optional().describe('rows wait while a replica is further behind'),
   window: z
     .string()
-    .regex(/^\d\d:\d\d-\d\d:\d\d$/)
+    .regex(/^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/, 'not a time of day such as 22:00-06:00')
     .optional()
     .describe('rows change only in this time of day, local time: 22:00-06:00'),
   listLanes: z.number().int().positive().default(16).describe('listings under way at once'),

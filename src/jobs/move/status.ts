@@ -21,9 +21,10 @@ export interface RunStatus {
   /**
    * - `running`: a process works on it
    * - `stopped`: none does, and it is not finished; the same command goes on
+   * - `failed`: it ended with failures; the same command tries them again
    * - `unreadable`: its journal cannot be opened, as `problem` says
    */
-  readonly state: 'running' | 'stopped' | 'finished' | 'undoing' | 'undone' | 'unreadable';
+  readonly state: 'running' | 'stopped' | 'failed' | 'finished' | 'undoing' | 'undone' | 'unreadable';
   readonly from: string;
   readonly to: string;
   readonly pass: number;
@@ -39,6 +40,8 @@ export interface RunStatus {
   readonly deletionDueMs?: number | undefined;
   readonly problem?: string | undefined;
 }
+
+type RecordedState = 'running' | 'failed' | 'finished' | 'undoing' | 'undone';
 
 const STAGES = ['copy', 'sweep', 'delete', 'undo-objects', 'undo-delete'];
 
@@ -65,8 +68,8 @@ export function moveStatus(stateFolder: string): RunStatus[] {
 
 function statusOf(journal: Journal, run: string): RunStatus {
   const settings = journal.getMeta('settings') as Partial<MoveSettings> | undefined;
-  const recorded = (journal.getMeta('state') ?? 'running') as 'running' | 'finished' | 'undoing' | 'undone';
-  const state = recorded === 'running' && !Journal.isLocked(journal.folder) ? 'stopped' : recorded;
+  const recorded = (journal.getMeta('state') ?? 'running') as RecordedState;
+  const state = stateNow(recorded, Journal.isLocked(journal.folder));
   const pass = Number(journal.getMeta('pass') ?? 1);
   const startedMs = Number(journal.getMeta('startedMs') ?? 0);
   const summary = journal.getMeta('summary') as MoveSummary | undefined;
@@ -92,6 +95,11 @@ function statusOf(journal: Journal, run: string): RunStatus {
     ...(objects === undefined ? {} : { objects: Number(objects) }),
     ...(due === undefined ? {} : { deletionDueMs: Number(due) }),
   };
+}
+
+function stateNow(recorded: RecordedState, locked: boolean): RunStatus['state'] {
+  if (recorded === 'running') return locked ? 'running' : 'stopped';
+  return recorded === 'failed' && locked ? 'running' : recorded;
 }
 
 function totalOf(journal: Journal): Tally {

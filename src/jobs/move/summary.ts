@@ -27,17 +27,25 @@ export interface FailureLine {
   readonly message: string;
 }
 
-const FAILURES_LISTED = 20;
+export const FAILURES_LISTED = 20;
 
 export function summarize(
   context: MoveContext,
-  about: { readonly run: string; readonly requests: number },
+  about: {
+    readonly run: string;
+    readonly requests: number;
+    /** Whether the last pass found nothing left to do. */
+    readonly ended: boolean;
+  },
 ): MoveSummary {
   const { journal, settings, clock } = context;
   const lastPass = Number(journal.getMeta('pass') ?? 1);
   const total = emptyTally();
   const left = emptyTally();
   const failed: FailureLine[] = [];
+  /** An object may fail in more than one shard of the pass, and is one failure. */
+  const failedObjects = new Set<string>();
+  const failedRows = new Set<string>();
   let failedShards = 0;
   let refused = 0;
   for (const shard of journal.finished()) {
@@ -54,13 +62,30 @@ export function summarize(
     if (inLastPass) addTally(left, tally);
     refused += tally.deletes.refused;
     const hasFailures = inLastPass && tally.objects.failed + tally.objects.collision + tally.rows.failed > 0;
-    if ((hasFailures || tally.deletes.refused > 0) && failed.length < FAILURES_LISTED) {
+    if (hasFailures || (tally.deletes.refused > 0 && failed.length < FAILURES_LISTED)) {
       for (const line of journal.details(shard.id)) {
         const error = line['error'] as { code: string; message: string } | undefined;
-        if (error === undefined || failed.length >= FAILURES_LISTED) continue;
-        failed.push({ what: describeLine(line), ...error });
+        if (error === undefined) continue;
+        const what = describeLine(line);
+        const failedBefore =
+          shard.stage === 'delete'
+            ? undefined
+            : typeof line['object'] === 'string'
+              ? failedObjects
+              : failedRows;
+        if (failedBefore?.has(what)) continue;
+        failedBefore?.add(what);
+        if (failed.length < FAILURES_LISTED) failed.push({ what, ...error });
       }
     }
+  }
+  if (!about.ended) {
+    failed.push({
+      what: `pass ${lastPass}`,
+      code: 'RUN_INCOMPLETE',
+      message:
+        'rows and objects still appear; run with --follow, or let the application write to the new place first',
+    });
   }
   return {
     run: about.run,
@@ -71,18 +96,14 @@ export function summarize(
     total,
     left,
     failures:
-      left.objects.failed +
-      left.objects.collision +
-      left.rows.failed +
-      left.rows.raced +
-      refused +
-      failedShards,
+      failedObjects.size + failedRows.size + left.rows.raced + (about.ended ? 0 : 1) + refused + failedShards,
     failed,
     requests: about.requests,
   };
 }
 
-function describeLine(line: Readonly<Record<string, unknown>>): string {
+/** What a line of detail is about. */
+export function describeLine(line: Readonly<Record<string, unknown>>): string {
   if (typeof line['object'] === 'string') return line['object'];
   return `row ${JSON.stringify(line['row'])} of ${String(line['column'])}`;
 }

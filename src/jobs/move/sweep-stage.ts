@@ -5,7 +5,7 @@
  */
 
 import type { KeyRange, NamingRow } from '../../databases/database.ts';
-import type { DetailLine, Shard } from '../../engine/journal.ts';
+import type { Shard } from '../../engine/journal.ts';
 import type { ShardResult } from '../../engine/local-engine.ts';
 import { observe } from '../../stores/observe.ts';
 import { type BatchRow, moveBatch } from './batch.ts';
@@ -13,7 +13,8 @@ import { type BatchObject, OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
 import { isCandidate } from './lay-out.ts';
 import type { Reference } from './references.ts';
-import { addTally, emptyTally, type Tally } from './tally.ts';
+import { ShardRecord } from './shard-record.ts';
+import { emptyTally, type Tally } from './tally.ts';
 
 /** A shard of the sweep. Plain data. */
 export interface SweepSpec {
@@ -25,6 +26,8 @@ export interface SweepSpec {
 export const SWEEP_ROWS = 20_000;
 const BATCH_ROWS = 1000;
 const BATCH_OBJECTS = 1000;
+/** Old and new values of a batch are recorded together. */
+const BATCH_CHARACTERS = 4 * 1024 * 1024;
 
 /** The shards that together read every row of every column. */
 export async function* sweepShards(scope: MoveScope, signal: AbortSignal): AsyncGenerator<SweepSpec> {
@@ -42,18 +45,16 @@ export async function runSweepShard(
   signal: AbortSignal,
 ): Promise<ShardResult<Tally>> {
   const column = context.columns[spec.column]!;
-  const tally = emptyTally();
-  const details: DetailLine[] = [];
+  const record = await ShardRecord.open(context, shard, signal);
   for await (const read of sweptRows(context, column, spec.range, signal)) {
     const { objects, rows } = await objectsOf(context, read, signal);
-    const result = await moveBatch(context, { objects, rows, targetFirst: true }, shard.id, signal);
-    addTally(tally, result.tally);
-    details.push(...result.details);
+    await moveBatch(context, { objects, rows, targetFirst: true }, record, signal);
   }
-  return { outcome: tally, details };
+  await record.close(signal);
+  return { outcome: emptyTally(), details: [] };
 }
 
-/** The rows of a range that name objects of the source, in batches that name a bounded number of objects. */
+/** The rows of a range that name objects of the source, in batches of bounded size. */
 export async function* sweptRows(
   scope: MoveScope,
   column: BoundColumn,
@@ -64,16 +65,19 @@ export async function* sweptRows(
   const options = { batchRows: BATCH_ROWS, ...(needles.length === 0 ? {} : { needles }) };
   let batch: BatchRow[] = [];
   let named = 0;
+  let characters = 0;
   for await (const rows of column.database.scan(column.facts, range, options, signal)) {
     for (const row of rows) {
       const references = referencesOf(scope, column, row);
       if (references.length === 0) continue;
       batch.push({ column: column.index, row, references });
       named += references.length;
-      if (named < BATCH_OBJECTS) continue;
+      characters += row.value.length;
+      if (named < BATCH_OBJECTS && characters < BATCH_CHARACTERS) continue;
       yield batch;
       batch = [];
       named = 0;
+      characters = 0;
     }
   }
   if (batch.length > 0) yield batch;
@@ -90,8 +94,8 @@ function referencesOf(scope: MoveScope, column: BoundColumn, row: NamingRow): Ba
  * The objects that rows name, and the rows with each reference read the way that exists: a key that looks encoded
  * is taken as it stands, unless only the decoded one names an object.
  */
-async function objectsOf(
-  context: MoveContext,
+export async function objectsOf(
+  context: Pick<MoveScope, 'source' | 'target'>,
   read: readonly BatchRow[],
   signal: AbortSignal,
 ): Promise<{ objects: Map<string, BatchObject>; rows: BatchRow[] }> {

@@ -6,8 +6,9 @@
  * that changed since are left alone.
  */
 
+import { withoutPassword } from '../../config/database-url.ts';
 import type { RowChange } from '../../databases/database.ts';
-import { type DetailLine, Journal } from '../../engine/journal.ts';
+import { type DetailLine, Journal, type Shard } from '../../engine/journal.ts';
 import { LocalEngine, type ShardResult } from '../../engine/local-engine.ts';
 import { DEFAULT_STATE_FOLDER, findRun } from '../../engine/run-folder.ts';
 import { LongshoreError } from '../../errors.ts';
@@ -16,13 +17,18 @@ import { observe } from '../../stores/observe.ts';
 import { moveBatch } from './batch.ts';
 import { type BatchObject, OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
-import { type DeleteSpec, namedKeys, runDeleteShard } from './delete-stage.ts';
+import { type DeleteSpec, runDeleteShard } from './delete-stage.ts';
+import { moveFingerprint } from './fingerprint.ts';
 import { KeyRules } from './key-rules.ts';
+import { NamedKeys } from './named-keys.ts';
 import { openScope } from './open-scope.ts';
 import { ReferenceFinder } from './references.ts';
-import { rewriteColumn } from './rewrite-rows.ts';
+import { newAccount, rewriteColumn } from './rewrite-rows.ts';
 import type { MoveRunOptions } from './run.ts';
+import { batchUnderWay } from './s3-batch-stage.ts';
 import { deletionGraceMs, type MoveOptions, type MoveSettings, resolveMoveOptions } from './settings.ts';
+import { keyNow, ShardRecord, settleCopies, settleRows } from './shard-record.ts';
+import { describeLine, FAILURES_LISTED, type FailureLine } from './summary.ts';
 import { addTally, emptyTally, type Tally } from './tally.ts';
 
 export interface UndoOptions extends MoveRunOptions {
@@ -30,6 +36,8 @@ export interface UndoOptions extends MoveRunOptions {
   readonly run?: string | undefined;
   /** Database URLs with their passwords, where the environment does not have them. */
   readonly rows?: readonly string[] | undefined;
+  /** More of such URLs; those that are not of the run are passed over. */
+  readonly passwordsFrom?: readonly string[] | undefined;
   /** Overrides the run's grace period before copies are taken away; `never` keeps them. */
   readonly delete?: MoveOptions['delete'];
 }
@@ -39,6 +47,8 @@ export interface UndoSummary {
   /** Objects put back, rows put back, copies taken away. */
   readonly total: Tally;
   readonly failures: number;
+  /** Some of the failures, with their errors. */
+  readonly failed: readonly FailureLine[];
 }
 
 /** What the shards of the undo refer to. */
@@ -57,17 +67,26 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
   const clock = options.clock ?? systemClock;
   const folder = findRun(options.stateFolder ?? DEFAULT_STATE_FOLDER, 'move', options.run);
   using journal = Journal.open(folder, 'move', 'write');
+  const underWay = batchUnderWay(journal);
+  if (underWay !== undefined) {
+    throw new LongshoreError('CHECK_FAILED', underWay, {
+      hint: 'run the move again with --copy-with s3-batch until it has ended, then undo it',
+    });
+  }
   const settings = settingsOf(journal, options);
+  checkServers(journal, settings, options);
   await using opened = await openScope(settings, options, signal);
   const forward = opened.scope;
   const context: MoveContext = { ...reversed(forward), journal, engine: new LocalEngine(journal, clock) };
+  await settleRows(context, signal);
+  await settleCopies({ ...forward, journal, engine: context.engine }, signal);
   layOutUndo(journal);
   const run = folder.split('/').at(-1)!;
   const emit = options.emit ?? (() => undefined);
 
   const stage = async <S>(
     name: 'undo-objects' | 'undo-delete',
-    execute: (spec: S, shardId: number) => Promise<ShardResult<Tally>>,
+    execute: (spec: S, shard: Shard) => Promise<ShardResult<Tally>>,
   ): Promise<void> => {
     emit({
       type: 'stage-started',
@@ -81,23 +100,24 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
         stage: name,
         pass: 1,
         concurrency: 3,
-        execute: (spec, shard) => execute(spec, shard.id),
+        execute,
         onFinished: (tally) => emit({ type: 'shard-finished', stage: name, tally, objects: 0 }),
       },
       signal,
     );
   };
 
-  await stage<UndoSpec>('undo-objects', (spec, shardId) =>
-    undoShard(context, forward, spec, shardId, signal),
-  );
+  await stage<UndoSpec>('undo-objects', (spec, shard) => undoShard(context, forward, spec, shard, signal));
   const grace = deletionGraceMs(settings);
   if (grace !== undefined && forward.rules.injective) {
-    await waitForGrace(journal, grace, context, signal);
-    const named = await namedKeys(context, signal);
-    if (named !== undefined) {
-      await stage<DeleteSpec>('undo-delete', (spec) => runDeleteShard(context, spec, named, signal));
+    scheduleTakingAway(journal, clock.now());
+    const dueMs = Number(journal.getMeta('undoScheduledMs')) + grace;
+    if (dueMs > clock.now()) {
+      emit({ type: 'waiting', forWhat: 'grace', untilMs: dueMs });
+      await clock.wait(dueMs - clock.now(), signal);
     }
+    const named = new NamedKeys(context, signal);
+    await stage<DeleteSpec>('undo-delete', (spec) => runDeleteShard(context, spec, named, signal));
   } else if (grace !== undefined) {
     emit({ type: 'notice', text: 'the rules cannot be turned around: copies on the target are left there' });
   }
@@ -117,10 +137,40 @@ function settingsOf(journal: Journal, options: UndoOptions): MoveSettings {
   }
   return resolveMoveOptions({
     ...kept,
-    ...(options.rows === undefined ? {} : { rows: [...options.rows] }),
+    rows: rowsOf(kept.rows, options.rows ?? [], options.passwordsFrom ?? []),
     ...(options.delete === undefined ? {} : { delete: options.delete }),
     orphans: 'move',
   });
+}
+
+/** The same URLs may lead elsewhere in another environment. @throws JOURNAL_FOREIGN */
+function checkServers(journal: Journal, settings: MoveSettings, options: UndoOptions): void {
+  const kept = journal.getMeta('settings') as MoveSettings;
+  if (
+    journal.getMeta('fingerprint') ===
+    moveFingerprint({ ...settings, rows: kept.rows }, options.env ?? process.env)
+  )
+    return;
+  throw new LongshoreError(
+    'JOURNAL_FOREIGN',
+    'the environment leads to other servers than those of the run',
+    {
+      hint: 'set the endpoint (AWS_ENDPOINT_URL, S3_ENDPOINT_URL) and the database variables as they were for the run',
+    },
+  );
+}
+
+/** The columns of the run, with the passwords that the caller has for them. @throws CONFIG_INVALID for another column */
+function rowsOf(kept: readonly string[], given: readonly string[], more: readonly string[]): string[] {
+  const passwords = new Map(given.map((url) => [withoutPassword(url), url]));
+  for (const url of passwords.keys()) {
+    if (kept.includes(url)) continue;
+    throw new LongshoreError('CONFIG_INVALID', `the run did not rewrite ${url}`, {
+      hint: `give its own, with the password: ${kept.join(', ') || 'none'}`,
+    });
+  }
+  const others = new Map(more.map((url) => [withoutPassword(url), url]));
+  return kept.map((url) => passwords.get(url) ?? others.get(url) ?? url);
 }
 
 /** The same scope seen from the other side. */
@@ -130,6 +180,8 @@ function reversed(scope: MoveScope): MoveScope {
     ...scope,
     source: scope.target,
     target: scope.source,
+    // What the application itself has put back is in its place.
+    follows: 'any',
     sourceCapabilities: scope.targetCapabilities,
     targetCapabilities: scope.sourceCapabilities,
     rules: inverse,
@@ -169,7 +221,7 @@ async function undoShard(
   context: MoveContext,
   forward: MoveScope,
   spec: UndoSpec,
-  shardId: number,
+  shard: Shard,
   signal: AbortSignal,
 ): Promise<ShardResult<Tally>> {
   const lines = context.journal.details(spec.shard);
@@ -189,19 +241,42 @@ async function undoShard(
     }
   }
   await fillSources(context, [...objects.values()], signal);
-  const result = await moveBatch(context, { objects, rows: [], targetFirst: true }, shardId, signal);
-  const tally = addTally(emptyTally(), result.tally);
-  const details: DetailLine[] = result.details.map((line) =>
+  const record = await ShardRecord.open(context, shard, signal, (line) =>
     ours.has(String(line['object'])) ? line : { ...line, keep: true },
   );
+  await moveBatch(context, { objects, rows: [], targetFirst: true }, record, signal);
+  const account = newAccount(shard.id);
   for (const column of forward.columns) {
     const ready = changes
       .filter((change) => change.column === column)
       .filter((change) => change.keys.every(({ sourceKey }) => isBack(objects.get(sourceKey))))
       .map((change) => change.change);
-    await rewriteColumn(context, column, ready, { shardId, tally, details }, signal);
+    await rewriteColumn(context, column, ready, account, signal);
   }
-  return { outcome: tally, details };
+  for (const { change, column } of changes.filter(
+    ({ keys }) => !keys.every(({ sourceKey }) => isBack(objects.get(sourceKey))),
+  )) {
+    account.tally.rows.failed++;
+    account.details.push({
+      row: change.primaryKey,
+      column: column.facts.name,
+      outcome: 'failed',
+      error: { code: 'OBJECT_FAILED', message: 'an object that it named before is not back in its place' },
+    });
+  }
+  record.add(account.tally, account.details, account.intents);
+  await record.close(signal);
+  const left = [...objects.values()].filter(
+    ({ state }) => state === 'failed' || state === 'collision',
+  ).length;
+  if (left + account.tally.rows.failed > 0) {
+    // The next undo tries the shard again.
+    throw new LongshoreError(
+      'OBJECT_FAILED',
+      `${left + account.tally.rows.failed} objects and rows are not back`,
+    );
+  }
+  return { outcome: emptyTally(), details: [] };
 }
 
 const MOVED = new Set(['copied', 'already', 'refreshed', 'repaired']);
@@ -244,52 +319,79 @@ function rowChangesBack(forward: MoveScope, lines: readonly DetailLine[]): Chang
   for (const line of lines) {
     if (line['outcome'] !== 'rewritten' || !Array.isArray(line['row'])) continue;
     const column = forward.columns.find(({ facts }) => facts.name === line['column']);
-    if (column === undefined) continue;
+    if (column === undefined) {
+      throw new LongshoreError(
+        'CHECK_FAILED',
+        `the run rewrote ${String(line['column'])}, which is not there now`,
+        {
+          hint: 'bring the column back, or put its rows back by hand from the report',
+        },
+      );
+    }
     const oldValue = String(line['old']);
+    const newValue = String(line['new']);
+    // What the row names still, it named before: an object that was never moved.
+    const kept = new Set(
+      forward.finder.find(newValue, column.facts.within).map(({ sourceKey }) => sourceKey),
+    );
     changes.push({
       column,
-      change: { primaryKey: line['row'] as string[], oldValue: String(line['new']), newValue: oldValue },
-      keys: forward.finder.find(oldValue, column.facts.within),
+      change: {
+        primaryKey: keyNow(column, line['row'] as string[], newValue),
+        oldValue: newValue,
+        newValue: oldValue,
+      },
+      keys: forward.finder
+        .find(oldValue, column.facts.within)
+        .filter(({ sourceKey }) => !kept.has(sourceKey)),
     });
   }
   return changes;
 }
 
-/** Schedules the removal of the copies and waits for readers that resolved a row a moment ago. */
-async function waitForGrace(
-  journal: Journal,
-  graceMs: number,
-  context: MoveContext,
-  signal: AbortSignal,
-): Promise<void> {
-  if (journal.getMeta('undoDeletionDueMs') === undefined) {
-    journal.dropShards('undo-delete', 1);
-    const specs: DeleteSpec[] = [];
-    for (const shard of journal.finished({ stage: 'undo-objects' })) {
-      if (shard.state === 'done') specs.push({ shard: shard.id });
-    }
-    journal.addShards('undo-delete', 1, specs);
-    journal.setMeta('undoDeletionDueMs', context.clock.now() + graceMs);
-  }
-  const dueMs = Number(journal.getMeta('undoDeletionDueMs'));
-  if (dueMs <= context.clock.now()) return;
-  context.emit({ type: 'waiting', forWhat: 'grace', untilMs: dueMs });
-  await context.clock.wait(dueMs - context.clock.now(), signal);
+/** A delete shard for every shard that put something back and has none yet. */
+function scheduleTakingAway(journal: Journal, nowMs: number): void {
+  const last = Number(journal.getMeta('undoScheduledShard') ?? 0);
+  const finished = [...journal.finished({ stage: 'undo-objects' })].filter(
+    ({ id, state }) => state === 'done' && id > last,
+  );
+  if (journal.getMeta('undoScheduledMs') === undefined) journal.setMeta('undoScheduledMs', nowMs);
+  journal.addShards(
+    'undo-delete',
+    1,
+    finished.map(({ id }) => ({ shard: id })),
+  );
+  journal.setMeta('undoScheduledShard', Math.max(last, ...finished.map(({ id }) => id)));
 }
 
+/** What failed and was not put right by a later attempt counts. */
 function summarizeUndo(journal: Journal, run: string): UndoSummary {
   const total = emptyTally();
-  let failures = 0;
+  const failed = new Map<string, FailureLine>();
+  let failedShards = 0;
   for (const stage of ['undo-objects', 'undo-delete']) {
     for (const shard of journal.finished({ stage })) {
-      if (shard.state === 'failed') failures++;
-      else {
-        const tally = shard.outcome as Tally;
-        addTally(total, tally);
-        failures +=
-          tally.objects.failed + tally.objects.collision + tally.rows.failed + tally.deletes.refused;
+      if (shard.state === 'failed') {
+        failedShards++;
+        continue;
+      }
+      const tally = shard.outcome as Tally;
+      addTally(total, tally);
+      const { objects, rows, deletes } = tally;
+      const bad = objects.failed + objects.collision + rows.failed + deletes.refused;
+      if (bad === 0 && failed.size === 0) continue;
+      for (const line of journal.details(shard.id)) {
+        const what = describeLine(line);
+        const error = line['error'] as { code: string; message: string } | undefined;
+        if (error === undefined) failed.delete(what);
+        else failed.set(what, { what, ...error });
       }
     }
   }
-  return { run, total, failures };
+  return {
+    run,
+    total,
+    failures: Math.max(failed.size, failedShards),
+    failed: [...failed.values()].slice(0, FAILURES_LISTED),
+  };
 }

@@ -6,7 +6,7 @@ import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
 import type { MoveScope } from './context.ts';
 import type { DeleteSpec } from './delete-stage.ts';
-import { TargetClaims } from './target-claims.ts';
+import type { TargetClaims } from './target-claims.ts';
 import type { Violations } from './violations.ts';
 
 export interface JournalVerified {
@@ -57,18 +57,17 @@ export function judge(
 const BATCH_KEYS = 1000;
 
 /**
- * Looks for every object that the run proved, by its newest record, on both sides. The columns were read before:
+ * Looks for every object that the run proved, by its newest record, on both sides; `newest` knows those of later runs. The columns were read before:
  * where there are any, a row that names an absent object is told already, and without one it may be absent.
  */
 export async function verifyJournal(
   scope: MoveScope,
   journal: Journal,
-  violations: Violations,
+  { violations, newest }: { readonly violations: Violations; readonly newest: TargetClaims },
   signal: AbortSignal,
 ): Promise<JournalVerified> {
   const verified = { movedChecked: 0, deletionsChecked: 0, overwrittenSince: 0, goneSince: 0 };
   const look = { concurrency: OBSERVE_LANES, signal };
-  using newest = new TargetClaims();
   for (const moves of recordedMoves(journal, newest)) {
     const [sources, targets] = await Promise.all([
       observe(
@@ -119,7 +118,8 @@ function* recordedMoves(journal: Journal, newest: TargetClaims): Generator<Recor
     let batch: RecordedMove[] = [];
     for (const line of journal.details(shard.id)) {
       const recorded = recordedMove(line, deleted);
-      if (recorded === undefined || newest.claim(recorded.key, String(shard.id)) !== undefined) continue;
+      if (recorded === undefined || newest.claim(recorded.key, `${journal.folder} ${shard.id}`) !== undefined)
+        continue;
       batch.push(recorded);
       if (batch.length < BATCH_KEYS) continue;
       yield batch;

@@ -6,9 +6,10 @@
 import { basename, join } from 'node:path';
 import { Journal } from '../../engine/journal.ts';
 import { DEFAULT_STATE_FOLDER, findRun, runsWithFingerprint } from '../../engine/run-folder.ts';
+import { moveFingerprint } from './fingerprint.ts';
 import { type MoveEnvironment, openScope } from './open-scope.ts';
-import { moveFingerprint } from './run.ts';
 import { type MoveOptions, resolveMoveOptions } from './settings.ts';
+import { TargetClaims } from './target-claims.ts';
 import { type JournalVerified, verifyJournal } from './verify-journal.ts';
 import { type RowsVerified, verifyRows } from './verify-rows.ts';
 import { type Violation, Violations } from './violations.ts';
@@ -55,30 +56,34 @@ export async function verifyMove(
 ): Promise<VerifyResult> {
   const signal = environment.signal ?? new AbortController().signal;
   const settings = resolveMoveOptions(options);
-  const folder = runFolder(environment, moveFingerprint(settings));
+  const folders = runFolders(environment, moveFingerprint(settings, environment.env ?? process.env));
   await using opened = await openScope(settings, environment, signal);
   const { scope } = opened;
   const violations = new Violations();
   const rows = await verifyRows(scope, violations, signal);
-  using journal = folder === undefined ? undefined : Journal.open(folder, 'move', 'read');
-  const state = journal?.getMeta('state');
-  const goesForward = journal !== undefined && state !== 'undoing' && state !== 'undone';
-  const moved = goesForward ? await verifyJournal(scope, journal, violations, signal) : NO_JOURNAL;
-  return {
-    ...rows,
-    ...moved,
-    violations: violations.listed,
-    violationsCount: violations.count,
-    run: goesForward && folder !== undefined ? basename(folder) : undefined,
-  };
+  const moved = { ...NO_JOURNAL };
+  let run: string | undefined;
+  // Newest first: of an object that several runs moved, the last word counts.
+  using newest = new TargetClaims();
+  for (const folder of folders) {
+    using journal = Journal.open(folder, 'move', 'read');
+    const state = journal.getMeta('state');
+    if (state === 'undoing' || state === 'undone') continue;
+    run ??= basename(folder);
+    const verified = await verifyJournal(scope, journal, { violations, newest }, signal);
+    for (const name of Object.keys(moved) as (keyof JournalVerified)[]) moved[name] += verified[name];
+  }
+  return { ...rows, ...moved, violations: violations.listed, violationsCount: violations.count, run };
 }
 
-function runFolder(environment: VerifyOptions, fingerprint: string): string | undefined {
+/** The run that is asked for, or every run of the move. */
+function runFolders(environment: VerifyOptions, fingerprint: string): string[] {
   const stateFolder = environment.stateFolder ?? DEFAULT_STATE_FOLDER;
-  if (environment.run !== undefined) return findRun(stateFolder, 'move', environment.run);
-  for (const run of runsWithFingerprint(stateFolder, 'move', fingerprint)) {
-    using journal = Journal.open(join(stateFolder, run), 'move', 'read');
-    if (journal.getMeta('fingerprint') === fingerprint) return journal.folder;
-  }
-  return undefined;
+  if (environment.run !== undefined) return [findRun(stateFolder, 'move', environment.run)];
+  return runsWithFingerprint(stateFolder, 'move', fingerprint)
+    .map((run) => join(stateFolder, run))
+    .filter((folder) => {
+      using journal = Journal.open(folder, 'move', 'read');
+      return journal.getMeta('fingerprint') === fingerprint;
+    });
 }

@@ -143,18 +143,13 @@ async function copyInParts(
     const partBytes = partBytesFor(head.sizeBytes, client.limits, request.partBytes);
     const starts: number[] = [];
     for (let start = 0; start < head.sizeBytes; start += partBytes) starts.push(start);
-    const parts = await mapConcurrent(starts, client.limits.partsConcurrent, (start, index) =>
-      copyPart(
-        client,
-        source,
-        request,
-        head.etag,
-        uploadId,
-        index + 1,
-        [start, Math.min(start + partBytes, head.sizeBytes) - 1],
+    const parts = await mapConcurrent(starts, client.limits.partsConcurrent, (start, index) => {
+      const range: [number, number] = [start, Math.min(start + partBytes, head.sizeBytes) - 1];
+      return client.retryPart(
+        () => copyPart(client, source, request, head.etag, uploadId, index + 1, range, signal),
         signal,
-      ),
-    );
+      );
+    });
     // An empty object has no range to copy; its one part is written.
     if (head.sizeBytes === 0) {
       parts.push(await uploadPart(client, request.targetKey, uploadId, 1, new Uint8Array(), signal));

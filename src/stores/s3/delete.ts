@@ -1,6 +1,7 @@
 /** Deletes objects, a thousand a request; on a condition where one is given. */
 
 import { createHash } from 'node:crypto';
+import { LongshoreError } from '../../errors.ts';
 import type { DeleteOutcome, DeleteRequest } from '../object-store.ts';
 import { brokenAnswer, errorCodeOf } from './response-error.ts';
 import type { S3Client } from './s3-client.ts';
@@ -18,6 +19,41 @@ export async function deleteObjects(
 ): Promise<DeleteOutcome[]> {
   if (requests.length === 0) return [];
   if (requests.length === 1) return [await deleteOne(client, requests[0]!, signal)];
+  const outcomes = new Map<DeleteRequest, DeleteOutcome>();
+  let rest = requests;
+  try {
+    await client.retryPart(async () => {
+      const answered = await deleteSome(client, rest, signal);
+      for (const [i, request] of rest.entries()) outcomes.set(request, answered[i]!);
+      rest = rest.filter((_, i) => isPassing(answered[i]!));
+      if (rest.length > 0)
+        throw new LongshoreError('STORE_SLOW_DOWN', `${rest.length} keys could not be deleted now`);
+    }, signal);
+  } catch (error) {
+    // Those that could not be deleted in the end are told one by one.
+    if (rest.length === 0 || outcomes.size < requests.length) throw error;
+  }
+  return requests.map((request) => outcomes.get(request)!);
+}
+
+function isPassing(outcome: DeleteOutcome): boolean {
+  return outcome.kind === 'failed' && PASSING_KEY_ERRORS.has(outcome.code);
+}
+
+const PASSING_KEY_ERRORS = new Set([
+  'InternalError',
+  'SlowDown',
+  'ServiceUnavailable',
+  'RequestTimeout',
+  'OperationAborted',
+]);
+
+/** One DeleteObjects. */
+async function deleteSome(
+  client: S3Client,
+  requests: readonly DeleteRequest[],
+  signal: AbortSignal | undefined,
+): Promise<DeleteOutcome[]> {
   const body = `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${requests.map(itemXml).join('')}</Delete>`;
   const wire: WireRequest = {
     method: 'POST',

@@ -25,17 +25,7 @@ const warned = (warning: Error) => warnings.push(warning.message);
 beforeAll(async () => {
   // Versions show what was written more than once.
   server = await startS3Server({ buckets: ['bucket'], versioning: true, minPartBytes: PART_BYTES });
-  const env = { AWS_ACCESS_KEY_ID: server.accessKeyId, AWS_SECRET_ACCESS_KEY: server.secretAccessKey };
-  opened = await openStore(
-    { kind: 's3', bucket: 'bucket', prefix: '', endpoint: server.url },
-    {
-      env,
-      clock: systemClock,
-      limits: { copyBytesMax: 2 * PART_BYTES, putBytesMax: 2 * PART_BYTES, partBytes: PART_BYTES },
-      retry: { attemptsMax: 4, baseMs: 1, waitMsMax: 2 },
-      timeoutMs: TIMEOUT_MS,
-    },
-  );
+  opened = await open();
   wire = new S3Wire({
     endpoint: new URL(server.url),
     region: 'us-east-1',
@@ -78,6 +68,19 @@ const STALL: readonly [string, Fault] = [
   'an answer that comes too late',
   { kind: 'stall', ms: 10 * TIMEOUT_MS },
 ];
+
+function open(): Promise<OpenedStore> {
+  return openStore(
+    { kind: 's3', bucket: 'bucket', prefix: '', endpoint: server.url },
+    {
+      env: { AWS_ACCESS_KEY_ID: server.accessKeyId, AWS_SECRET_ACCESS_KEY: server.secretAccessKey },
+      clock: systemClock,
+      limits: { copyBytesMax: 2 * PART_BYTES, putBytesMax: 2 * PART_BYTES, partBytes: PART_BYTES },
+      retry: { attemptsMax: 4, baseMs: 1, waitMsMax: 2 },
+      timeoutMs: TIMEOUT_MS,
+    },
+  );
+}
 
 let names = 0;
 async function source(body: Buffer): Promise<CopyRequest> {
@@ -247,7 +250,9 @@ describe('what does not pass ends with its code', () => {
 });
 
 test('SlowDown lowers the concurrency; other failures do not', async () => {
-  const { limiter, store } = opened;
+  // A store of its own: what it is asked for has one prefix.
+  await using fresh = await open();
+  const { limiter, store } = fresh;
   const before = limiter.refusals;
   const requests = [await source(SMALL), await source(SMALL)];
   server.faults.add({ match: { operation: 'CopyObject' }, fault: { kind: 'reset-before' }, times: 1 });

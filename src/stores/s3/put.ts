@@ -59,12 +59,15 @@ async function putInParts(client: S3Client, request: PutRequest, signal?: AbortS
   try {
     const md5 = createHash('md5');
     const parts: UploadedPart[] = [];
-    const partBytes = partBytesFor(request.sizeBytes, client.limits, request.partBytes);
+    const { limits } = client;
+    const usual = Math.min(limits.partBytes, limits.streamPartBytes);
+    const partBytes = partBytesFor(request.sizeBytes, limits, request.partBytes ?? usual);
     let partNumber = 0;
     for await (const part of inParts(request, partBytes)) {
       md5.update(part);
       const number = ++partNumber;
-      const upload = uploadPart(client, request.key, uploadId, number, part, signal).then((done) => {
+      const attempt = () => uploadPart(client, request.key, uploadId, number, part, signal);
+      const upload = client.retryPart(attempt, signal).then((done) => {
         parts[number - 1] = done;
         underWay.delete(upload);
       });

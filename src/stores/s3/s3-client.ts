@@ -1,6 +1,7 @@
 /** One S3 request at a time, with its answer checked: what every operation of the store is built from. */
 
 import type { LongshoreError } from '../../errors.ts';
+import { type RetryPolicy, withRetry } from '../../flow/retry.ts';
 import { brokenAnswer, responseError } from './response-error.ts';
 import type { S3Wire, WireRequest, WireResponse } from './wire.ts';
 import { isWhole } from './xml.ts';
@@ -12,6 +13,8 @@ export interface S3Limits {
   /** Above this size a put is made in parts. */
   readonly putBytesMax: number;
   readonly partBytes: number;
+  /** Of what passes through us, where a part is in memory. */
+  readonly streamPartBytes: number;
   readonly partsMax: number;
   readonly partBytesMax: number;
   /** Parts of one object under way at once. */
@@ -22,10 +25,13 @@ export const AWS_LIMITS: S3Limits = {
   copyBytesMax: 5 * 1024 ** 3,
   putBytesMax: 64 * 1024 ** 2,
   partBytes: 64 * 1024 ** 2,
+  streamPartBytes: 8 * 1024 ** 2,
   partsMax: 10_000,
   partBytesMax: 5 * 1024 ** 3,
   partsConcurrent: 8,
 };
+
+const PART_RETRY: RetryPolicy = { attemptsMax: 6, baseMs: 100, waitMsMax: 5_000 };
 
 /** The size of parts for an object: the usual one, or as large as the greatest count of parts demands. */
 export function partBytesFor(sizeBytes: number, limits: S3Limits, wanted?: number): number {
@@ -73,6 +79,11 @@ export class S3Client {
     if (response.body.includes('<Error')) throw this.error(action, request, response);
     const why = response.body.trim() === '' ? 'no body' : 'a body that is cut short';
     throw brokenAnswer({ action, bucket: this.bucket, request }, why);
+  }
+
+  /** Tries one part of an upload again, so that a passing error does not cost the parts that are done. */
+  retryPart<T>(attempt: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    return withRetry(attempt, PART_RETRY, { clock: this.wire.options.clock, signal });
   }
 
   error(action: string, request: WireRequest, response: WireResponse): LongshoreError {

@@ -25,7 +25,7 @@ import { putObject } from './put.ts';
 import { errorCodeOf } from './response-error.ts';
 import { S3Client, type S3Limits } from './s3-client.ts';
 import { readSettings } from './settings.ts';
-import { S3Wire, type WireOptions, type WireRequest } from './wire.ts';
+import { S3Wire, type WireOptions, type WireRequest, type WireResponse } from './wire.ts';
 import { elements, elementText } from './xml.ts';
 
 export interface S3StoreOptions extends WireOptions {
@@ -70,8 +70,21 @@ export class S3Store implements ObjectStore {
     const request: WireRequest = { method: 'HEAD', key, headers: [['x-amz-checksum-mode', 'ENABLED']] };
     const response = await this.#wire.send(request, signal);
     if (response.status === 404) return undefined;
-    if (response.status >= 300) throw this.#client.error('s3:GetObject', request, response);
+    if (response.status >= 300) throw await this.#headError(request, response, signal);
     return headOf(key, response.headers);
+  }
+
+  /** The answer to a HEAD has no body to say what is wrong; that to a GET of one byte has. */
+  async #headError(
+    request: WireRequest,
+    response: WireResponse,
+    signal: AbortSignal | undefined,
+  ): Promise<LongshoreError> {
+    if (response.status !== 400 && response.status !== 403)
+      return this.#client.error('s3:GetObject', request, response);
+    const get: WireRequest = { ...request, method: 'GET', headers: [['range', 'bytes=0-0']] };
+    const told = await this.#wire.send(get, signal);
+    return this.#client.error('s3:GetObject', request, told.status === response.status ? told : response);
   }
 
   /** The size of the first part of a multipart object and how many there are; undefined where it cannot be told. */

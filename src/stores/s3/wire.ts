@@ -5,7 +5,8 @@
  * corrects ours when it finds us skewed.
  */
 
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { text as textOf } from 'node:stream/consumers';
 import { type Dispatcher, Pool, errors as undiciErrors } from 'undici';
 import { LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
@@ -117,6 +118,21 @@ export class S3Wire implements AsyncDisposable {
 
   /** Sends and hands the answer's body on as it arrives; the caller consumes or destroys it. */
   async stream(
+    request: WireRequest,
+    signal?: AbortSignal,
+  ): Promise<{ status: number; headers: ResponseHeaders; body: Readable }> {
+    const answer = await this.#stream(request, signal);
+    if (answer.status !== 400 && answer.status !== 403) return answer;
+    // Whether clock or credentials are to blame is in the body; what is put right is asked for again.
+    const body = await textOf(answer.body);
+    const code = elementText(body, 'Code');
+    if (code === 'ExpiredToken') this.#signer = undefined;
+    if (code === 'RequestTimeTooSkewed' && this.#correctClock(answer.headers))
+      return this.#stream(request, signal);
+    return { ...answer, body: Readable.from([Buffer.from(body)]) };
+  }
+
+  async #stream(
     request: WireRequest,
     signal?: AbortSignal,
   ): Promise<{ status: number; headers: ResponseHeaders; body: Readable }> {
