@@ -5,9 +5,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
+import { versitygwAvailable } from '../servers/versitygw.ts';
 import { allKeys, danglingRows } from './observer.ts';
 import { seededRandom, startTraffic } from './traffic.ts';
-import { createWorld, moveArgs, runProgram, type World } from './world.ts';
+import { createWorld, moveArgs, runProgram, type World, type WorldOptions } from './world.ts';
 
 /** Named points in the running code, and how often each is passed before the kill. */
 const POINTS = [
@@ -17,6 +18,7 @@ const POINTS = [
   'object-copied:37',
   'after-copy:1',
   'after-proof:1',
+  'objects-recorded:1',
   'before-commit:1',
   'after-commit:1',
   'after-record:1',
@@ -26,6 +28,29 @@ const POINTS = [
   'before-delete:1',
   'after-delete:1',
   'after-pass:2',
+];
+
+/** What is passed too where no index finds the rows and they drive the move. */
+const POINTS_OF_ROWS = [
+  'object-copied:37',
+  'after-proof:1',
+  'objects-recorded:1',
+  'after-commit:1',
+  'after-record:1',
+  'after-delete:1',
+];
+const POINTS_OF_UNDO = ['object-copied:1', 'objects-recorded:1', 'after-commit:1', 'after-delete:1'];
+
+const MATRIX: [string, string, WorldOptions][] = [
+  ...POINTS.map((point): [string, string, WorldOptions] => ['', point, {}]),
+  ...POINTS_OF_ROWS.map((point): [string, string, WorldOptions] => [
+    'driven by rows, ',
+    point,
+    { indexed: false },
+  ]),
+  ...(versitygwAvailable() ? ['object-copied:37', 'after-commit:1', 'after-delete:1'] : []).map(
+    (point): [string, string, WorldOptions] => ['on versitygw, ', point, { store: 'versitygw' }],
+  ),
 ];
 
 /** Random moments: a few by default; LONGSHORE_RANDOM_KILLS=200 for the whole of it. */
@@ -39,8 +64,8 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 describe('killed at every step', () => {
-  test.each(POINTS)('%s', async (point) => {
-    await using world = await createWorld(120, server);
+  test.each(MATRIX)('%s%s', async (_, point, options) => {
+    await using world = await createWorld(120, server, options);
     const args = moveArgs(world, '--delete', '100ms', '--json');
     const killed = await runProgram(world, args, { LONGSHORE_KILL_AT: point });
     expect(killed.signal, killed.stderr).toBe('SIGKILL');
@@ -56,6 +81,32 @@ describe('killed at every step', () => {
   });
 });
 
+describe('an undo', () => {
+  test.each(POINTS_OF_UNDO)('killed at %s, then run again', async (point) => {
+    await using world = await createWorld(120, server);
+    expect((await runProgram(world, moveArgs(world, '--delete', 'proven', '--json'))).code).toBe(0);
+    const args = ['undo', '--rows', world.rows, '--delete', 'proven', '--json'];
+    const killed = await runProgram(world, args, { LONGSHORE_KILL_AT: point });
+    expect(killed.signal, killed.stderr).toBe('SIGKILL');
+    expect(await danglingRows(world)).toEqual([]);
+    const undone = await runProgram(world, args);
+    expect(undone.code, undone.stderr).toBe(0);
+    expect(await danglingRows(world)).toEqual([]);
+    expect((await allKeys(world.legacy, 'image/')).size).toBe(60);
+    expect((await allKeys(world.production, 'avatar/')).size).toBe(60);
+    expect(await rowsLike(world, 'image/%')).toBe(60);
+  });
+
+  test.each(['object-copied:37', 'after-commit:1'])('of a move that was killed at %s', async (point) => {
+    await using world = await createWorld(120, server, { indexed: false });
+    await runProgram(world, moveArgs(world, '--json'), { LONGSHORE_KILL_AT: point });
+    const undone = await runProgram(world, ['undo', '--rows', world.rows, '--delete', 'proven', '--json']);
+    expect(undone.code, undone.stderr).toBe(0);
+    expect((await allKeys(world.production, 'avatar/')).size).toBe(60);
+    expect(await rowsLike(world, 'image/%')).toBe(60);
+  });
+});
+
 test(`killed at ${RANDOM_KILLS} random moments under traffic`, async () => {
   await using world = await createWorld(600, server);
   const random = seededRandom(SEED);
@@ -66,7 +117,7 @@ test(`killed at ${RANDOM_KILLS} random moments under traffic`, async () => {
     const afterMs = 150 + Math.floor(random() * 1500);
     const result = await runProgram(world, args, {}, (kill) => setTimeout(() => kill('SIGKILL'), afterMs));
     if (result.signal === 'SIGKILL') kills++;
-    else expect([0, 1], result.stderr).toContain(result.code);
+    else expect([0, 1], `${result.signal ?? ''} ${result.stderr}`).toContain(result.code);
     expect(await danglingRows(world), `kill ${i} after ${afterMs} ms, seed ${SEED}`).toEqual([]);
   }
   expect(kills).toBeGreaterThan(RANDOM_KILLS / 2);

@@ -8,14 +8,14 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { parseStoreUrl } from '../../src/config/store-url.ts';
 import { seed } from '../../src/demo/seed.ts';
-import { type S3Server, startS3Server } from '../../src/embedded/s3/server.ts';
+import { startS3Server } from '../../src/embedded/s3/server.ts';
 import { systemClock } from '../../src/flow/clock.ts';
 import type { ObjectStore } from '../../src/stores/object-store.ts';
 import { openStore } from '../../src/stores/open-store.ts';
-import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
+import { type PostgresServer, type PostgresTestDatabase, postgresServer } from '../servers/postgres.ts';
+import { createBuckets, startVersitygw, type Versitygw } from '../servers/versitygw.ts';
 
 export interface World extends AsyncDisposable {
-  readonly s3: S3Server;
   readonly databaseUrl: string;
   readonly rows: string;
   readonly env: Record<string, string>;
@@ -28,12 +28,22 @@ export interface World extends AsyncDisposable {
 export const FROM = 's3://legacy-s3/image/';
 export const TO = 's3://production-s3/avatar/';
 
+export interface WorldOptions {
+  /** Without an index on the column rows drive a move. */
+  readonly indexed?: boolean;
+  readonly store?: 'embedded' | 'versitygw';
+}
+
 /** Seeds `objects` avatars, half of them in the old place. @param shared a server to use; else one is started */
-export async function createWorld(objects: number, shared?: PostgresServer): Promise<World> {
+export async function createWorld(
+  objects: number,
+  shared?: PostgresServer,
+  { indexed = true, store = 'embedded' }: WorldOptions = {},
+): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const server = shared ?? stack.use(await postgresServer());
   const database = await server.createDatabase();
-  const s3 = stack.use(await startS3Server({ buckets: ['legacy-s3', 'production-s3'] }));
+  const s3 = stack.use(await startStore(store));
   const env = {
     AWS_ENDPOINT_URL: s3.url,
     AWS_ACCESS_KEY_ID: s3.accessKeyId,
@@ -42,6 +52,7 @@ export async function createWorld(objects: number, shared?: PostgresServer): Pro
   };
   const rows = `${database.url}#avatars.path`;
   await seed({ objects, to: FROM, modern: TO, rows, env });
+  if (!indexed) await dropIndexes(database);
   const folder = mkdtempSync(join(tmpdir(), 'longshore-e2e-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const pool = new pg.Pool({ connectionString: database.url, max: 6 });
@@ -50,7 +61,6 @@ export async function createWorld(objects: number, shared?: PostgresServer): Pro
   const production = stack.use(await openStore(parseStoreUrl(TO), { env, clock: systemClock }));
   const owned = stack.move();
   return {
-    s3,
     databaseUrl: database.url,
     rows,
     env,
@@ -60,6 +70,21 @@ export async function createWorld(objects: number, shared?: PostgresServer): Pro
     production: production.store,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+async function startStore(store: 'embedded' | 'versitygw'): Promise<Versitygw> {
+  if (store === 'embedded') return startS3Server({ buckets: ['legacy-s3', 'production-s3'] });
+  const server = await startVersitygw();
+  if (server === undefined) throw new Error('versitygw is not installed');
+  await createBuckets(server, ['legacy-s3', 'production-s3']);
+  return server;
+}
+
+async function dropIndexes(database: PostgresTestDatabase): Promise<void> {
+  const indexes = await database.sql(
+    "SELECT indexname AS name FROM pg_indexes WHERE tablename = 'avatars' AND indexname NOT LIKE '%pkey'",
+  );
+  for (const { name } of indexes) await database.sql(`DROP INDEX "${String(name)}"`);
 }
 
 export interface ProgramResult {

@@ -1,6 +1,8 @@
 /** A pool of connections to one PostgreSQL database, set up so that texts come out the same on every one. */
 
+import type { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { withFileCredentials } from '../../config/password-file.ts';
@@ -111,6 +113,9 @@ export class PostgresConnections implements AsyncDisposable {
         constructor(options?: pg.ClientConfig) {
           // The pool hides the password from being copied.
           super({ ...options, password: config.password, connectionTimeoutMillis: connectTimeoutMs });
+          // The driver leaves a socket open when it gives up on a connection while that is made.
+          const { connection } = this as unknown as { connection: EventEmitter & { stream: Socket } };
+          connection.once('error', () => connection.stream.destroy());
         }
       },
       onConnect: async (client) => {

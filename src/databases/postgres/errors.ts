@@ -28,7 +28,7 @@ export function postgresError(error: unknown, doing: Doing): LongshoreError {
   if (error instanceof LongshoreError) return error;
   const state = sqlState(error);
   const code = state === undefined ? codeOfDriverError(error) : codeOfState(state);
-  const reason = state === undefined ? messageOf(error) : withoutValues(error as DatabaseError, state);
+  const reason = state === undefined ? driverReason(error) : withoutValues(error as DatabaseError, state);
   return new LongshoreError(code, `Cannot ${doing.action}: ${reason}`, {
     hint: hidesRows(error) ? rowSecurityHint(doing.user) : hintOf(code, state, doing),
     context: {
@@ -53,6 +53,14 @@ export function rowSecurityHint(user: string | undefined): string {
     'what hidden rows name would be taken for unused: ask for a role that owns the table (without FORCE ROW LEVEL ' +
     `SECURITY) or that has BYPASSRLS: ALTER ROLE ${role} BYPASSRLS`
   );
+}
+
+/** The driver's words for a missing password are those of the protocol. */
+function driverReason(error: unknown): string {
+  const message = messageOf(error);
+  return /password must be a (non-empty )?string/.test(message)
+    ? 'the server asks for a password, and none is given'
+    : message;
 }
 
 function sqlState(error: unknown): string | undefined {
