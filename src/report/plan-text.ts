@@ -22,11 +22,13 @@ export function planText(plan: MovePlan): string {
   }
   if (plan.missing.count > 0) {
     lines.push(`  missing   ${n(plan.missing.count)} rows name an object that exists on neither side`);
-    for (const row of plan.missing.listed) lines.push(`            ${JSON.stringify(row)}`);
+    for (const { column, row, key } of plan.missing.listed) {
+      lines.push(`            row ${row.join(', ') || 'without a key'} of ${column}: ${key}`);
+    }
   }
   lines.push(
     `  proofs    ${Object.entries(proofs)
-      .map(([kind, count]) => `${kind} ${n(count)}`)
+      .map(([kind, count]) => `${n(count)} ${PROOFS[kind as keyof typeof PROOFS]}`)
       .join(', ')}`,
     `  requests  ${plan.requests.map((request) => `${request.kind} ${n(request.count)}`).join(', ')}: $${plan.usd.toFixed(2)}`,
     `  time      at least ${formatDuration(time.floorSeconds * 1000)} at S3's limit of a prefix${plan.graceSeconds === undefined ? '; nothing is deleted' : `, and ${formatDuration(plan.graceSeconds * 1000)} of grace before objects leave the source`}`,
@@ -36,6 +38,12 @@ export function planText(plan: MovePlan): string {
   lines.push(...findingLines(plan.findings));
   return lines.join('\n');
 }
+
+const PROOFS = {
+  etag: 'by ETag',
+  etagInSameParts: 'by ETag, copied in the same parts',
+  checksumOrBytes: 'by checksum or by reading both sides',
+} as const;
 
 function n(value: number): string {
   return value.toLocaleString('en-US');

@@ -42,7 +42,7 @@ export interface OpenedScope extends AsyncDisposable {
 }
 
 const ROW_CONNECTIONS = 4;
-const BODIES_BYTES_MAX = 64 * 1024 ** 2;
+const BODIES_BYTES_MAX = 32 * 1024 ** 2;
 
 /**
  * @throws URL_INVALID, LOCATIONS_OVERLAP, BUCKET_NOT_FOUND, BUCKET_REGION, TABLE_NOT_FOUND, COLUMN_NOT_FOUND,

@@ -12,10 +12,15 @@ import { type BatchObject, failObject, observeTargets } from './batch-object.ts'
 import type { MoveContext } from './context.ts';
 import { copyOver, listedNow } from './copy-objects.ts';
 import { compareByChecksum, compareByEtag, type ProofKind, plainMd5 } from './proof.ts';
-import { putThereByMove, targetWrittenByRun } from './written-by-run.ts';
+import { putThereByMove, WrittenByRun } from './written-by-run.ts';
 
 /** Objects whose bytes are read at once. */
 const READ_LANES = 8;
+
+interface Proving extends MoveContext {
+  /** What this run wrote to the targets of the batch before. */
+  readonly written: WrittenByRun;
+}
 
 export async function proveAll(
   context: MoveContext,
@@ -25,13 +30,15 @@ export async function proveAll(
   const open = objects.filter((object) => object.state === 'open');
   const unseen = open.filter((object) => object.target === undefined);
   if (unseen.length > 0) await observeTargets(context, unseen, signal);
+  const targets = new Map(open.map(({ sourceKey, targetKey }) => [sourceKey, targetKey]));
+  const proving: Proving = { ...context, written: new WrittenByRun(context.journal, targets) };
   const unclear: BatchObject[] = [];
   for (const object of open) {
     if (!proveByEtag(context, object)) unclear.push(object);
   }
   await mapConcurrent(unclear, READ_LANES, async (object) => {
     try {
-      await proveFurther(context, object, signal);
+      await proveFurther(proving, object, signal);
     } catch (error) {
       signal.throwIfAborted();
       failObject(object, error);
@@ -77,7 +84,7 @@ function proven(object: BatchObject, proof: ProofKind): void {
   if (object.outcome === undefined) object.outcome = object.existedBefore === false ? 'copied' : 'already';
 }
 
-async function proveFurther(context: MoveContext, object: BatchObject, signal: AbortSignal): Promise<void> {
+async function proveFurther(context: Proving, object: BatchObject, signal: AbortSignal): Promise<void> {
   const [source, target] = await Promise.all([
     context.source.head(object.sourceKey, signal),
     context.target.head(object.targetKey, signal),
@@ -109,7 +116,7 @@ async function proveFurther(context: MoveContext, object: BatchObject, signal: A
 }
 
 async function compareFully(
-  context: MoveContext,
+  context: Proving,
   object: BatchObject,
   source: ObjectHead,
   target: ObjectHead,
@@ -187,12 +194,12 @@ async function sha256Of(body: Readable, sizeBytes: number): Promise<string | und
  * target follows; anything else on the target is not ours to touch.
  */
 async function differs(
-  context: MoveContext,
+  context: Proving,
   object: BatchObject,
   target: ObjectHead,
   signal: AbortSignal,
 ): Promise<void> {
-  const ours = object.outcome === undefined && targetWrittenByRun(context.journal, object, target.etag);
+  const ours = object.outcome === undefined && context.written.has(object.sourceKey, target.etag);
   if (!ours) {
     if (object.outcome === 'copied') {
       throw new LongshoreError('OBJECT_FAILED', 'the copy differs from its source', {

@@ -5,32 +5,35 @@ import { parseBytes } from '../../config/bytes.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { LongshoreError } from '../../errors.ts';
 
-const duration = z.union([
-  z.number().nonnegative(),
-  z.string().transform((text, context) => {
-    try {
-      return parseDuration(text);
-    } catch (error) {
-      context.addIssue({
-        code: 'custom',
-        message: error instanceof Error ? error.message : 'not a duration',
-      });
-      return z.NEVER;
-    }
-  }),
-]);
+const duration = z
+  .union([z.number().nonnegative(), z.string()])
+  .transform((value, context) => read(value, context, parseDuration));
 
-const bytes = z.union([
-  z.number().positive(),
-  z.string().transform((text, context) => {
-    try {
-      return parseBytes(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not a size' });
-      return z.NEVER;
-    }
-  }),
-]);
+const bytes = z
+  .union([z.number().positive(), z.string()])
+  .transform((value, context) => read(value, context, parseBytes));
+
+const deletion = z.union([z.number().nonnegative(), z.string()]).transform((value, context) => {
+  if (value === 'never' || value === 'proven') return value;
+  return read(value, context, parseDuration, 'never, proven, or ');
+});
+
+/** A number as it is, text as `parse` reads it; what it cannot read becomes an issue with the value and its form. */
+function read(
+  value: number | string,
+  context: z.RefinementCtx,
+  parse: (text: string) => number,
+  others = '',
+): number {
+  if (typeof value === 'number') return value;
+  try {
+    return parse(value);
+  } catch (error) {
+    if (!(error instanceof LongshoreError)) throw error;
+    context.addIssue({ code: 'custom', message: `${error.message} (${others}${error.hint ?? ''})` });
+    return z.NEVER;
+  }
+}
 
 const keyRule = z.union([
   z.strictObject({ prefix: z.string(), to: z.string() }),
@@ -96,8 +99,7 @@ export const moveSchema = z.strictObject({
     .default('report')
     .describe('rows whose object is only on the target, where this move did not put it'),
   prove: z.enum(['etag', 'checksum', 'bytes']).default('etag').describe('what a copy is proven by, at least'),
-  delete: z
-    .union([z.enum(['never', 'proven']), duration])
+  delete: deletion
     .default(10 * 60_000)
     .describe('when a moved object leaves the source: never, proven (at once), or after a grace period'),
   orphanGrace: duration

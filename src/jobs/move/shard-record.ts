@@ -14,17 +14,19 @@ import { type BatchObject, OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveContext } from './context.ts';
 import { addTally, emptyTally, type Tally } from './tally.ts';
 
+type Mark = (line: DetailLine) => DetailLine | undefined;
+
 export class ShardRecord {
   readonly #context: MoveContext;
   readonly #shard: Shard;
-  readonly #mark: (line: DetailLine) => DetailLine;
+  readonly #mark: Mark;
   /** Keys of objects that earlier attempts recorded with a proof. */
   readonly #recorded: Set<string>;
   /** Copies that an attempt began whose end is not recorded: target keys by source key. */
   readonly #begun = new Map<string, string>();
   #begunIntents: number[] = [];
 
-  private constructor(context: MoveContext, shard: Shard, mark: (line: DetailLine) => DetailLine) {
+  private constructor(context: MoveContext, shard: Shard, mark: Mark) {
     this.#context = context;
     this.#shard = shard;
     this.#mark = mark;
@@ -37,13 +39,13 @@ export class ShardRecord {
 
   /**
    * Settles what earlier attempts at the shard left open.
-   * @param mark changes the lines of objects before they are recorded
+   * @param mark changes the lines of objects before they are recorded; what it returns undefined for is not recorded
    */
   static async open(
     context: MoveContext,
     shard: Shard,
     signal: AbortSignal,
-    mark: (line: DetailLine) => DetailLine = (line) => line,
+    mark: Mark = (line) => line,
   ): Promise<ShardRecord> {
     await settleRows(context, signal, shard.id);
     const record = new ShardRecord(context, shard, mark);
@@ -79,9 +81,11 @@ export class ShardRecord {
       const key = String(line['object']);
       this.#begun.delete(key);
       if (this.#recorded.has(key)) continue;
+      const marked = this.#mark(line);
+      if (marked === undefined) continue;
       if (line['proof'] !== undefined) this.#recorded.add(key);
       addTally(tally, own);
-      lines.push(this.#mark(line));
+      lines.push(marked);
     }
     const closed = this.#begun.size === 0 ? this.#begunIntents.splice(0) : [];
     this.add(tally, lines, closed);
@@ -100,7 +104,11 @@ export class ShardRecord {
   async close(signal: AbortSignal): Promise<void> {
     if (this.#begunIntents.length === 0) return;
     const lines = await foundCopies(this.#context, this.#begun, signal);
-    this.add(emptyTally(), lines.map(this.#mark), this.#begunIntents);
+    this.add(
+      emptyTally(),
+      lines.flatMap((line): DetailLine[] => [this.#mark(line)].filter((marked) => marked !== undefined)),
+      this.#begunIntents,
+    );
     this.#begunIntents = [];
   }
 }

@@ -199,17 +199,18 @@ function inverseRules(rules: KeyRules): KeyRules {
   return new KeyRules(prefixes.map(({ from, to }) => ({ kind: 'prefix', from: to, to: from })));
 }
 
-/** One undo shard for every shard of the run, newest first. */
+/** One undo shard for every shard of the run, newest first: those of objects, then those of rows. */
 function layOutUndo(journal: Journal): void {
   if (journal.getMeta('undoLaidOut') === true) return;
   journal.dropShards('undo-objects', 1);
-  const specs: UndoSpec[] = [];
+  const objects: UndoSpec[] = [];
+  const rows: UndoSpec[] = [];
   for (const shard of journal.finished({}, 'desc')) {
-    if (shard.state === 'done' && (UNDO_STAGES as readonly string[]).includes(shard.stage)) {
-      specs.push({ shard: shard.id });
-    }
+    if (shard.state !== 'done' || !(UNDO_STAGES as readonly string[]).includes(shard.stage)) continue;
+    const changesRows = (shard.outcome as Tally).rows.rewritten > 0;
+    (changesRows ? rows : objects).push({ shard: shard.id });
   }
-  journal.addShards('undo-objects', 1, specs);
+  journal.addShards('undo-objects', 1, [...objects, ...rows]);
   journal.transaction(() => {
     journal.setMeta('undoLaidOut', true);
     journal.setMeta('state', 'undoing');
@@ -228,11 +229,13 @@ async function undoShard(
   const changes = rowChangesBack(forward, lines);
   const objects = new Map<string, BatchObject>();
   const ours = new Set<string>();
+  const listed = new Set<string>();
   for (const line of lines) {
     const { object, target, outcome } = line;
     if (typeof object !== 'string' || typeof target !== 'string') continue;
     if (!MOVED.has(String(outcome))) continue;
     objects.set(object, backwards(object, target));
+    listed.add(target);
     if (outcome === 'copied' || outcome === 'refreshed') ours.add(target);
   }
   for (const { keys } of changes) {
@@ -241,9 +244,12 @@ async function undoShard(
     }
   }
   await fillSources(context, [...objects.values()], signal);
-  const record = await ShardRecord.open(context, shard, signal, (line) =>
-    ours.has(String(line['object'])) ? line : { ...line, keep: true },
-  );
+  const record = await ShardRecord.open(context, shard, signal, (line) => {
+    const target = String(line['object']);
+    if (ours.has(target)) return line;
+    // What only rows brought here has a shard of its own, and is in its place by now.
+    return line['outcome'] === 'already' && !listed.has(target) ? undefined : { ...line, keep: true };
+  });
   await moveBatch(context, { objects, rows: [], targetFirst: true }, record, signal);
   const account = newAccount(shard.id);
   for (const column of forward.columns) {

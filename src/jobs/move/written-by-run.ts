@@ -5,28 +5,47 @@ import { Journal } from '../../engine/journal.ts';
 import { runsWithFingerprint } from '../../engine/run-folder.ts';
 import { LongshoreError } from '../../errors.ts';
 import { BatchTasks } from './s3-batch-tasks.ts';
+import type { Tally } from './tally.ts';
 
 /**
- * Reads the details of the shards that may hold the object. Only needed where an object was overwritten after it
- * had been copied, which is rare, so it is a search and not an index.
+ * What this run wrote to the targets of some objects: searched for at most once, when it is first asked for. That an
+ * object was overwritten after it had been copied is rare, so it is a search and not an index.
  */
-export function targetWrittenByRun(
-  journal: Journal,
-  object: { readonly sourceKey: string; readonly targetKey: string },
-  targetEtag: string,
-): boolean {
-  using byJobs = BatchTasks.openExisting(journal.folder);
-  if (byJobs?.wrote(object.sourceKey, targetEtag)) return true;
-  for (const stage of ['copy', 'sweep']) {
-    for (const shard of journal.finished({ stage }, 'desc')) {
-      for (const line of journal.details(shard.id)) {
-        if (line['object'] !== object.sourceKey || line['target'] !== object.targetKey) continue;
-        const written = line['outcome'] === 'copied' || line['outcome'] === 'refreshed';
-        if (written && (line['targetEtag'] ?? line['etag']) === targetEtag) return true;
+export class WrittenByRun {
+  readonly #journal: Journal;
+  readonly #targets: ReadonlyMap<string, string>;
+  #etags: Map<string, Set<string>> | undefined;
+
+  /** @param targets target keys by source key */
+  constructor(journal: Journal, targets: ReadonlyMap<string, string>) {
+    this.#journal = journal;
+    this.#targets = targets;
+  }
+
+  /** Whether what the target of an object holds was put there by this run. */
+  has(sourceKey: string, targetEtag: string): boolean {
+    using byJobs = BatchTasks.openExisting(this.#journal.folder);
+    if (byJobs?.wrote(sourceKey, targetEtag)) return true;
+    this.#etags ??= this.#search();
+    return this.#etags.get(sourceKey)?.has(targetEtag) ?? false;
+  }
+
+  #search(): Map<string, Set<string>> {
+    const etags = new Map<string, Set<string>>();
+    for (const stage of ['copy', 'sweep']) {
+      for (const shard of this.#journal.finished({ stage }, 'desc')) {
+        const { objects } = shard.outcome as Partial<Tally>;
+        if (objects === undefined || objects.copied + objects.refreshed === 0) continue;
+        for (const { object, target, outcome, targetEtag, etag } of this.#journal.details(shard.id)) {
+          if (typeof object !== 'string' || this.#targets.get(object) !== target) continue;
+          if (outcome !== 'copied' && outcome !== 'refreshed') continue;
+          const known = etags.get(object) ?? new Set();
+          etags.set(object, known.add(String(targetEtag ?? etag)));
+        }
       }
     }
+    return etags;
   }
-  return false;
 }
 
 /**

@@ -100,9 +100,15 @@ function conditions(request: PutRequest): [string, string][] {
 
 async function wholeBody(request: PutRequest): Promise<Uint8Array> {
   if (request.body instanceof Uint8Array) return checkSize(request, request.body);
-  const chunks: Buffer[] = [];
-  for await (const chunk of request.body as AsyncIterable<Buffer>) chunks.push(chunk);
-  return checkSize(request, Buffer.concat(chunks));
+  // In its place at once: pieces put together at the end would be in memory twice.
+  const body = Buffer.allocUnsafeSlow(request.sizeBytes);
+  let bytes = 0;
+  for await (const chunk of request.body as AsyncIterable<Buffer>) {
+    if (bytes + chunk.byteLength <= body.byteLength) body.set(chunk, bytes);
+    bytes += chunk.byteLength;
+  }
+  if (bytes !== request.sizeBytes) throw shortBody(request, bytes);
+  return body;
 }
 
 function checkSize(request: PutRequest, body: Uint8Array): Uint8Array {
