@@ -16,12 +16,13 @@ import { openStore } from '../../stores/open-store.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
 import { contentTypeProblem } from './content-types.ts';
 import type { BoundColumn } from './context.ts';
-import { danglingRows, indexedKeys, readings } from './dangling-rows.ts';
+import { danglingRows } from './dangling-rows.ts';
 import { type KeyRule, KeyRules } from './key-rules.ts';
 import { joinByKey, NameIndex } from './name-index.ts';
 import type { MoveEnvironment } from './open-scope.ts';
 import { bucketAddress, referenceBases } from './reference-bases.ts';
 import { ReferenceFinder } from './references.ts';
+import { settleReadings, sourceKeysOf } from './settle-readings.ts';
 import { TargetClaims } from './target-claims.ts';
 
 export interface AuditOptions {
@@ -164,10 +165,15 @@ class Audit implements Disposable {
     for (const { database, facts, index } of this.#columns) {
       for await (const rows of database.scan(facts, {}, options, this.#signal)) {
         this.#rowsRead += rows.length;
-        for (const { value, primaryKey } of rows) {
-          const references = this.#finder.find(value, facts.within);
-          this.#references += references.length;
-          for (const key of indexedKeys(references, primaryKey))
+        const read = rows.map(({ value, primaryKey }) => ({
+          primaryKey,
+          references: this.#finder.find(value, facts.within),
+        }));
+        const all = read.flatMap(({ references }) => references);
+        const settle = await settleReadings(all, { source: this.#store }, this.#signal);
+        this.#references += all.length;
+        for (const { primaryKey, references } of read) {
+          for (const key of new Set(references.map((reference) => settle(reference).sourceKey)))
             this.#names.add(key, { column: index, primaryKey });
         }
       }
@@ -212,7 +218,7 @@ class Audit implements Disposable {
       return new Set(found.keys());
     };
     const readingsOf = (value: string, { facts }: Pick<BoundColumn, 'facts'>): string[][] =>
-      this.#finder.find(value, facts.within).map(readings);
+      this.#finder.find(value, facts.within).map(sourceKeysOf);
     for await (const row of danglingRows(
       this.#names,
       this.#columns,

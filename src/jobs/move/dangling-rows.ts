@@ -5,7 +5,6 @@
 
 import type { BoundColumn } from './context.ts';
 import type { NamedBy, NameIndex } from './name-index.ts';
-import type { Reference } from './references.ts';
 
 /** A row and the key that it names, in the store that was looked at. */
 export interface DanglingRow {
@@ -93,25 +92,11 @@ export async function stillDangling<T extends SeenNaming>(
   const readings = new Map(rows.map((row) => [JSON.stringify(row.primaryKey), check.readingsOf(row.value)]));
   const named: { readonly one: T; readonly keys: readonly string[] }[] = [];
   for (const one of keyed) {
-    const keys = readings.get(JSON.stringify(one.primaryKey))?.find(([first]) => first === one.key);
+    const keys = readings.get(JSON.stringify(one.primaryKey))?.find((readings) => readings.includes(one.key));
     if (keys !== undefined) named.push({ one, keys });
   }
   if (named.length === 0) return dangling;
   const existing = await check.existing([...new Set(named.flatMap(({ keys }) => keys))]);
   for (const { one, keys } of named) if (!keys.some((key) => existing.has(key))) dangling.push(one);
   return dangling;
-}
-
-/** The source keys that a reference may mean, the likeliest first. */
-export function readings(reference: Reference): string[] {
-  return [reference.sourceKey, ...(reference.alternatives ?? []).map((alternative) => alternative.sourceKey)];
-}
-
-/** The keys under which a row's references are indexed; a row that cannot be asked again has its likeliest only. */
-export function indexedKeys(references: readonly Reference[], primaryKey: readonly string[]): Set<string> {
-  return new Set(
-    references.flatMap((reference) =>
-      primaryKey.length === 0 ? [reference.sourceKey] : readings(reference),
-    ),
-  );
 }

@@ -6,11 +6,12 @@ import { observe } from '../../stores/observe.ts';
 import type { S3Limits } from '../../stores/s3/s3-client.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
-import { type DanglingRow, danglingRows, indexedKeys, readings } from './dangling-rows.ts';
+import { type DanglingRow, danglingRows } from './dangling-rows.ts';
 import { fits } from './findings.ts';
 import { type Collision, checkTargets, isCandidate, type LayOutOptions, layOut } from './lay-out.ts';
 import { joinByKey, NameIndex } from './name-index.ts';
 import { ObjectCounts } from './plan-objects.ts';
+import { settleReadings, sourceKeysOf } from './settle-readings.ts';
 import { type SweepSpec, sweepShards, sweptRows } from './sweep-stage.ts';
 import { TargetClaims } from './target-claims.ts';
 
@@ -109,8 +110,10 @@ class Surveyor implements Disposable {
     const counted = this.#columns[index]!;
     for await (const batch of sweptRows(this.#scope, column, range, this.#signal)) {
       counted.rows += batch.length;
+      const all = batch.flatMap(({ references }) => references);
+      const settle = await settleReadings(all, this.#scope, this.#signal);
       for (const { row, references } of batch) {
-        for (const key of indexedKeys(references, row.primaryKey))
+        for (const key of new Set(references.map((reference) => settle(reference).sourceKey)))
           this.#names.add(key, { column: index, primaryKey: row.primaryKey });
         if (!fits(column.facts, finder.rewrite(row.value, references))) counted.tooLong++;
       }
@@ -194,7 +197,7 @@ class Surveyor implements Disposable {
       return new Set(keys.filter((key, i) => mine.has(key) || theirs.has(targets[i]!)));
     };
     const readingsOf = (value: string, { facts }: Pick<BoundColumn, 'facts'>): string[][] =>
-      finder.find(value, facts.within).map(readings);
+      finder.find(value, facts.within).map(sourceKeysOf);
     const listed: DanglingRow[] = [];
     let count = 0;
     for await (const row of danglingRows(this.#names, columns, { existing, readingsOf }, this.#signal)) {

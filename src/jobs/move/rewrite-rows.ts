@@ -112,6 +112,7 @@ export async function rewriteColumn(
       if (isLockTimeout(failure)) {
         // Somebody works on the row; the next pass looks at it again.
         tally.rows.raced++;
+        details.push({ row: batch[0]!.primaryKey, column: column.facts.name, outcome: 'raced' });
         continue;
       }
       tally.rows.failed++;
@@ -193,8 +194,13 @@ function recordChanges(
     tally.rows.rewritten++;
     details.push(rowLine(column, change));
   }
-  const raced = batch.length - changed.length;
-  if (raced > 0) tally.rows.raced += raced;
+  if (batch.length === changed.length) return;
+  tally.rows.raced += Math.max(0, batch.length - changed.length);
+  const done = new Set(changed.map(({ primaryKey }) => JSON.stringify(primaryKey)));
+  for (const { primaryKey } of batch) {
+    if (done.has(JSON.stringify(primaryKey))) continue;
+    details.push({ row: primaryKey, column: column.facts.name, outcome: 'raced' });
+  }
 }
 
 /** An error of the rows themselves; what concerns the connection or the grants is thrown on. */

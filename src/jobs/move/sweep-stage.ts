@@ -12,7 +12,7 @@ import { type BatchRow, moveBatch } from './batch.ts';
 import { type BatchObject, OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveContext, MoveScope } from './context.ts';
 import { isCandidate } from './lay-out.ts';
-import type { Reference } from './references.ts';
+import { settleReadings } from './settle-readings.ts';
 import { ShardRecord } from './shard-record.ts';
 import { emptyTally, type Tally } from './tally.ts';
 
@@ -99,31 +99,17 @@ export async function objectsOf(
   read: readonly BatchRow[],
   signal: AbortSignal,
 ): Promise<{ objects: Map<string, BatchObject>; rows: BatchRow[] }> {
-  const readings = read.flatMap((row) => row.references.flatMap(readingsOf));
-  const lookUp = { concurrency: OBSERVE_LANES, signal };
+  const settle = await settleReadings(
+    read.flatMap(({ references }) => references),
+    context,
+    signal,
+  );
+  const rows = read.map((row) => ({ ...row, references: row.references.map(settle) }));
   const found = await observe(
     context.source,
-    readings.map(({ sourceKey }) => sourceKey),
-    lookUp,
+    rows.flatMap((row) => row.references.map(({ sourceKey }) => sourceKey)),
+    { concurrency: OBSERVE_LANES, signal },
   );
-  const ambiguous = read.flatMap((row) =>
-    row.references.filter(({ alternatives }) => alternatives !== undefined),
-  );
-  const onTarget = await observe(
-    context.target,
-    ambiguous.flatMap(readingsOf).map(({ targetKey }) => targetKey),
-    lookUp,
-  );
-  const settle = (reference: Reference): Reference => {
-    if (reference.alternatives === undefined) return reference;
-    const candidates = readingsOf(reference);
-    return (
-      candidates.find(({ sourceKey }) => found.has(sourceKey)) ??
-      candidates.find(({ targetKey }) => onTarget.has(targetKey)) ??
-      reference
-    );
-  };
-  const rows = read.map((row) => ({ ...row, references: row.references.map(settle) }));
   const objects = new Map<string, BatchObject>();
   for (const { sourceKey, targetKey } of rows.flatMap((row) => row.references)) {
     objects.set(sourceKey, {
@@ -136,8 +122,4 @@ export async function objectsOf(
     });
   }
   return { objects, rows };
-}
-
-function readingsOf(reference: Reference): Reference[] {
-  return [reference, ...(reference.alternatives ?? [])];
 }

@@ -5,9 +5,10 @@ import type { ObjectStore } from '../../stores/object-store.ts';
 import { observe } from '../../stores/observe.ts';
 import { OBSERVE_LANES } from './batch-object.ts';
 import type { BoundColumn, MoveScope } from './context.ts';
-import { readings, type SeenNaming, stillDangling } from './dangling-rows.ts';
+import { type SeenNaming, stillDangling } from './dangling-rows.ts';
 import { KeyRules } from './key-rules.ts';
 import { ReferenceFinder } from './references.ts';
+import { sourceKeysOf } from './settle-readings.ts';
 import { type SweepSpec, sweepShards } from './sweep-stage.ts';
 import type { Violations } from './violations.ts';
 
@@ -36,7 +37,7 @@ export async function verifyRows(
   const sides: Side[] = [
     {
       store: scope.source,
-      readingsOf: (value, { facts }) => finder.find(value, facts.within).map(readings),
+      readingsOf: (value, { facts }) => finder.find(value, facts.within).map(sourceKeysOf),
     },
     {
       store: scope.target,
@@ -45,7 +46,7 @@ export async function verifyRows(
         return targets
           .find(value, facts.within)
           .filter((target) => !sources.some(({ start, end }) => start < target.end && target.start < end))
-          .map(readings);
+          .map(sourceKeysOf);
       },
     },
   ];
