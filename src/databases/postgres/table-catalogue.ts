@@ -1,0 +1,173 @@
+/** The tables of a database as replication needs them: columns with their types, keys, replica identities, partitions. */
+
+import type pg from 'pg';
+import type { SourceColumn } from './field-mapping.ts';
+import type { ReplicaIdentity } from './pgoutput.ts';
+import { quoteName } from './sql.ts';
+
+export interface SourceTable {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly partitioned: boolean;
+  /** Tables that hold the rows: the table itself, or the leaves of its partitions. */
+  readonly leaves: readonly SourceLeaf[];
+  /** In order, without dropped and without generated ones. */
+  readonly columns: readonly CatalogueColumn[];
+  /** Names, in the order of the key; none where there is no primary key. */
+  readonly primaryKey: readonly string[];
+  readonly replicaIdentity: ReplicaIdentity;
+  /** Columns of the replica identity's index, where it is one. */
+  readonly identityColumns: readonly string[];
+  /** Whether the role may read it. */
+  readonly canSelect: boolean;
+  /** From statistics. */
+  readonly rowsEstimate: number;
+}
+
+export interface SourceLeaf {
+  readonly schema: string;
+  readonly name: string;
+  /** Of the heap, without TOAST. */
+  readonly bytes: number;
+  /** Changes when the table is rewritten or truncated. */
+  readonly fileNode: number;
+}
+
+export interface CatalogueColumn extends SourceColumn {
+  /** Stays with a column through a rename. */
+  readonly number: number;
+  readonly notNull: boolean;
+  /** Whether large values may be stored apart, which an update that leaves them alone does not send. */
+  readonly toastable: boolean;
+  /** STORED generated columns are not sent in changes before PostgreSQL 18. */
+  readonly generated: boolean;
+}
+
+/** Ordinary and partitioned tables outside of the system's schemas; partitions belong to their root. */
+export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> {
+  const tables = await client.query<{
+    oid: number;
+    schema: string;
+    name: string;
+    kind: string;
+    identity: ReplicaIdentity;
+    can_select: boolean;
+    rows: number;
+    key: string[] | null;
+    identity_columns: string[] | null;
+  }>(TABLES);
+  const columns = await client.query<ColumnRow>(COLUMNS);
+  const leaves = await client.query<{
+    root: number;
+    schema: string;
+    name: string;
+    bytes: string;
+    file_node: number;
+  }>(LEAVES);
+  const columnsOf = Map.groupBy(columns.rows, ({ oid }) => oid);
+  const leavesOf = Map.groupBy(leaves.rows, ({ root }) => root);
+  return tables.rows.map((row) => ({
+    oid: row.oid,
+    schema: row.schema,
+    name: row.name,
+    partitioned: row.kind === 'p',
+    leaves: (leavesOf.get(row.oid) ?? []).map((leaf) => ({
+      schema: leaf.schema,
+      name: leaf.name,
+      bytes: Number(leaf.bytes),
+      fileNode: leaf.file_node,
+    })),
+    columns: (columnsOf.get(row.oid) ?? []).map(columnOf),
+    primaryKey: row.key ?? [],
+    replicaIdentity: row.identity,
+    identityColumns: row.identity_columns ?? [],
+    canSelect: row.can_select,
+    rowsEstimate: Math.max(0, Number(row.rows)),
+  }));
+}
+
+interface ColumnRow {
+  oid: number;
+  number: number;
+  name: string;
+  not_null: boolean;
+  generated: boolean;
+  toastable: boolean;
+  type_oid: number;
+  modifier: number;
+  type_name: string;
+  type_kind: string;
+}
+
+function columnOf(row: ColumnRow): CatalogueColumn {
+  return {
+    number: row.number,
+    name: row.name,
+    typeOid: row.type_oid,
+    typeModifier: row.modifier,
+    typeName: row.type_name,
+    typeKind: row.type_kind,
+    notNull: row.not_null,
+    toastable: row.toastable,
+    generated: row.generated,
+  };
+}
+
+/** `"schema"."table"` */
+export function quotedTable({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return `${quoteName(schema)}.${quoteName(name)}`;
+}
+
+const TABLES = `
+SELECT c.oid::int8::int4 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+       c.relreplident AS identity, has_table_privilege(c.oid, 'SELECT') AS can_select,
+       CASE WHEN c.relkind = 'p' THEN
+         (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(c.oid) t
+          JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
+       ELSE c.reltuples END::float8 AS rows,
+       (SELECT array_agg(a.attname::text ORDER BY k.place) FROM pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+        WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts) AS key,
+       (SELECT array_agg(a.attname::text ORDER BY k.place) FROM pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+        WHERE i.indrelid = c.oid AND i.indisreplident AND k.place <= i.indnkeyatts) AS identity_columns
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+const COLUMNS = `
+SELECT c.oid::int8::int4 AS oid, a.attnum AS number, a.attname AS name, a.attnotnull AS not_null,
+       a.attgenerated <> '' AS generated, a.attstorage <> 'p' AS toastable,
+       coalesce(nullif(b.oid, 0), t.oid)::int8::int4 AS type_oid,
+       CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
+       format_type(a.atttypid, a.atttypmod) AS type_name,
+       coalesce(b.typtype, t.typtype) AS type_kind
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN LATERAL (
+  WITH RECURSIVE base AS (
+    SELECT t.oid, t.typtype, t.typbasetype
+    UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype
+    WHERE base.typtype = 'd')
+  SELECT base.oid, base.typtype FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+ORDER BY c.oid, a.attnum`;
+
+const LEAVES = `
+SELECT r.oid::int8::int4 AS root, n.nspname AS schema, c.relname AS name,
+       pg_relation_size(c.oid)::text AS bytes, pg_relation_filenode(c.oid)::int8::int4 AS file_node
+FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
+CROSS JOIN LATERAL (
+  SELECT r.oid AS relid WHERE r.relkind = 'r'
+  UNION ALL SELECT t.relid FROM pg_partition_tree(r.oid) t WHERE r.relkind = 'p' AND t.isleaf) leaf
+JOIN pg_class c ON c.oid = leaf.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition AND r.relpersistence = 'p' AND c.relkind = 'r'
+  AND rn.nspname NOT IN ('pg_catalog', 'information_schema') AND rn.nspname !~ '^pg_toast'
+ORDER BY r.oid, n.nspname COLLATE "C", c.relname COLLATE "C"`;
