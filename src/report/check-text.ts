@@ -39,9 +39,9 @@ function capabilityLines(
     ],
   ];
   const cell = (can: StoreCapabilities | undefined, text: (can: StoreCapabilities) => string): string =>
-    (can === undefined ? 'not known' : text(can)).padEnd(28);
+    (can === undefined ? 'not known' : text(can)).padEnd(32);
   return [
-    `  ${''.padEnd(34)}${'source'.padEnd(28)}target`,
+    `  ${''.padEnd(34)}${'source'.padEnd(32)}target`,
     ...rows.map(
       ([label, text]) => `  ${label.padEnd(34)}${cell(source, text)}${cell(target, text).trimEnd()}`,
     ),

@@ -1,24 +1,12 @@
 /** A pool of connections to one PostgreSQL database, set up so that texts come out the same on every one. */
 
 import type { EventEmitter } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
-import { withFileCredentials } from '../../config/password-file.ts';
 import { ConnectionWaits } from '../connection-waits.ts';
+import { clientConfig, SESSION } from './client-config.ts';
 import { type Doing, postgresError } from './errors.ts';
-
-/**
- * Settings that change how a value is written as text, or whether a commit is durable, are the session's own: a
- * row must not go back to its old value after a crash when its object is already deleted. Without `row_security`
- * a query that a policy would hide rows from fails: an object that only hidden rows name must not be deleted.
- */
-const SESSION = `
-  SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
-  SET extra_float_digits = 3; SET bytea_output = 'hex'; SET row_security = off;
-  SELECT set_config('jit', 'off', false) FROM pg_settings WHERE name = 'jit';
-  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`;
 
 /** The subset of a client that statements are sent through. */
 export type Client = Pick<pg.ClientBase, 'query'>;
@@ -89,20 +77,8 @@ export class PostgresConnections implements AsyncDisposable {
   }
 
   async #openPool(): Promise<pg.Pool> {
-    const connection = await withFileCredentials(this.#connection, 'postgres');
-    const { connectTimeoutMs } = connection;
-    const config: pg.ClientConfig = {
-      host: connection.host,
-      port: connection.port,
-      user: connection.user,
-      database: connection.database,
-      // A function, even when there is none, keeps the driver from reading files by itself.
-      password: () => connection.password?.reveal() as string,
-      application_name: connection.applicationName,
-      keepAlive: true,
-      ssl: await tlsOptions(connection),
-    };
-    if (connection.tls === 'prefer' && !(await serverEncrypts(config, connectTimeoutMs))) config.ssl = false;
+    const { connectTimeoutMs } = this.#connection;
+    const config = await clientConfig(this.#connection);
     this.#config = config;
     const pool = new pg.Pool({
       ...config,
@@ -154,33 +130,5 @@ async function rolledBack(client: Client): Promise<boolean> {
     return true;
   } catch {
     return false;
-  }
-}
-
-async function tlsOptions(connection: DatabaseConnection): Promise<pg.ClientConfig['ssl']> {
-  const { tls, tlsCaFile, tlsCertificateFile, tlsKeyFile } = connection;
-  if (tls === 'disable') return false;
-  const files = {
-    ...(tlsCaFile === undefined ? {} : { ca: await readFile(tlsCaFile, 'utf8') }),
-    ...(tlsCertificateFile === undefined ? {} : { cert: await readFile(tlsCertificateFile, 'utf8') }),
-    ...(tlsKeyFile === undefined ? {} : { key: await readFile(tlsKeyFile, 'utf8') }),
-  };
-  if (tls === 'verify-full') return { ...files, rejectUnauthorized: true };
-  // As in libpq, `require` with a root certificate checks the chain, without one it checks nothing.
-  const checked = tls === 'verify-ca' || (tls === 'require' && tlsCaFile !== undefined);
-  return { ...files, rejectUnauthorized: checked, checkServerIdentity: () => undefined };
-}
-
-async function serverEncrypts(config: pg.ClientConfig, connectTimeoutMs: number): Promise<boolean> {
-  const client = new pg.Client({ ...config, connectionTimeoutMillis: connectTimeoutMs });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return true;
-  } catch (error) {
-    if (error instanceof Error && /does not support SSL/i.test(error.message)) return false;
-    throw error;
-  } finally {
-    await client.end().catch(() => {});
   }
 }

@@ -3,37 +3,21 @@
 import { z } from 'zod';
 import { parseBytes } from '../../config/bytes.ts';
 import { parseDuration } from '../../config/duration.ts';
+import { readUnit } from '../../config/read-unit.ts';
 import { LongshoreError } from '../../errors.ts';
 
 const duration = z
   .union([z.number().nonnegative(), z.string()])
-  .transform((value, context) => read(value, context, parseDuration));
+  .transform((value, context) => readUnit(value, context, parseDuration));
 
 const bytes = z
   .union([z.number().positive(), z.string()])
-  .transform((value, context) => read(value, context, parseBytes));
+  .transform((value, context) => readUnit(value, context, parseBytes));
 
 const deletion = z.union([z.number().nonnegative(), z.string()]).transform((value, context) => {
   if (value === 'never' || value === 'proven') return value;
-  return read(value, context, parseDuration, 'never, proven, or ');
+  return readUnit(value, context, parseDuration, 'never, proven, or ');
 });
-
-/** A number as it is, text as `parse` reads it; what it cannot read becomes an issue with the value and its form. */
-function read(
-  value: number | string,
-  context: z.RefinementCtx,
-  parse: (text: string) => number,
-  others = '',
-): number {
-  if (typeof value === 'number') return value;
-  try {
-    return parse(value);
-  } catch (error) {
-    if (!(error instanceof LongshoreError)) throw error;
-    context.addIssue({ code: 'custom', message: `${error.message} (${others}${error.hint ?? ''})` });
-    return z.NEVER;
-  }
-}
 
 const keyRule = z.union([
   z.strictObject({ prefix: z.string(), to: z.string() }),

@@ -56,6 +56,9 @@ interface UndoSpec {
   readonly shard: number;
 }
 
+/** Passes of the stage: a row is put back when all objects are. */
+const OBJECTS_BACK = 1;
+const ROWS_BACK = 2;
 const UNDO_STAGES = ['copy', 'sweep', 'recovered'] as const;
 
 /**
@@ -86,19 +89,20 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
 
   const stage = async <S>(
     name: 'undo-objects' | 'undo-delete',
+    pass: number,
     execute: (spec: S, shard: Shard) => Promise<ShardResult<Tally>>,
   ): Promise<void> => {
     emit({
       type: 'stage-started',
       stage: name,
-      pass: 1,
-      shards: journal.counts(name, 1).open,
+      pass,
+      shards: journal.counts(name, pass).open,
       objects: undefined,
     });
     await context.engine.run<S, Tally>(
       {
         stage: name,
-        pass: 1,
+        pass,
         concurrency: 3,
         execute,
         onFinished: (tally) => emit({ type: 'shard-finished', stage: name, tally, objects: 0 }),
@@ -107,7 +111,11 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
     );
   };
 
-  await stage<UndoSpec>('undo-objects', (spec, shard) => undoShard(context, forward, spec, shard, signal));
+  for (const pass of [OBJECTS_BACK, ROWS_BACK]) {
+    await stage<UndoSpec>('undo-objects', pass, (spec, shard) =>
+      undoShard(context, forward, spec, shard, signal),
+    );
+  }
   const grace = deletionGraceMs(settings);
   if (grace !== undefined && forward.rules.injective) {
     scheduleTakingAway(journal, clock.now());
@@ -117,7 +125,7 @@ export async function undoMove(options: UndoOptions): Promise<UndoSummary> {
       await clock.wait(dueMs - clock.now(), signal);
     }
     const named = new NamedKeys(context, signal);
-    await stage<DeleteSpec>('undo-delete', (spec) => runDeleteShard(context, spec, named, signal));
+    await stage<DeleteSpec>('undo-delete', 1, (spec) => runDeleteShard(context, spec, named, signal));
   } else if (grace !== undefined) {
     emit({ type: 'notice', text: 'the rules cannot be turned around: copies on the target are left there' });
   }
@@ -202,7 +210,7 @@ function inverseRules(rules: KeyRules): KeyRules {
 /** One undo shard for every shard of the run, newest first: those of objects, then those of rows. */
 function layOutUndo(journal: Journal): void {
   if (journal.getMeta('undoLaidOut') === true) return;
-  journal.dropShards('undo-objects', 1);
+  for (const pass of [OBJECTS_BACK, ROWS_BACK]) journal.dropShards('undo-objects', pass);
   const objects: UndoSpec[] = [];
   const rows: UndoSpec[] = [];
   for (const shard of journal.finished({}, 'desc')) {
@@ -210,7 +218,8 @@ function layOutUndo(journal: Journal): void {
     const changesRows = (shard.outcome as Tally).rows.rewritten > 0;
     (changesRows ? rows : objects).push({ shard: shard.id });
   }
-  journal.addShards('undo-objects', 1, [...objects, ...rows]);
+  journal.addShards('undo-objects', OBJECTS_BACK, objects);
+  journal.addShards('undo-objects', ROWS_BACK, rows);
   journal.transaction(() => {
     journal.setMeta('undoLaidOut', true);
     journal.setMeta('state', 'undoing');
