@@ -107,6 +107,9 @@ export class CopyStream {
 
   handleCommandComplete(): void {}
 
+  /** What a WAL sender still had on its way when it was told to stop. */
+  handleCopyData(): void {}
+
   handleReadyForQuery(): void {
     if (this.#error === undefined) this.#finish();
   }

@@ -87,14 +87,18 @@ export class ReplicationStream {
     this.report();
   }
 
-  /** Tells the server that we live, and what is durable. To be called well within `wal_sender_timeout`. */
-  report(): void {
+  /**
+   * Tells the server that we live, and what is durable. To be called well within `wal_sender_timeout`.
+   * @param ask whether it is to answer with a keepalive
+   */
+  report(ask = false): void {
     const message = Buffer.alloc(34);
     message[0] = 0x72;
     message.writeBigUInt64BE(this.#confirmed, 1);
     message.writeBigUInt64BE(this.#confirmed, 9);
     message.writeBigUInt64BE(this.#confirmed, 17);
     message.writeBigInt64BE(BigInt(this.#nowMs() * 1000 - MICROS_2000), 25);
+    message[33] = ask ? 1 : 0;
     this.#copy.send(message);
   }
 

@@ -1,0 +1,147 @@
+/** What a replication needs of a server: checked, made, and taken away again. */
+
+import type pg from 'pg';
+import { LongshoreError } from '../../errors.ts';
+import { type Lsn, parseLsn } from './lsn.ts';
+import { quoteName } from './sql.ts';
+import { quotedTable } from './table-catalogue.ts';
+
+export interface ServerFacts {
+  /** Of the cluster: another one after a restore elsewhere. */
+  readonly systemId: string;
+  /** As `server_version_num`: 150018. */
+  readonly version: number;
+  readonly walLevel: string;
+  readonly slotsFree: number;
+  readonly sendersFree: number;
+  readonly mayReplicate: boolean;
+  /** A standby cannot export what a full load needs. */
+  readonly inRecovery: boolean;
+  readonly walLsn: Lsn;
+}
+
+export async function serverFacts(client: pg.ClientBase): Promise<ServerFacts> {
+  const { rows } = await client.query<Record<string, string | boolean | number>>(FACTS);
+  const row = rows[0]!;
+  return {
+    systemId: String(row['system_id']),
+    version: Number(row['version']),
+    walLevel: String(row['wal_level']),
+    slotsFree: Number(row['slots_free']),
+    sendersFree: Number(row['senders_free']),
+    mayReplicate: row['may_replicate'] === true,
+    inRecovery: row['in_recovery'] === true,
+    walLsn: parseLsn(String(row['wal_lsn'])),
+  };
+}
+
+const FACTS = `
+SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
+       current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
+       current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int AS slots_free,
+       current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders_free,
+       (SELECT rolreplication OR rolsuper OR EXISTS (
+          SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication' AND pg_has_role(current_user, r.oid, 'member'))
+        FROM pg_roles WHERE rolname = current_user) AS may_replicate,
+       pg_is_in_recovery() AS in_recovery,
+       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text AS wal_lsn`;
+
+const VERSION_MIN = 120000;
+
+/**
+ * @param follows whether changes are followed, which needs a slot
+ * @throws CHECK_FAILED, with what to do
+ */
+export function checkServer(facts: ServerFacts, name: string, follows: boolean): void {
+  const fail = (what: string, hint: string): never => {
+    throw new LongshoreError('CHECK_FAILED', `${name}: ${what}`, { hint });
+  };
+  if (facts.version < VERSION_MIN) fail('the server is older than PostgreSQL 12', 'update it');
+  if (!follows) return;
+  if (facts.inRecovery) fail('the server is a standby', 'name the primary');
+  if (facts.walLevel !== 'logical') {
+    fail(
+      `wal_level is ${facts.walLevel}`,
+      "ALTER SYSTEM SET wal_level = 'logical' and restart the server (on RDS: rds.logical_replication = 1)",
+    );
+  }
+  if (!facts.mayReplicate)
+    fail('the role may not replicate', 'ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication TO …)');
+  if (facts.slotsFree < 1)
+    fail('no replication slot is free', 'raise max_replication_slots, or drop a slot that nobody uses');
+  if (facts.sendersFree < 1) fail('no WAL sender is free', 'raise max_wal_senders');
+}
+
+export interface SlotState {
+  readonly active: boolean;
+  readonly confirmedLsn: Lsn | undefined;
+  readonly plugin: string;
+  readonly lost: boolean;
+  /** Bytes of the log that the slot keeps. */
+  readonly retainedBytes: number;
+}
+
+/** Undefined where there is none of that name. */
+export async function slotState(client: pg.ClientBase, slot: string): Promise<SlotState | undefined> {
+  const { rows } = await client.query<Record<string, string | boolean | null>>(
+    `SELECT active, confirmed_flush_lsn::text AS confirmed, plugin, to_jsonb(s) ->> 'wal_status' AS wal_status,
+            coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::text AS retained
+     FROM pg_replication_slots s WHERE slot_name = $1`,
+    [slot],
+  );
+  const row = rows[0];
+  if (row === undefined) return undefined;
+  return {
+    active: row['active'] === true,
+    confirmedLsn: row['confirmed'] === null ? undefined : parseLsn(String(row['confirmed'])),
+    plugin: String(row['plugin']),
+    lost: row['wal_status'] === 'lost',
+    retainedBytes: Number(row['retained']),
+  };
+}
+
+export interface CreatedSlot {
+  /** Changes of transactions that commit after this come through the slot; the snapshot has all others. */
+  readonly consistentLsn: Lsn;
+  readonly snapshot: string;
+}
+
+/** @param client of a session that speaks the replication protocol; the snapshot lives until its next command */
+export async function createSlot(client: pg.ClientBase, slot: string): Promise<CreatedSlot> {
+  const { rows } = await client.query<{ consistent_point: string; snapshot_name: string }>(
+    `CREATE_REPLICATION_SLOT ${quoteName(slot)} LOGICAL pgoutput EXPORT_SNAPSHOT`,
+  );
+  const { consistent_point: point, snapshot_name: snapshot } = rows[0]!;
+  return { consistentLsn: parseLsn(point), snapshot };
+}
+
+/** Makes the publication, or gives it exactly these tables. */
+export async function setPublication(
+  client: pg.ClientBase,
+  publication: string,
+  tables: readonly { readonly schema: string; readonly name: string }[],
+  version: number,
+): Promise<void> {
+  const name = quoteName(publication);
+  const list = tables.map(quotedTable).join(', ');
+  const { rowCount } = await client.query('SELECT FROM pg_publication WHERE pubname = $1', [publication]);
+  if (rowCount === 1) {
+    await client.query(`ALTER PUBLICATION ${name} SET TABLE ${list}`);
+    return;
+  }
+  const viaRoot = version >= 130000 ? ' WITH (publish_via_partition_root = true)' : '';
+  await client.query(`CREATE PUBLICATION ${name} FOR TABLE ${list}${viaRoot}`);
+}
+
+/** Takes slot and publication away, where they are there. */
+export async function dropReplication(
+  client: pg.ClientBase,
+  slot: string,
+  publication: string,
+): Promise<void> {
+  await client.query(
+    'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  await client.query(`DROP PUBLICATION IF EXISTS ${quoteName(publication)}`);
+}

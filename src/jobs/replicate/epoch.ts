@@ -1,0 +1,170 @@
+/**
+ * An epoch under construction, and how it becomes durable.
+ *
+ * Steps of landing, and what a crash after each leaves: files complete in the temporary folder (nothing) → `pending`
+ * written, with the range and the names (the next start makes exactly this epoch again) → files uploaded (a reader that
+ * lists files sees changes early, each once) → manifest written, if it is absent (the epoch is part of the replica) →
+ * confirmed to the server by the caller.
+ */
+
+import { rm } from 'node:fs/promises';
+import { formatLsn, type Lsn } from '../../databases/postgres/lsn.ts';
+import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
+import type { ChangeTable, ChangeTableFile } from './change-table.ts';
+import { type LoadTarget, upload } from './full-load.ts';
+import { changeFileName, datePartition, pendingKey, tableFolder } from './layout.ts';
+import {
+  type Manifest,
+  type ManifestEvent,
+  type ManifestFile,
+  type ManifestPlace,
+  readObject,
+  writeManifest,
+} from './manifest.ts';
+import { manifestColumns, schemaIdOf } from './schema-id.ts';
+
+/** What is about to be landed. */
+export interface Pending {
+  readonly epoch: number;
+  readonly toLsn: string;
+  /** Keys below the prefix of the job. */
+  readonly files: readonly string[];
+}
+
+export interface EpochFacts {
+  readonly epoch: number;
+  readonly systemId: string;
+  readonly fromLsn: Lsn;
+  readonly toLsn: Lsn;
+  readonly lastCommitMicros: bigint | undefined;
+  readonly events: readonly ManifestEvent[];
+}
+
+const UPLOADS_AT_ONCE = 4;
+
+/** Lands the changes of all tables. @returns the manifest that was written */
+export async function landEpoch(
+  place: ManifestPlace,
+  target: LoadTarget,
+  facts: EpochFacts,
+  tables: readonly ChangeTable[],
+  options: { readonly datePartition: boolean; readonly typesOf: (table: ChangeTable) => TypedTable },
+  signal: AbortSignal,
+): Promise<Manifest> {
+  const landed: { file: ManifestFile; path: string }[] = [];
+  const schemas: Manifest['schemas'] = {};
+  const parts = new Map<string, number>();
+  for (const table of tables) {
+    for (const file of await table.finish()) {
+      const { schema, table: name } = table.relation;
+      const number = (parts.get(`${schema}.${name}`) ?? 0) + 1;
+      parts.set(`${schema}.${name}`, number);
+      const columns = manifestColumns(options.typesOf(table), file.columns);
+      const schemaId = schemaIdOf(columns);
+      schemas[schemaId] = columns;
+      landed.push({
+        path: file.path,
+        file: manifestFile(table, file, number, schemaId, options.datePartition),
+      });
+    }
+  }
+  const before = await readPending(place, facts.epoch, signal);
+  await writePending(
+    place,
+    { epoch: facts.epoch, toLsn: formatLsn(facts.toLsn), files: landed.map(({ file }) => file.key) },
+    signal,
+  );
+  await forEachConcurrent(landed, UPLOADS_AT_ONCE, ({ file, path }) =>
+    upload(target, file.key, path, file.bytes, signal),
+  );
+  const keys = new Set(landed.map(({ file }) => file.key));
+  const stale = (before?.files ?? []).filter((key) => !keys.has(key));
+  if (stale.length > 0)
+    await target.store.delete(
+      stale.map((key) => ({ key: target.prefix + key })),
+      signal,
+    );
+  const manifest: Manifest = {
+    version: 1,
+    job: place.job,
+    epoch: facts.epoch,
+    kind: 'changes',
+    systemId: facts.systemId,
+    fromLsn: formatLsn(facts.fromLsn),
+    toLsn: formatLsn(facts.toLsn),
+    ...(facts.lastCommitMicros === undefined ? {} : { lastCommitMicros: String(facts.lastCommitMicros) }),
+    files: landed.map(({ file }) => file),
+    schemas,
+    events: [...facts.events],
+  };
+  await writeManifest(place, manifest, signal);
+  await place.store.delete([{ key: place.prefix + pendingKey(place.job, facts.epoch) }], signal);
+  for (const { path } of landed) await rm(path, { force: true });
+  return manifest;
+}
+
+/** The names of a table's types, for the manifest. */
+export interface TypedTable {
+  readonly columns: readonly { readonly name: string; readonly typeName: string }[];
+}
+
+function manifestFile(
+  table: ChangeTable,
+  file: ChangeTableFile,
+  part: number,
+  schemaId: string,
+  partition: boolean,
+): ManifestFile {
+  const { schema, table: name } = table.relation;
+  const { first, last, ops } = file;
+  const folder = tableFolder({ schema, name }) + (partition ? datePartition(first.commitMicros) : '');
+  return {
+    key:
+      folder +
+      changeFileName({
+        firstCommitMicros: first.commitMicros,
+        firstLsn: first.commitLsn,
+        lastLsn: last.commitLsn,
+        part,
+      }),
+    schema,
+    table: name,
+    schemaId,
+    rows: file.rows,
+    bytes: file.bytes,
+    sha256: file.sha256,
+    inserts: ops.I,
+    updates: ops.U,
+    deletes: ops.D,
+    firstLsn: formatLsn(first.commitLsn),
+    lastLsn: formatLsn(last.commitLsn),
+  };
+}
+
+async function writePending(
+  { store, prefix, job }: ManifestPlace,
+  pending: Pending,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = Buffer.from(JSON.stringify(pending));
+  await store.put(
+    {
+      key: prefix + pendingKey(job, pending.epoch),
+      body,
+      sizeBytes: body.byteLength,
+      attributes: { contentType: 'application/json', metadata: {} },
+      ifAbsent: false,
+    },
+    signal,
+  );
+}
+
+/** What a process that died was landing as this epoch. */
+export async function readPending(
+  { store, prefix, job }: ManifestPlace,
+  epoch: number,
+  signal: AbortSignal,
+): Promise<Pending | undefined> {
+  const bytes = await readObject(store, prefix + pendingKey(job, epoch), signal);
+  return bytes === undefined ? undefined : (JSON.parse(bytes.toString()) as Pending);
+}

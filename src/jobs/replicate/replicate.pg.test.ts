@@ -1,0 +1,263 @@
+/** A replication through its public function: PostgreSQL into files, which are read back. */
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { tableFromIPC } from 'apache-arrow';
+import { readParquet } from 'parquet-wasm/node';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  type PostgresServer,
+  type PostgresTestDatabase,
+  postgresServer,
+} from '../../../test/servers/postgres.ts';
+import type { Manifest } from './manifest.ts';
+import { dropReplicationOf, replicate } from './run.ts';
+import type { ReplicateOptions } from './settings.ts';
+
+let postgres: PostgresServer;
+let database: PostgresTestDatabase;
+let folder: string;
+beforeAll(async () => {
+  postgres = await postgresServer();
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+beforeEach(async () => {
+  database = await postgres.createDatabase();
+  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
+  return async () => {
+    await dropReplicationOf(optionsOf());
+    rmSync(folder, { recursive: true, force: true });
+  };
+});
+
+let jobs = 0;
+const job = () => `job_${jobs}`;
+beforeEach(() => {
+  jobs++;
+});
+
+const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
+  from: database.url,
+  to: `file://${folder}/`,
+  name: job(),
+  untilCaughtUp: true,
+  every: 50,
+  ...more,
+});
+
+type Row = Record<string, unknown>;
+
+function manifests(): Manifest[] {
+  const path = join(folder, '_longshore', job(), 'epochs');
+  return readdirSync(path)
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(path, name), 'utf8')) as Manifest);
+}
+
+/** The rows of a file, numbers as text where they are large. */
+function rowsOf(key: string): Row[] {
+  const table = tableFromIPC(readParquet(readFileSync(join(folder, key))).intoIPCStream());
+  return table.toArray().map((row) => {
+    const plain: Row = {};
+    for (const [name, value] of Object.entries(row.toJSON() as Row)) {
+      plain[name] = typeof value === 'bigint' ? Number(value) : value;
+    }
+    return plain;
+  });
+}
+
+/** Files as a reader lists them, without those of the job itself. */
+function listed(): string[] {
+  return (readdirSync(folder, { recursive: true }) as string[])
+    .filter((name) => name.endsWith('.parquet') && statSync(join(folder, name)).isFile())
+    .sort();
+}
+
+/** Every change of a table, in the order of its files and rows. */
+function changesOf(table: string): Row[] {
+  return manifests()
+    .filter(({ kind }) => kind === 'changes')
+    .flatMap(({ files }) => files.filter((file) => file.table === table).flatMap(({ key }) => rowsOf(key)));
+}
+
+/** What the files say the table holds, by its key. */
+function current(table: string, key = 'id'): Map<unknown, Row> {
+  const state = new Map<unknown, Row>();
+  for (const { kind, files, events } of manifests()) {
+    const rows = files.filter((file) => file.table === table).flatMap((file) => rowsOf(file.key));
+    if (kind === 'full-load') for (const row of rows) state.set(row[key], row);
+    else {
+      const truncated = events.filter((event) => event.kind === 'truncate' && event.table === table);
+      for (const row of rows) {
+        if (row['Op'] === 'D') state.delete(row[key]);
+        else state.set(row[key], row);
+      }
+      if (truncated.length > 0 && rows.length === 0) state.clear();
+    }
+  }
+  return state;
+}
+
+test('a full load, in files as DMS names them', async () => {
+  await database.sql(`CREATE TABLE items (id bigint PRIMARY KEY, name text, price numeric(10,2), at timestamptz);
+    INSERT INTO items SELECT i, 'item ' || i, i / 4.0, '2026-01-01'::timestamptz + i * interval '1 s' FROM generate_series(1, 30000) i;
+    CREATE TABLE "Odd Name" (id int PRIMARY KEY); INSERT INTO "Odd Name" VALUES (1);
+    CREATE TABLE empty (id int PRIMARY KEY)`);
+  const summary = await replicate(optionsOf({ mode: 'full-load', maxFileSize: 512 * 1024 }));
+  expect(summary.loaded.rows).toBe(30_001);
+  const files = listed();
+  expect(files).toContain('public/Odd Name/LOAD00000001.parquet');
+  expect(files.filter((name) => name.startsWith('public/items/LOAD0000000')).length).toBeGreaterThan(2);
+  const rows = current('items');
+  expect(rows.size).toBe(30_000);
+  expect(rows.get(7)).toMatchObject({ name: 'item 7', at: Date.UTC(2026, 0, 1, 0, 0, 7) });
+  expect(
+    manifests()[0]!
+      .files.map(({ key }) => key)
+      .sort(),
+  ).toEqual(files);
+  await expect(replicate(optionsOf({ mode: 'full-load' }))).rejects.toThrow('has loaded already');
+});
+
+test('what is written while the load runs and afterwards comes once, and in order', async () => {
+  await database.sql(
+    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'loaded' FROM generate_series(1, 5000) i`,
+  );
+  const writer = new pg.Client({ connectionString: database.url });
+  await writer.connect();
+  let stop = false;
+  const writing = (async () => {
+    for (let i = 0; !stop; i++) {
+      await writer.query('UPDATE t SET v = $1 WHERE id = $2', [`change ${i}`, 1 + (i % 5000)]);
+      await writer.query('INSERT INTO t VALUES ($1, $2)', [10_000 + i, 'late']);
+      if (i % 3 === 0) await writer.query('DELETE FROM t WHERE id = $1', [10_000 + i]);
+    }
+  })();
+  const first = await replicate(optionsOf());
+  expect(first.loaded.rows).toBeGreaterThanOrEqual(5000);
+  await replicate(optionsOf());
+  stop = true;
+  await writing;
+  await writer.end();
+  await replicate(optionsOf());
+  const rows = await database.sql('SELECT id, v FROM t ORDER BY id');
+  const replica = [...current('t').values()].map(({ id, v }) => ({ id, v }));
+  expect(replica.sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
+  const places = changesOf('t').map((row) => [Number(row['_commit_lsn']), Number(row['_ordinal'])] as const);
+  const sorted = places.toSorted((a, b) => a[0] - b[0] || a[1] - b[1]);
+  expect(places).toEqual(sorted);
+  expect(new Set(places.map(String)).size).toBe(places.length);
+});
+
+describe('changes', () => {
+  beforeEach(async () => {
+    await database.sql(`CREATE TABLE t (id int PRIMARY KEY, v text, doc jsonb);
+      INSERT INTO t VALUES (1, 'one', '{}'), (2, 'two', '{}'), (3, 'three', '{}')`);
+    await replicate(optionsOf());
+  });
+
+  test('each has its operation, transaction and place', async () => {
+    await database.sql(`BEGIN; UPDATE t SET v = 'zwei' WHERE id = 2; DELETE FROM t WHERE id = 3;
+      INSERT INTO t VALUES (4, 'four', NULL); COMMIT`);
+    await replicate(optionsOf());
+    const changes = changesOf('t');
+    expect(changes.map(({ Op, id, v, _ordinal }) => [Op, id, v, _ordinal])).toEqual([
+      ['U', 2, 'zwei', 0],
+      ['D', 3, null, 1],
+      ['I', 4, 'four', 2],
+    ]);
+    expect(new Set(changes.map((row) => row['_xid'])).size).toBe(1);
+    expect(new Set(changes.map((row) => row['_commit_lsn'])).size).toBe(1);
+  });
+
+  test('another key is a deletion and an insertion', async () => {
+    await database.sql('UPDATE t SET id = 9 WHERE id = 1');
+    await replicate(optionsOf());
+    expect(changesOf('t').map(({ Op, id, v }) => [Op, id, v])).toEqual([
+      ['D', 1, null],
+      ['I', 9, 'one'],
+    ]);
+  });
+
+  test('a value that an update leaves out is made whole', async () => {
+    const large = Array.from({ length: 3000 }, (_, i) => i.toString(36)).join(',');
+    await database.sql(`UPDATE t SET doc = to_jsonb('${large}'::text) WHERE id = 1`);
+    await replicate(optionsOf());
+    await database.sql("UPDATE t SET v = 'eins' WHERE id = 1");
+    await replicate(optionsOf());
+    const last = changesOf('t').at(-1)!;
+    expect(last).toMatchObject({ Op: 'U', v: 'eins', doc: JSON.stringify(large), _reread: 'doc' });
+  });
+
+  test('what is rolled back does not come, however large it was', async () => {
+    await database.sql(`ALTER DATABASE ${database.name} SET logical_decoding_work_mem = '64kB'`);
+    await database.sql(`BEGIN; INSERT INTO t SELECT i, repeat('x', 100), NULL FROM generate_series(100, 5000) i;
+      SAVEPOINT a; INSERT INTO t SELECT i, 'rolled back', NULL FROM generate_series(6000, 9000) i; ROLLBACK TO a;
+      INSERT INTO t VALUES (9999, 'last', NULL); COMMIT;
+      BEGIN; INSERT INTO t SELECT i, 'void', NULL FROM generate_series(20000, 25000) i; ROLLBACK`);
+    await replicate(optionsOf());
+    const changes = changesOf('t');
+    expect(changes).toHaveLength(4902);
+    expect(changes.at(-1)).toMatchObject({ id: 9999, v: 'last', _ordinal: 4901 });
+    expect(changes.some(({ v }) => v === 'rolled back' || v === 'void')).toBe(false);
+  });
+
+  test('a table that changes its columns begins another file, and the manifest says so', async () => {
+    await database.sql("INSERT INTO t VALUES (5, 'before', NULL)");
+    await database.sql(
+      "ALTER TABLE t ADD COLUMN extra int DEFAULT 7; INSERT INTO t VALUES (6, 'after', NULL, 8)",
+    );
+    await replicate(optionsOf());
+    const last = manifests().at(-1)!;
+    expect(last.files.map(({ rows }) => rows)).toEqual([1, 1]);
+    expect(new Set(last.files.map(({ schemaId }) => schemaId)).size).toBe(2);
+    expect(last.events).toMatchObject([{ kind: 'schema', table: 't' }]);
+    expect(rowsOf(last.files[1]!.key)[0]).toMatchObject({ id: 6, extra: 8 });
+  });
+
+  test('a truncation is an event', async () => {
+    await database.sql('TRUNCATE t');
+    await replicate(optionsOf());
+    expect(manifests().at(-1)!.events).toMatchObject([{ kind: 'truncate', schema: 'public', table: 't' }]);
+    expect(current('t').size).toBe(0);
+  });
+});
+
+describe('a start that cannot succeed leaves nothing behind', () => {
+  const leftovers = () =>
+    database.sql(`SELECT slot_name::text AS name FROM pg_replication_slots WHERE database = current_database()
+      UNION ALL SELECT pubname::text FROM pg_publication`);
+
+  test('a table without an identity', async () => {
+    await database.sql('CREATE TABLE t (id int)');
+    await expect(replicate(optionsOf())).rejects.toThrow(
+      'neither a primary key nor another replica identity',
+    );
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('a table that is not there', async () => {
+    await database.sql('CREATE TABLE t (id int PRIMARY KEY)');
+    await expect(replicate(optionsOf({ tables: ['public.T'] }))).rejects.toThrow('has no table public.T');
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('a target that cannot be written', async () => {
+    await database.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+    await expect(replicate(optionsOf({ to: `file://${folder}/absent/` }))).rejects.toThrow();
+    expect(await leftovers()).toEqual([]);
+  });
+});
+
+test('a slot that is gone, or ahead of the files, stops loudly', async () => {
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  await replicate(optionsOf());
+  const slot = `longshore_${job()}`;
+  await database.sql('INSERT INTO t VALUES (2)');
+  await database.sql(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
+  await expect(replicate(optionsOf())).rejects.toThrow('ahead of the files');
+  await database.sql(`SELECT pg_drop_replication_slot('${slot}')`);
+  await expect(replicate(optionsOf())).rejects.toThrow('is gone');
+});
