@@ -13,3 +13,8 @@ export type { MoveSummary } from './jobs/move/summary.ts';
 export type { Tally } from './jobs/move/tally.ts';
 export { type UndoOptions, type UndoSummary, undoMove } from './jobs/move/undo.ts';
 export { verifyMove } from './jobs/move/verify.ts';
+export type { ReplicateEvent, ReplicateListener } from './jobs/replicate/events.ts';
+export type { Manifest } from './jobs/replicate/manifest.ts';
+export { planReplication } from './jobs/replicate/plan.ts';
+export { dropReplicationOf, type ReplicateSummary, replicate } from './jobs/replicate/run.ts';
+export type { ReplicateOptions } from './jobs/replicate/settings.ts';

@@ -2,11 +2,13 @@
 
 import { z } from 'zod';
 import { moveSchema } from '../jobs/move/settings.ts';
+import { replicateSchema } from '../jobs/replicate/settings.ts';
 
 /** JSON Schema, draft 2020-12. */
 export function configJsonSchema(): object {
   const file = z.strictObject({
     move: z.record(z.string(), moveSchema).optional().describe('moves by name'),
+    replicate: z.record(z.string(), replicateSchema).optional().describe('replications by name'),
   });
   return { ...z.toJSONSchema(file, { io: 'input' }), title: 'longshore.yaml' };
 }

@@ -8,6 +8,7 @@ import { registerDemo } from './demo.ts';
 import { registerGrants } from './grants.ts';
 import { registerInit } from './init.ts';
 import { registerMove } from './move.ts';
+import { registerReplicate } from './replicate.ts';
 import { registerSeed } from './seed.ts';
 import { Stopped } from './signals.ts';
 import { registerStatus } from './status.ts';
@@ -38,6 +39,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   for (const register of [
     registerDemo,
     registerMove,
+    registerReplicate,
     registerCheck,
     registerVerify,
     registerUndo,

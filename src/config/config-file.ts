@@ -20,6 +20,7 @@ export const CONFIG_FILE = 'longshore.yaml';
 /** The kinds of jobs that a file may hold; each job checks its own settings. */
 const fileSchema = z.strictObject({
   move: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  replicate: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
 });
 
 /**
@@ -30,7 +31,7 @@ const fileSchema = z.strictObject({
  */
 export function readJob(
   path: string,
-  kind: 'move',
+  kind: 'move' | 'replicate',
   name: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, unknown> | undefined {

@@ -9,6 +9,7 @@
 
 import { rm } from 'node:fs/promises';
 import { formatLsn, type Lsn } from '../../databases/postgres/lsn.ts';
+import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { ChangeTable, ChangeTableFile } from './change-table.ts';
 import { type LoadTarget, upload } from './full-load.ts';
@@ -48,7 +49,11 @@ export async function landEpoch(
   target: LoadTarget,
   facts: EpochFacts,
   tables: readonly ChangeTable[],
-  options: { readonly datePartition: boolean; readonly typesOf: (table: ChangeTable) => TypedTable },
+  options: {
+    readonly datePartition: boolean;
+    readonly typesOf: (table: ChangeTable) => TypedTable;
+    readonly failpoint: Failpoint;
+  },
   signal: AbortSignal,
 ): Promise<Manifest> {
   const landed: { file: ManifestFile; path: string }[] = [];
@@ -68,15 +73,18 @@ export async function landEpoch(
       });
     }
   }
+  options.failpoint('files-complete');
   const before = await readPending(place, facts.epoch, signal);
   await writePending(
     place,
     { epoch: facts.epoch, toLsn: formatLsn(facts.toLsn), files: landed.map(({ file }) => file.key) },
     signal,
   );
-  await forEachConcurrent(landed, UPLOADS_AT_ONCE, ({ file, path }) =>
-    upload(target, file.key, path, file.bytes, signal),
-  );
+  options.failpoint('pending-written');
+  await forEachConcurrent(landed, UPLOADS_AT_ONCE, async ({ file, path }) => {
+    await upload(target, file.key, path, file.bytes, signal);
+    options.failpoint('file-uploaded');
+  });
   const keys = new Set(landed.map(({ file }) => file.key));
   const stale = (before?.files ?? []).filter((key) => !keys.has(key));
   if (stale.length > 0)
@@ -98,6 +106,7 @@ export async function landEpoch(
     events: [...facts.events],
   };
   await writeManifest(place, manifest, signal);
+  options.failpoint('manifest-written');
   await place.store.delete([{ key: place.prefix + pendingKey(place.job, facts.epoch) }], signal);
   for (const { path } of landed) await rm(path, { force: true });
   return manifest;

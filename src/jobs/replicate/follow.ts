@@ -19,6 +19,7 @@ import {
 } from '../../databases/postgres/pgoutput.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';
 import { LongshoreError } from '../../errors.ts';
+import type { Failpoint } from '../../flow/failpoint.ts';
 import { type ChangePlace, ChangeTable, type Op, type Reread } from './change-table.ts';
 import { landEpoch, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
@@ -42,6 +43,7 @@ export interface FollowOptions {
   readonly target: LoadTarget;
   readonly registry: TableRegistry;
   readonly emit: ReplicateListener;
+  readonly failpoint: Failpoint;
   readonly nowMs: () => number;
 }
 
@@ -401,10 +403,15 @@ class Follower {
           events: this.#events,
         },
         tables,
-        { datePartition: settings.datePartition, typesOf: (table) => registry.typesOf(table.relation) },
+        {
+          datePartition: settings.datePartition,
+          typesOf: (table) => registry.typesOf(table.relation),
+          failpoint: this.#options.failpoint,
+        },
         this.#signal,
       );
       this.#stream?.confirm(this.#toLsn);
+      this.#options.failpoint('confirmed');
       emit({
         type: 'epoch-landed',
         epoch: this.#epoch,

@@ -1,10 +1,8 @@
 /** A replication through its public function: PostgreSQL into files, which are read back. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tableFromIPC } from 'apache-arrow';
-import { readParquet } from 'parquet-wasm/node';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -12,7 +10,7 @@ import {
   type PostgresTestDatabase,
   postgresServer,
 } from '../../../test/servers/postgres.ts';
-import type { Manifest } from './manifest.ts';
+import { Lake } from '../../../test/worlds/lake.ts';
 import { dropReplicationOf, replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
 
@@ -47,58 +45,7 @@ const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
   ...more,
 });
 
-type Row = Record<string, unknown>;
-
-function manifests(): Manifest[] {
-  const path = join(folder, '_longshore', job(), 'epochs');
-  return readdirSync(path)
-    .sort()
-    .map((name) => JSON.parse(readFileSync(join(path, name), 'utf8')) as Manifest);
-}
-
-/** The rows of a file, numbers as text where they are large. */
-function rowsOf(key: string): Row[] {
-  const table = tableFromIPC(readParquet(readFileSync(join(folder, key))).intoIPCStream());
-  return table.toArray().map((row) => {
-    const plain: Row = {};
-    for (const [name, value] of Object.entries(row.toJSON() as Row)) {
-      plain[name] = typeof value === 'bigint' ? Number(value) : value;
-    }
-    return plain;
-  });
-}
-
-/** Files as a reader lists them, without those of the job itself. */
-function listed(): string[] {
-  return (readdirSync(folder, { recursive: true }) as string[])
-    .filter((name) => name.endsWith('.parquet') && statSync(join(folder, name)).isFile())
-    .sort();
-}
-
-/** Every change of a table, in the order of its files and rows. */
-function changesOf(table: string): Row[] {
-  return manifests()
-    .filter(({ kind }) => kind === 'changes')
-    .flatMap(({ files }) => files.filter((file) => file.table === table).flatMap(({ key }) => rowsOf(key)));
-}
-
-/** What the files say the table holds, by its key. */
-function current(table: string, key = 'id'): Map<unknown, Row> {
-  const state = new Map<unknown, Row>();
-  for (const { kind, files, events } of manifests()) {
-    const rows = files.filter((file) => file.table === table).flatMap((file) => rowsOf(file.key));
-    if (kind === 'full-load') for (const row of rows) state.set(row[key], row);
-    else {
-      const truncated = events.filter((event) => event.kind === 'truncate' && event.table === table);
-      for (const row of rows) {
-        if (row['Op'] === 'D') state.delete(row[key]);
-        else state.set(row[key], row);
-      }
-      if (truncated.length > 0 && rows.length === 0) state.clear();
-    }
-  }
-  return state;
-}
+const lake = () => new Lake(folder, job());
 
 test('a full load, in files as DMS names them', async () => {
   await database.sql(`CREATE TABLE items (id bigint PRIMARY KEY, name text, price numeric(10,2), at timestamptz);
@@ -107,14 +54,15 @@ test('a full load, in files as DMS names them', async () => {
     CREATE TABLE empty (id int PRIMARY KEY)`);
   const summary = await replicate(optionsOf({ mode: 'full-load', maxFileSize: 512 * 1024 }));
   expect(summary.loaded.rows).toBe(30_001);
-  const files = listed();
+  const files = lake().listed();
   expect(files).toContain('public/Odd Name/LOAD00000001.parquet');
   expect(files.filter((name) => name.startsWith('public/items/LOAD0000000')).length).toBeGreaterThan(2);
-  const rows = current('items');
+  const rows = lake().current('items');
   expect(rows.size).toBe(30_000);
   expect(rows.get(7)).toMatchObject({ name: 'item 7', at: Date.UTC(2026, 0, 1, 0, 0, 7) });
   expect(
-    manifests()[0]!
+    lake()
+      .manifests()[0]!
       .files.map(({ key }) => key)
       .sort(),
   ).toEqual(files);
@@ -143,9 +91,11 @@ test('what is written while the load runs and afterwards comes once, and in orde
   await writer.end();
   await replicate(optionsOf());
   const rows = await database.sql('SELECT id, v FROM t ORDER BY id');
-  const replica = [...current('t').values()].map(({ id, v }) => ({ id, v }));
+  const replica = [...lake().current('t').values()].map(({ id, v }) => ({ id, v }));
   expect(replica.sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
-  const places = changesOf('t').map((row) => [Number(row['_commit_lsn']), Number(row['_ordinal'])] as const);
+  const places = lake()
+    .changesOf('t')
+    .map((row) => [Number(row['_commit_lsn']), Number(row['_ordinal'])] as const);
   const sorted = places.toSorted((a, b) => a[0] - b[0] || a[1] - b[1]);
   expect(places).toEqual(sorted);
   expect(new Set(places.map(String)).size).toBe(places.length);
@@ -162,7 +112,7 @@ describe('changes', () => {
     await database.sql(`BEGIN; UPDATE t SET v = 'zwei' WHERE id = 2; DELETE FROM t WHERE id = 3;
       INSERT INTO t VALUES (4, 'four', NULL); COMMIT`);
     await replicate(optionsOf());
-    const changes = changesOf('t');
+    const changes = lake().changesOf('t');
     expect(changes.map(({ Op, id, v, _ordinal }) => [Op, id, v, _ordinal])).toEqual([
       ['U', 2, 'zwei', 0],
       ['D', 3, null, 1],
@@ -175,7 +125,11 @@ describe('changes', () => {
   test('another key is a deletion and an insertion', async () => {
     await database.sql('UPDATE t SET id = 9 WHERE id = 1');
     await replicate(optionsOf());
-    expect(changesOf('t').map(({ Op, id, v }) => [Op, id, v])).toEqual([
+    expect(
+      lake()
+        .changesOf('t')
+        .map(({ Op, id, v }) => [Op, id, v]),
+    ).toEqual([
       ['D', 1, null],
       ['I', 9, 'one'],
     ]);
@@ -187,7 +141,7 @@ describe('changes', () => {
     await replicate(optionsOf());
     await database.sql("UPDATE t SET v = 'eins' WHERE id = 1");
     await replicate(optionsOf());
-    const last = changesOf('t').at(-1)!;
+    const last = lake().changesOf('t').at(-1)!;
     expect(last).toMatchObject({ Op: 'U', v: 'eins', doc: JSON.stringify(large), _reread: 'doc' });
   });
 
@@ -198,7 +152,7 @@ describe('changes', () => {
       INSERT INTO t VALUES (9999, 'last', NULL); COMMIT;
       BEGIN; INSERT INTO t SELECT i, 'void', NULL FROM generate_series(20000, 25000) i; ROLLBACK`);
     await replicate(optionsOf());
-    const changes = changesOf('t');
+    const changes = lake().changesOf('t');
     expect(changes).toHaveLength(4902);
     expect(changes.at(-1)).toMatchObject({ id: 9999, v: 'last', _ordinal: 4901 });
     expect(changes.some(({ v }) => v === 'rolled back' || v === 'void')).toBe(false);
@@ -210,18 +164,20 @@ describe('changes', () => {
       "ALTER TABLE t ADD COLUMN extra int DEFAULT 7; INSERT INTO t VALUES (6, 'after', NULL, 8)",
     );
     await replicate(optionsOf());
-    const last = manifests().at(-1)!;
+    const last = lake().manifests().at(-1)!;
     expect(last.files.map(({ rows }) => rows)).toEqual([1, 1]);
     expect(new Set(last.files.map(({ schemaId }) => schemaId)).size).toBe(2);
     expect(last.events).toMatchObject([{ kind: 'schema', table: 't' }]);
-    expect(rowsOf(last.files[1]!.key)[0]).toMatchObject({ id: 6, extra: 8 });
+    expect(lake().rowsOf(last.files[1]!.key)[0]).toMatchObject({ id: 6, extra: 8 });
   });
 
   test('a truncation is an event', async () => {
     await database.sql('TRUNCATE t');
     await replicate(optionsOf());
-    expect(manifests().at(-1)!.events).toMatchObject([{ kind: 'truncate', schema: 'public', table: 't' }]);
-    expect(current('t').size).toBe(0);
+    expect(lake().manifests().at(-1)!.events).toMatchObject([
+      { kind: 'truncate', schema: 'public', table: 't' },
+    ]);
+    expect(lake().current('t').size).toBe(0);
   });
 });
 

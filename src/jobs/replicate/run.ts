@@ -20,10 +20,12 @@ import {
 import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
+import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { openStore } from '../../stores/open-store.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget } from './full-load.ts';
+import { identityProblem } from './identity.ts';
 import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
 import { type ReplicateOptions, type ReplicateSettings, resolveReplicateOptions } from './settings.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
@@ -34,6 +36,7 @@ export interface ReplicateEnvironment {
   readonly clock?: Clock | undefined;
   readonly emit?: ReplicateListener | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly failpoint?: Failpoint | undefined;
 }
 
 export interface ReplicateSummary {
@@ -107,6 +110,7 @@ class Replication {
   readonly #clock: Clock;
   readonly #emit: ReplicateListener;
   readonly #signal: AbortSignal;
+  readonly #failpoint: Failpoint;
   readonly #url: ReturnType<typeof databaseOf>;
   readonly #control: Session;
   readonly #place: ManifestPlace;
@@ -130,6 +134,7 @@ class Replication {
       emit(event);
     };
     this.#signal = parts.environment.signal ?? new AbortController().signal;
+    this.#failpoint = parts.environment.failpoint ?? noFailpoint;
     this.#url = parts.url;
     this.#control = parts.control;
     this.#place = parts.place;
@@ -223,16 +228,8 @@ class Replication {
       const name = `${table.schema}.${table.name}`;
       if (!table.canSelect)
         fail(`the role may not read ${name}`, `GRANT SELECT ON ${quotedTable(table)} TO the role`);
-      const identified =
-        table.replicaIdentity === 'f' ||
-        (table.replicaIdentity === 'd' && table.primaryKey.length > 0) ||
-        (table.replicaIdentity === 'i' && table.identityColumns.length > 0);
-      if (follows && !identified) {
-        fail(
-          `${name} has neither a primary key nor another replica identity: once published, its updates would fail`,
-          `ALTER TABLE ${quotedTable(table)} REPLICA IDENTITY FULL, or leave it out with --tables '!${name}'`,
-        );
-      }
+      const problem = follows ? identityProblem(table) : undefined;
+      if (problem !== undefined) fail(problem.what, problem.fix);
     }
     return chosen;
   }
@@ -362,6 +359,7 @@ class Replication {
           target: this.#target,
           registry,
           emit: this.#emit,
+          failpoint: this.#failpoint,
           nowMs: () => this.#clock.now(),
         },
         this.#signal,

@@ -1,0 +1,93 @@
+/** `longshore replicate`: PostgreSQL into Parquet files; `longshore replicate drop`: takes its slot away. */
+
+import type { Command } from 'commander';
+import { readJob } from '../config/config-file.ts';
+import { LongshoreError } from '../errors.ts';
+import { killingFailpoint } from '../flow/failpoint.ts';
+import type { ReplicateOptions } from '../jobs/replicate/settings.ts';
+import type { Finish } from './main.ts';
+import { stoppable } from './signals.ts';
+
+/** Flags that are no settings of the job. */
+const NOT_SETTINGS = new Set(['config', 'plan', 'json']);
+
+export function registerReplicate(program: Command, _finish: Finish): void {
+  const command = program
+    .command('replicate')
+    .description('replicate PostgreSQL into Parquet files: load every table, then follow the changes')
+    .argument('[job]', 'a job of longshore.yaml, or drop')
+    .argument('[dropped]', 'with drop: the job whose slot and publication are taken away')
+    .option('--from <url>', 'the database: postgres://…/database')
+    .option('--to <url>', 'where files go: s3://bucket/prefix/ or file:///folder/')
+    .option('--mode <mode>', 'full-load, cdc or full-load-and-cdc')
+    .option(
+      '--tables <patterns>',
+      'schema.table, with * for anything and ! to leave out: public.*,!public.audit_*',
+    )
+    .option('--name <name>', 'of the job, where several share a database or a prefix')
+    .option('--every <duration>', 'how long changes are gathered before they are landed')
+    .option('--until-caught-up', 'end when everything up to the start is landed')
+    .option('--compression <codec>', 'snappy, zstd, gzip or none')
+    .option('--max-file-size <bytes>', 'about how large a file becomes')
+    .option('--workers <n>', 'threads that load, each with a connection', Number)
+    .option('--date-partition', 'put change files into YYYY/MM/DD/ by commit time')
+    .option('--timestamp-column <name>', 'a text column with the commit time')
+    .option('--op-in-full-load', 'an Op column in full load files too')
+    .option('--config <file>', 'where jobs are described', 'longshore.yaml')
+    .option('--plan', 'say what would be done, and which type becomes what, and change nothing')
+    .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error');
+  command.action(
+    async (job: string | undefined, dropped: string | undefined, flags: Record<string, unknown>) => {
+      const isDrop = job === 'drop';
+      const options = replicateOptionsOf(isDrop ? dropped : job, flags, process.env);
+      const json = flags['json'] === true;
+      if (isDrop) {
+        const { dropReplicationOf } = await import('../jobs/replicate/run.ts');
+        await dropReplicationOf(options);
+        process.stdout.write('the slot and the publication are gone; the files stay\n');
+        return;
+      }
+      if (flags['plan'] === true) {
+        const [{ planReplication }, { replicatePlanText }] = await Promise.all([
+          import('../jobs/replicate/plan.ts'),
+          import('../report/replicate-text.ts'),
+        ]);
+        const plan = await planReplication(options);
+        process.stdout.write(`${json ? JSON.stringify(plan) : replicatePlanText(plan)}\n`);
+        return;
+      }
+      const [{ replicate }, { replicateReporter, replicateText }] = await Promise.all([
+        import('../jobs/replicate/run.ts'),
+        import('../report/replicate-text.ts'),
+      ]);
+      const summary = await stoppable(
+        (signal) =>
+          replicate(options, {
+            signal,
+            emit: replicateReporter(json ? 'ndjson' : 'terminal', process.stderr),
+            failpoint: killingFailpoint(process.env['LONGSHORE_KILL_AT']),
+          }),
+        { json },
+      );
+      process.stdout.write(`${json ? JSON.stringify(summary) : replicateText(summary)}\n`);
+    },
+  );
+}
+
+function replicateOptionsOf(
+  name: string | undefined,
+  flags: Record<string, unknown>,
+  env: Readonly<Record<string, string | undefined>>,
+): ReplicateOptions {
+  const byFlags = Object.fromEntries(
+    Object.entries(flags).filter(([flag, value]) => value !== undefined && !NOT_SETTINGS.has(flag)),
+  );
+  const byFile = readJob(String(flags['config']), 'replicate', name, env) ?? {};
+  const options: Record<string, unknown> = { ...(name === undefined ? {} : { name }), ...byFile, ...byFlags };
+  if (!('from' in options) || !('to' in options)) {
+    throw new LongshoreError('CONFIG_INVALID', 'nothing says from where to where', {
+      hint: 'give --from and --to, or name a job of longshore.yaml',
+    });
+  }
+  return options as ReplicateOptions;
+}

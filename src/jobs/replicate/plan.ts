@@ -1,0 +1,85 @@
+/** Says what a replication would do: its tables, what each type becomes, what stands in the way. Changes nothing. */
+
+import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { postgresError } from '../../databases/postgres/errors.ts';
+import { mapField } from '../../databases/postgres/field-mapping.ts';
+import { openSession } from '../../databases/postgres/open-session.ts';
+import { checkServer, serverFacts } from '../../databases/postgres/replication-setup.ts';
+import { readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { LongshoreError } from '../../errors.ts';
+import { parquetTypeName } from '../../formats/columns/column-type.ts';
+import { cutChunks } from './full-load.ts';
+import { identityProblem } from './identity.ts';
+import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
+import { tableFilter } from './table-filter.ts';
+
+export interface ReplicatePlan {
+  readonly from: string;
+  readonly to: string;
+  readonly mode: string;
+  readonly tables: readonly PlannedTable[];
+  /** What keeps it from starting, each with its fix. */
+  readonly problems: readonly { readonly what: string; readonly fix: string }[];
+}
+
+export interface PlannedTable {
+  readonly name: string;
+  readonly rowsEstimate: number;
+  readonly bytes: number;
+  /** Of the full load. */
+  readonly files: number;
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly parquet: string;
+    /** Values that go to the side column. */
+    readonly unfit: string | undefined;
+  }[];
+}
+
+/** @throws the errors of the database; what only keeps the job from starting is in `problems` */
+export async function planReplication(
+  options: ReplicateOptions,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<ReplicatePlan> {
+  const settings = resolveReplicateOptions(options);
+  const url = parseDatabaseUrl(settings.from, env);
+  const doing = {
+    action: `plan a replication of ${url.name}`,
+    database: url.name,
+    user: url.connection.user,
+  };
+  await using session = await openSession(url.connection, { doing });
+  const follows = settings.mode !== 'full-load';
+  const problems: { what: string; fix: string }[] = [];
+  let tables: SourceTable[];
+  try {
+    const facts = await serverFacts(session.client);
+    tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
+    checkServer(facts, url.name, follows);
+  } catch (error) {
+    if (!(error instanceof LongshoreError)) throw postgresError(error, doing);
+    problems.push({ what: error.message, fix: error.hint ?? '' });
+    tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
+  }
+  for (const table of follows ? tables : []) {
+    const problem = identityProblem(table);
+    if (problem !== undefined) problems.push(problem);
+  }
+  return {
+    from: url.name,
+    to: settings.to,
+    mode: settings.mode,
+    problems,
+    tables: tables.map((table) => ({
+      name: `${table.schema}.${table.name}`,
+      rowsEstimate: Math.round(table.rowsEstimate),
+      bytes: table.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0),
+      files: cutChunks([table], settings.maxFileSize).length,
+      columns: table.columns.map((column) => {
+        const { column: mapped, unfit } = mapField(column);
+        return { name: column.name, type: column.typeName, parquet: parquetTypeName(mapped.type), unfit };
+      }),
+    })),
+  };
+}

@@ -1,0 +1,68 @@
+/** A replication as a person reads it: its progress, its summary, its plan. */
+
+import { formatBytes } from '../config/bytes.ts';
+import { formatDuration } from '../config/duration.ts';
+import type { ReplicateListener } from '../jobs/replicate/events.ts';
+import type { ReplicatePlan } from '../jobs/replicate/plan.ts';
+import type { ReplicateSummary } from '../jobs/replicate/run.ts';
+
+/** Listens, and writes a line for what is worth one. */
+export function replicateReporter(
+  form: 'terminal' | 'ndjson',
+  stream: { write(text: string): unknown },
+): ReplicateListener {
+  if (form === 'ndjson') {
+    return (event) => stream.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+  }
+  return (event) => {
+    switch (event.type) {
+      case 'notice':
+        stream.write(`note: ${event.text}\n`);
+        break;
+      case 'load-started':
+        stream.write(`loading ${n(event.tables)} tables in ${n(event.chunks)} chunks\n`);
+        break;
+      case 'chunk-loaded':
+        if (event.rows > 0)
+          stream.write(
+            `  ${event.schema}.${event.table}: ${n(event.rows)} rows, ${formatBytes(event.bytes)}\n`,
+          );
+        break;
+      case 'load-finished':
+        stream.write(`loaded ${n(event.rows)} rows into ${n(event.files)} files, as of ${event.lsn}\n`);
+        break;
+      case 'following':
+        stream.write(`following the changes from ${event.fromLsn}\n`);
+        break;
+      case 'epoch-landed':
+        stream.write(
+          `  epoch ${event.epoch}: ${n(event.changes)} changes in ${n(event.files)} files, ${formatBytes(event.bytes)}, up to ${event.toLsn}; ${formatBytes(event.lagBytes)} behind\n`,
+        );
+    }
+  };
+}
+
+export function replicateText(summary: ReplicateSummary): string {
+  return [
+    `landed up to ${summary.lsn} (epoch ${summary.epoch}) in ${formatDuration(summary.seconds * 1000)}`,
+    `  loaded    ${n(summary.loaded.rows)} rows into ${n(summary.loaded.files)} files (${formatBytes(summary.loaded.bytes)})`,
+    `  changes   ${n(summary.changes)}`,
+  ].join('\n');
+}
+
+export function replicatePlanText(plan: ReplicatePlan): string {
+  const lines = [`${plan.from} → ${plan.to}, ${plan.mode}`];
+  for (const { name, rowsEstimate, bytes, files, columns } of plan.tables) {
+    lines.push('', `${name}: about ${n(rowsEstimate)} rows, ${formatBytes(bytes)}, ${n(files)} files`);
+    for (const { name: column, type, parquet, unfit } of columns) {
+      const aside = unfit === undefined ? '' : `; to the side column: ${unfit}`;
+      lines.push(`  ${column.padEnd(24)} ${type.padEnd(28)} ${parquet}${aside}`);
+    }
+  }
+  for (const { what, fix } of plan.problems) lines.push('', `  ✗ ${what}`, `    → ${fix}`);
+  return lines.join('\n');
+}
+
+function n(value: number): string {
+  return value.toLocaleString('en-US');
+}

@@ -1,0 +1,84 @@
+/** Reads the files of a replication back, as a reader of the lake would. */
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { tableFromIPC } from 'apache-arrow';
+import { readParquet } from 'parquet-wasm/node';
+import type { Manifest } from '../../src/jobs/replicate/manifest.ts';
+
+export type Row = Record<string, unknown>;
+
+/** A lake in a folder. */
+export class Lake {
+  readonly folder: string;
+  readonly job: string;
+
+  constructor(folder: string, job: string) {
+    this.folder = folder;
+    this.job = job;
+  }
+
+  /** In the order of epochs. */
+  manifests(): Manifest[] {
+    const path = join(this.folder, '_longshore', this.job, 'epochs');
+    return readdirSync(path)
+      .sort()
+      .map((name) => JSON.parse(readFileSync(join(path, name), 'utf8')) as Manifest);
+  }
+
+  /** Files of tables as a reader lists them. */
+  listed(): string[] {
+    return (readdirSync(this.folder, { recursive: true }) as string[])
+      .filter((name) => name.endsWith('.parquet') && statSync(join(this.folder, name)).isFile())
+      .sort();
+  }
+
+  rowsOf(key: string): Row[] {
+    const table = tableFromIPC(readParquet(readFileSync(join(this.folder, key))).intoIPCStream());
+    return table.toArray().map((row) => {
+      const plain: Row = {};
+      for (const [name, value] of Object.entries(row.toJSON() as Row)) {
+        plain[name] = typeof value === 'bigint' ? Number(value) : value;
+      }
+      return plain;
+    });
+  }
+
+  /** Every change of a table, in the order of its files and rows. */
+  changesOf(table: string): Row[] {
+    return this.manifests()
+      .filter(({ kind }) => kind === 'changes')
+      .flatMap(({ files }) =>
+        files.filter((file) => file.table === table).flatMap(({ key }) => this.rowsOf(key)),
+      );
+  }
+
+  /** What the files say that the table holds, by its key. */
+  current(table: string, key = 'id'): Map<unknown, Row> {
+    const state = new Map<unknown, Row>();
+    for (const { kind, files, events } of this.manifests()) {
+      const truncations = events.filter((event) => event.kind === 'truncate' && event.table === table);
+      const rows = files.filter((file) => file.table === table).flatMap((file) => this.rowsOf(file.key));
+      if (kind === 'full-load') for (const row of rows) state.set(row[key], row);
+      else this.#apply(state, rows, key, truncations);
+    }
+    return state;
+  }
+
+  #apply(state: Map<unknown, Row>, rows: readonly Row[], key: string, truncations: Manifest['events']): void {
+    const steps = [
+      ...truncations.map((event) => ({ lsn: lsnOf(event.lsn), ordinal: event.ordinal, row: undefined })),
+      ...rows.map((row) => ({ lsn: Number(row['_commit_lsn']), ordinal: Number(row['_ordinal']), row })),
+    ].sort((a, b) => a.lsn - b.lsn || a.ordinal - b.ordinal);
+    for (const { row } of steps) {
+      if (row === undefined) state.clear();
+      else if (row['Op'] === 'D') state.delete(row[key]);
+      else state.set(row[key], row);
+    }
+  }
+}
+
+function lsnOf(text: string): number {
+  const [high, low] = text.split('/').map((part) => Number.parseInt(part, 16));
+  return high! * 2 ** 32 + low!;
+}
