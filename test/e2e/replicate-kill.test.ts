@@ -160,6 +160,21 @@ test.each(POINTS)('killed at %s', async (point) => {
   await expectWhole(world);
 });
 
+test.each(['chunk-uploaded:1', 'chunk-uploaded:2'])('killed at %s, in the full load', async (point) => {
+  await using world = await setUp();
+  const writer = await Writer.open(world.database.url, seededRandom(SEED));
+  await writer.write(5);
+  const killed = await world.run({ LONGSHORE_KILL_AT: point }, '--until-caught-up');
+  expect(killed.signal, killed.stderr).toBe('SIGKILL');
+  await writer.write(20);
+  const again = await world.run({}, '--until-caught-up');
+  expect(again.code, again.stderr).toBe(0);
+  await writer.write(5);
+  await writer.close();
+  expect((await world.run({}, '--until-caught-up')).code).toBe(0);
+  await expectWhole(world);
+});
+
 test(`killed at ${RANDOM_KILLS} random moments while a program writes`, async () => {
   await using world = await setUp();
   const random = seededRandom(SEED);

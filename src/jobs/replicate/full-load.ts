@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { mapField, selectText } from '../../databases/postgres/field-mapping.ts';
 import { quoteName } from '../../databases/postgres/sql.ts';
 import { quotedTable, type SourceLeaf, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import { withRetry } from '../../flow/retry.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
@@ -48,10 +49,24 @@ export interface LoadTarget {
   readonly folder: string;
 }
 
-/** Cuts tables into chunks of about so many bytes of their heap. Pure. */
-export function cutChunks(tables: readonly SourceTable[], bytesMax: number): Chunk[] {
-  const pagesMax = Math.max(1, Math.ceil(bytesMax / PAGE_BYTES));
+/** A chunk less is not worth another file. */
+const CHUNK_BYTES_MIN = 16 * 1024 ** 2;
+/** Chunks for each worker, so that none waits long for the last one. */
+const CHUNKS_A_WORKER = 4;
+
+interface LoadListeners {
+  readonly emit: ReplicateListener;
+  /** Of the start of the load, for the timestamp column. */
+  readonly nowMs: number;
+  readonly failpoint: Failpoint;
+}
+
+/** Cuts tables into chunks of at most about so many bytes of their heap, and enough of them for all workers. Pure. */
+export function cutChunks(tables: readonly SourceTable[], bytesMax: number, workers: number): Chunk[] {
   return tables.flatMap((table) => {
+    const bytes = table.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
+    const fair = Math.max(CHUNK_BYTES_MIN, bytes / (workers * CHUNKS_A_WORKER));
+    const pagesMax = Math.max(1, Math.ceil(Math.min(bytesMax, fair) / PAGE_BYTES));
     const chunks: Omit<Chunk, 'number'>[] = [];
     for (const leaf of table.leaves) {
       const pages = Math.ceil(leaf.bytes / PAGE_BYTES);
@@ -84,13 +99,13 @@ export async function fullLoad(
   tables: readonly SourceTable[],
   snapshot: string,
   target: LoadTarget,
-  { emit, nowMs }: { readonly emit: ReplicateListener; readonly nowMs: number },
+  { emit, nowMs, failpoint }: LoadListeners,
   signal: AbortSignal,
 ): Promise<FullLoad> {
   await using threads = new LoadThreads({ from: settings.from, snapshot });
   const files: ManifestFile[] = [];
   const schemas: Record<string, ReturnType<typeof manifestColumns>> = {};
-  const chunks = cutChunks(tables, settings.maxFileSize);
+  const chunks = cutChunks(tables, settings.maxFileSize, settings.workers);
   emit({ type: 'load-started', tables: tables.length, chunks: chunks.length });
   await forEachConcurrent(chunks, settings.workers, async (chunk) => {
     signal.throwIfAborted();
@@ -100,6 +115,7 @@ export async function fullLoad(
       if (loaded.rows > 0) {
         const key = tableFolder(chunk.table) + loadFileName(chunk.number);
         await upload(target, key, task.path, loaded.bytes, signal);
+        failpoint('chunk-uploaded');
         const described = manifestColumns(chunk.table, columnsOf(task, hasSide(task)));
         const schemaId = schemaIdOf(described);
         schemas[schemaId] = described;

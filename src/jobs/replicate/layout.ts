@@ -66,6 +66,11 @@ export function manifestPrefix(job: string): string {
   return `${META_FOLDER}/${job}/epochs/`;
 }
 
+/** Says that a job was begun, before it makes anything. */
+export function beginningKey(job: string): string {
+  return `${META_FOLDER}/${job}/begun.json`;
+}
+
 /** What is about to be landed, before it is. */
 export function pendingKey(job: string, epoch: number): string {
   return `${META_FOLDER}/${job}/pending/${String(epoch).padStart(10, '0')}.json`;

@@ -75,7 +75,7 @@ export async function planReplication(
       name: `${table.schema}.${table.name}`,
       rowsEstimate: Math.round(table.rowsEstimate),
       bytes: table.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0),
-      files: cutChunks([table], settings.maxFileSize).length,
+      files: cutChunks([table], settings.maxFileSize, settings.workers).length,
       columns: table.columns.map((column) => {
         const { column: mapped, unfit } = mapField(column);
         return { name: column.name, type: column.typeName, parquet: parquetTypeName(mapped.type), unfit };

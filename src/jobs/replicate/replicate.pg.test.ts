@@ -217,3 +217,12 @@ test('a slot that is gone, or ahead of the files, stops loudly', async () => {
   await database.sql(`SELECT pg_drop_replication_slot('${slot}')`);
   await expect(replicate(optionsOf())).rejects.toThrow('is gone');
 });
+
+test('files of somebody else are not touched', async () => {
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  await replicate(optionsOf({ mode: 'full-load', name: 'other' }));
+  await expect(replicate(optionsOf())).rejects.toThrow('is there already, and not of the job');
+  expect(await database.sql('SELECT FROM pg_replication_slots WHERE database = current_database()')).toEqual(
+    [],
+  );
+});

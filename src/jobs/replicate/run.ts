@@ -22,6 +22,7 @@ import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { openStore } from '../../stores/open-store.ts';
+import { begin, wasBegun } from './beginning.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget } from './full-load.ts';
@@ -270,11 +271,20 @@ class Replication {
   async #begin(facts: ServerFacts, tables: SourceTable[], slotThere: boolean): Promise<Manifest> {
     const { mode, name } = this.#settings;
     const slot = slotOf(this.#settings);
-    if (slotThere) {
+    const died = await wasBegun(this.#place, this.#signal);
+    if (slotThere && !died) {
       throw new LongshoreError('CHECK_FAILED', `the slot ${slot} is there, and no files of the job ${name}`, {
         hint: '`longshore replicate drop` takes it away, if nobody else uses it',
       });
     }
+    if (died) {
+      this.#emit({ type: 'notice', text: 'a start before this one died: what it loaded is loaded again' });
+      await this.#asked(
+        (client) => dropReplication(client, slot, slot),
+        'drop the slot of a start that died',
+      );
+    }
+    await begin(this.#place, facts.systemId, tables, this.#signal);
     if (mode === 'full-load') {
       await using holder = await this.#session('take a snapshot');
       const { snapshot, lsn } = await exportSnapshot(holder);
@@ -304,7 +314,7 @@ class Replication {
   }
 
   #load(tables: readonly SourceTable[], snapshot: string): Promise<FullLoad> {
-    const about = { emit: this.#emit, nowMs: this.#clock.now() };
+    const about = { emit: this.#emit, nowMs: this.#clock.now(), failpoint: this.#failpoint };
     return fullLoad(this.#settings, tables, snapshot, this.#target, about, this.#signal);
   }
 

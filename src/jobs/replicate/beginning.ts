@@ -1,0 +1,76 @@
+/**
+ * The beginning of a job: a note in the bucket, written before anything else is made. A start that died is recognised by
+ * it, and what it made is cleared away; files of somebody else are never touched.
+ */
+
+import { LongshoreError } from '../../errors.ts';
+import type { ObjectStore } from '../../stores/object-store.ts';
+import { beginningKey, tableFolder } from './layout.ts';
+import { type ManifestPlace, readObject } from './manifest.ts';
+import type { TableName } from './table-filter.ts';
+
+/** What stands in the note. */
+interface Beginning {
+  readonly systemId: string;
+  readonly tables: readonly TableName[];
+}
+
+/** Whether a start of this job died before its first manifest. */
+export async function wasBegun(place: ManifestPlace, signal: AbortSignal): Promise<boolean> {
+  return (await readObject(place.store, place.prefix + beginningKey(place.job), signal)) !== undefined;
+}
+
+/**
+ * Notes the beginning, where nothing lies in the folders of the tables; clears them where a start of this job died.
+ * @throws CHECK_FAILED where files of another job lie there
+ */
+export async function begin(
+  place: ManifestPlace,
+  systemId: string,
+  tables: readonly TableName[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, prefix, job } = place;
+  const key = prefix + beginningKey(job);
+  const there = await readObject(store, key, signal);
+  if (there === undefined) {
+    for (const table of tables) {
+      const folder = prefix + tableFolder(table);
+      const [found] = (await store.list({ prefix: folder, limit: 1 }, signal)).objects;
+      if (found === undefined) continue;
+      throw new LongshoreError(
+        'CHECK_FAILED',
+        `${store.name}/${found.key} is there already, and not of the job ${job}`,
+        {
+          hint: 'name another prefix with --to, or take the files away',
+        },
+      );
+    }
+  } else {
+    const { tables: before } = JSON.parse(there.toString()) as Beginning;
+    for (const table of before) await clearFolder(store, prefix + tableFolder(table), signal);
+  }
+  const note: Beginning = { systemId, tables: tables.map(({ schema, name }) => ({ schema, name })) };
+  const body = Buffer.from(JSON.stringify(note));
+  await store.put(
+    {
+      key,
+      body,
+      sizeBytes: body.byteLength,
+      attributes: { contentType: 'application/json', metadata: {} },
+      ifAbsent: false,
+    },
+    signal,
+  );
+}
+
+async function clearFolder(store: ObjectStore, folder: string, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const { objects } = await store.list({ prefix: folder }, signal);
+    if (objects.length === 0) return;
+    await store.delete(
+      objects.map(({ key }) => ({ key })),
+      signal,
+    );
+  }
+}
