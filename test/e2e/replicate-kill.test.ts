@@ -146,14 +146,22 @@ async function expectWhole({ database, lake }: World): Promise<void> {
   expect(replica.sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
 }
 
-test.each(POINTS)('killed at %s', async (point) => {
+test.each(
+  POINTS.flatMap(
+    (point) =>
+      [
+        [point, 'and more is written', 20],
+        [point, 'and nothing more is written', 0],
+      ] as const,
+  ),
+)('killed at %s, %s', async (point, _, more) => {
   await using world = await setUp();
   const writer = await Writer.open(world.database.url, seededRandom(SEED));
   expect((await world.run({}, '--until-caught-up')).code).toBe(0);
   await writer.write(40);
   const killed = await world.run({ LONGSHORE_KILL_AT: point }, '--until-caught-up');
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
-  await writer.write(20);
+  await writer.write(more);
   await writer.close();
   const last = await world.run({}, '--until-caught-up');
   expect(last.code, last.stderr).toBe(0);

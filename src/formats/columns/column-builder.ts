@@ -195,14 +195,11 @@ export class BytesBuilder extends ColumnBuilder {
   }
 
   /** Copies `length` bytes from `at` on. */
-  push(bytes: Uint8Array, at: number, length: number): void {
+  push(bytes: Buffer, at: number, length: number): void {
     const data = this.reserve(length);
     let to = this.#end;
     if (length <= SHORT) for (let i = at; i < at + length; i++) data[to++] = bytes[i]!;
-    else {
-      data.set(bytes.subarray(at, at + length), to);
-      to += length;
-    }
+    else to += bytes.copy(data, to, at, at + length);
     this.pushed(to);
   }
 
@@ -269,7 +266,7 @@ export class BytesBuilder extends ColumnBuilder {
 }
 
 /** Below this a loop is quicker than a call. */
-const SHORT = 24;
+const SHORT = 48;
 
 export function newBuilder(type: ColumnType): ColumnBuilder {
   if (type.kind === 'boolean') return new BooleanBuilder(type);

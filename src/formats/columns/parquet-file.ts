@@ -5,6 +5,7 @@
 
 import {
   Compression,
+  EnabledStatistics,
   type RecordBatch,
   Table,
   transformParquetStream,
@@ -83,6 +84,8 @@ export class ParquetFile {
     let properties = new WriterPropertiesBuilder()
       .setCompression(CODECS[this.#options.compression])
       .setDictionaryEnabled(false)
+      // Of a row group; those of single pages cost more than readers gain.
+      .setStatisticsEnabled(EnabledStatistics.Chunk)
       .setMaxRowGroupSize(ROWS_MAX)
       .setCreatedBy('longshore')
       .setKeyValueMetadata(new Map(Object.entries(this.#options.metadata ?? {})));

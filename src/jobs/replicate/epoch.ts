@@ -28,7 +28,7 @@ import { manifestColumns, schemaIdOf } from './schema-id.ts';
 export interface Pending {
   readonly epoch: number;
   readonly toLsn: string;
-  /** Keys below the prefix of the job. */
+  /** Keys below the prefix of the job; also those of attempts before that this one does not make. */
   readonly files: readonly string[];
 }
 
@@ -75,18 +75,15 @@ export async function landEpoch(
   }
   options.failpoint('files-complete');
   const before = await readPending(place, facts.epoch, signal);
-  await writePending(
-    place,
-    { epoch: facts.epoch, toLsn: formatLsn(facts.toLsn), files: landed.map(({ file }) => file.key) },
-    signal,
-  );
+  const keys = new Set(landed.map(({ file }) => file.key));
+  const stale = (before?.files ?? []).filter((key) => !keys.has(key));
+  const names = [...keys, ...stale];
+  await writePending(place, { epoch: facts.epoch, toLsn: formatLsn(facts.toLsn), files: names }, signal);
   options.failpoint('pending-written');
   await forEachConcurrent(landed, UPLOADS_AT_ONCE, async ({ file, path }) => {
     await upload(target, file.key, path, file.bytes, signal);
     options.failpoint('file-uploaded');
   });
-  const keys = new Set(landed.map(({ file }) => file.key));
-  const stale = (before?.files ?? []).filter((key) => !keys.has(key));
   if (stale.length > 0)
     await target.store.delete(
       stale.map((key) => ({ key: target.prefix + key })),

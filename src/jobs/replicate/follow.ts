@@ -457,11 +457,12 @@ class Follower {
     const { until } = this.#options;
     if (this.#handling || !this.#idle || walEnd <= this.#toLsn) return;
     this.#idleLsn = walEnd;
-    if (until === undefined || walEnd < until || this.#cutAt !== undefined) return;
-    // Everything that was asked for has been sent.
-    if (this.#changes > 0 || this.#events.length > 0) {
-      this.#toLsn = this.#toLsn > until ? this.#toLsn : until;
-      void this.#drain(this.#cut());
+    const wanted = this.#cutAt ?? until;
+    if (wanted === undefined || walEnd < wanted) return;
+    // Everything up to there has been sent.
+    if (this.#cutAt !== undefined || this.#changes > 0 || this.#events.length > 0) {
+      this.#toLsn = wanted;
+      void this.#drain(this.#cut(true));
     } else this.#end();
   }
 }
