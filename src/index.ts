@@ -18,3 +18,4 @@ export type { Manifest } from './jobs/replicate/manifest.ts';
 export { planReplication } from './jobs/replicate/plan.ts';
 export { dropReplicationOf, type ReplicateSummary, replicate } from './jobs/replicate/run.ts';
 export type { ReplicateOptions } from './jobs/replicate/settings.ts';
+export { type ReplicateStatus, replicateStatus, type TableStatistics } from './jobs/replicate/status.ts';

@@ -8,7 +8,10 @@ import { replicateSchema } from '../jobs/replicate/settings.ts';
 export function configJsonSchema(): object {
   const file = z.strictObject({
     move: z.record(z.string(), moveSchema).optional().describe('moves by name'),
-    replicate: z.record(z.string(), replicateSchema).optional().describe('replications by name'),
+    replicate: z
+      .record(z.string(), replicateSchema.extend({ dms: z.unknown().optional() }))
+      .optional()
+      .describe('replications by name'),
   });
   return { ...z.toJSONSchema(file, { io: 'input' }), title: 'longshore.yaml' };
 }

@@ -1,15 +1,17 @@
 /** `longshore replicate`: PostgreSQL into Parquet files; `longshore replicate drop`: takes its slot away. */
 
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { readJob } from '../config/config-file.ts';
-import { LongshoreError } from '../errors.ts';
+import { LongshoreError, messageOf } from '../errors.ts';
 import { killingFailpoint } from '../flow/failpoint.ts';
+import { fromDmsSettings } from '../jobs/replicate/dms-settings.ts';
 import type { ReplicateOptions } from '../jobs/replicate/settings.ts';
 import type { Finish } from './main.ts';
 import { stoppable } from './signals.ts';
 
 /** Flags that are no settings of the job. */
-const NOT_SETTINGS = new Set(['config', 'plan', 'json']);
+const NOT_SETTINGS = new Set(['config', 'plan', 'json', 'dmsSettings']);
 
 export function registerReplicate(program: Command, _finish: Finish): void {
   const command = program
@@ -33,6 +35,7 @@ export function registerReplicate(program: Command, _finish: Finish): void {
     .option('--date-partition', 'put change files into YYYY/MM/DD/ by commit time')
     .option('--timestamp-column <name>', 'a text column with the commit time')
     .option('--op-in-full-load', 'an Op column in full load files too')
+    .option('--dms-settings <file>', 'settings of an AWS DMS endpoint for S3, as JSON; flags go over them')
     .option('--config <file>', 'where jobs are described', 'longshore.yaml')
     .option('--plan', 'say what would be done, and which type becomes what, and change nothing')
     .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error');
@@ -82,12 +85,28 @@ function replicateOptionsOf(
   const byFlags = Object.fromEntries(
     Object.entries(flags).filter(([flag, value]) => value !== undefined && !NOT_SETTINGS.has(flag)),
   );
-  const byFile = readJob(String(flags['config']), 'replicate', name, env) ?? {};
-  const options: Record<string, unknown> = { ...(name === undefined ? {} : { name }), ...byFile, ...byFlags };
+  const { dms, ...byFile } = readJob(String(flags['config']), 'replicate', name, env) ?? {};
+  const pasted = flags['dmsSettings'] === undefined ? dms : contentOf(String(flags['dmsSettings']));
+  const byDms = pasted === undefined ? undefined : fromDmsSettings(pasted);
+  for (const { name: setting, why } of byDms?.ignored ?? [])
+    process.stderr.write(`note: ${setting}: ${why}\n`);
+  const named = name === undefined ? {} : { name };
+  const options: Record<string, unknown> = { ...named, ...byDms?.options, ...byFile, ...byFlags };
   if (!('from' in options) || !('to' in options)) {
     throw new LongshoreError('CONFIG_INVALID', 'nothing says from where to where', {
       hint: 'give --from and --to, or name a job of longshore.yaml',
     });
   }
   return options as ReplicateOptions;
+}
+
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'name the file of the DMS endpoint with --dms-settings',
+    });
+  }
 }

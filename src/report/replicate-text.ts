@@ -5,6 +5,7 @@ import { formatDuration } from '../config/duration.ts';
 import type { ReplicateListener } from '../jobs/replicate/events.ts';
 import type { ReplicatePlan } from '../jobs/replicate/plan.ts';
 import type { ReplicateSummary } from '../jobs/replicate/run.ts';
+import type { ReplicateStatus } from '../jobs/replicate/status.ts';
 
 /** Listens, and writes a line for what is worth one. */
 export function replicateReporter(
@@ -65,4 +66,36 @@ export function replicatePlanText(plan: ReplicatePlan): string {
 
 function n(value: number): string {
   return value.toLocaleString('en-US');
+}
+
+export function replicateStatusText(status: ReplicateStatus): string {
+  if (status.lsn === undefined) return `${status.job}: nothing is landed`;
+  const commit =
+    status.lastCommitMs === undefined ? '' : `, committed ${new Date(status.lastCommitMs).toISOString()}`;
+  const lines = [`${status.job}: epoch ${status.epoch}, up to ${status.lsn}${commit}`];
+  if (status.server !== undefined) {
+    const { lagBytes, slot, retainedBytes } = status.server;
+    lines.push(
+      `  ${formatBytes(lagBytes)} behind; slot ${slot}, the server keeps ${formatBytes(retainedBytes)} for it`,
+    );
+  }
+  const rows = status.tables.map((table) => [
+    `${table.schema}.${table.table}`,
+    n(table.fullLoadRows),
+    n(table.inserts),
+    n(table.updates),
+    n(table.deletes),
+    n(table.ddls),
+    n(table.files),
+    formatBytes(table.bytes),
+    table.lastLsn ?? '',
+  ]);
+  const head = ['table', 'loaded', 'inserts', 'updates', 'deletes', 'DDLs', 'files', 'size', 'last LSN'];
+  const widths = head.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i]!.length)));
+  for (const row of [head, ...rows]) {
+    lines.push(
+      `  ${row.map((text, i) => (i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join('  ')}`,
+    );
+  }
+  return lines.join('\n');
 }

@@ -9,9 +9,9 @@ import { readTables, type SourceTable } from '../../databases/postgres/table-cat
 import { LongshoreError } from '../../errors.ts';
 import { parquetTypeName } from '../../formats/columns/column-type.ts';
 import { cutChunks } from './full-load.ts';
-import { identityProblem } from './identity.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { tableFilter } from './table-filter.ts';
+import { columnProblem, identityProblem } from './table-problems.ts';
 
 export interface ReplicatePlan {
   readonly from: string;
@@ -62,8 +62,9 @@ export async function planReplication(
     problems.push({ what: error.message, fix: error.hint ?? '' });
     tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
   }
-  for (const table of follows ? tables : []) {
-    const problem = identityProblem(table);
+  for (const table of tables) {
+    const problem =
+      columnProblem(table, settings.timestampColumn) ?? (follows ? identityProblem(table) : undefined);
     if (problem !== undefined) problems.push(problem);
   }
   return {

@@ -11,8 +11,13 @@ import {
   postgresServer,
 } from '../../../test/servers/postgres.ts';
 import { Lake } from '../../../test/worlds/lake.ts';
+import { startS3Server } from '../../embedded/s3/server.ts';
+import { systemClock } from '../../flow/clock.ts';
+import { openStore } from '../../stores/open-store.ts';
+import { newestManifest, writeManifest } from './manifest.ts';
 import { dropReplicationOf, replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
+import { replicateStatus } from './status.ts';
 
 let postgres: PostgresServer;
 let database: PostgresTestDatabase;
@@ -225,4 +230,76 @@ test('files of somebody else are not touched', async () => {
   expect(await database.sql('SELECT FROM pg_replication_slots WHERE database = current_database()')).toEqual(
     [],
   );
+});
+
+describe('into a bucket of S3', () => {
+  test('the same, and a second process is fenced off', async () => {
+    await using server = await startS3Server({ buckets: ['lake'] });
+    const env = {
+      AWS_ENDPOINT_URL: server.url,
+      AWS_ACCESS_KEY_ID: server.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
+      AWS_REGION: 'us-east-1',
+    };
+    await database.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')");
+    const options = optionsOf({ to: 's3://lake/shop/' });
+    await replicate(options, { env });
+    await database.sql("UPDATE t SET v = 'eins'");
+    const stop = new AbortController();
+    const following = replicate(
+      { ...options, untilCaughtUp: false },
+      { env, signal: stop.signal, emit: (event) => event.type === 'epoch-landed' && landed() },
+    );
+    let landed!: () => void;
+    await new Promise<void>((resolve) => {
+      landed = resolve;
+    });
+    await expect(replicate(options, { env })).rejects.toThrow('another process follows the slot');
+    stop.abort(new Error('stopped'));
+    await expect(following).rejects.toThrow('stopped');
+    await using opened = await openStore(
+      { kind: 's3', bucket: 'lake', prefix: '' },
+      { env, clock: systemClock },
+    );
+    const keys = (await opened.store.list({ prefix: 'shop/' })).objects.map(({ key }) => key);
+    expect(keys.filter((key) => key.startsWith('shop/public/t/'))).toHaveLength(2);
+    expect(keys.filter((key) => key.includes('/epochs/'))).toHaveLength(2);
+    // Whoever comes late with the same epoch is refused.
+    const place = { store: opened.store, prefix: 'shop/', job: job() };
+    const signal = new AbortController().signal;
+    const newest = (await newestManifest(place, signal))!;
+    await writeManifest(place, newest, signal);
+    await expect(writeManifest(place, { ...newest, files: [] }, signal)).rejects.toThrow(
+      'another process has written epoch 1',
+    );
+  });
+});
+
+test('a column that is called like one of ours is refused', async () => {
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY, "_xid" int)');
+  await expect(replicate(optionsOf())).rejects.toThrow('two columns called _xid');
+});
+
+test('table statistics', async () => {
+  await database.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+  await replicate(optionsOf());
+  await database.sql(
+    "INSERT INTO t VALUES (3, 'c'); UPDATE t SET v = 'x' WHERE id < 3; DELETE FROM t WHERE id = 1; TRUNCATE t",
+  );
+  await replicate(optionsOf());
+  const status = await replicateStatus({ to: `file://${folder}/`, name: job(), from: database.url });
+  expect(status).toMatchObject({ job: job(), epoch: 1, server: { slot: 'idle' } });
+  expect(status.tables).toMatchObject([
+    {
+      schema: 'public',
+      table: 't',
+      fullLoadRows: 2,
+      inserts: 1,
+      updates: 2,
+      deletes: 1,
+      truncations: 1,
+      files: 2,
+    },
+  ]);
+  expect(status.lastCommitMs).toBeLessThanOrEqual(Date.now());
 });

@@ -26,10 +26,10 @@ import { begin, wasBegun } from './beginning.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget } from './full-load.ts';
-import { identityProblem } from './identity.ts';
 import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
 import { type ReplicateOptions, type ReplicateSettings, resolveReplicateOptions } from './settings.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
+import { columnProblem, identityProblem } from './table-problems.ts';
 import { TableRegistry } from './table-registry.ts';
 
 export interface ReplicateEnvironment {
@@ -229,7 +229,9 @@ class Replication {
       const name = `${table.schema}.${table.name}`;
       if (!table.canSelect)
         fail(`the role may not read ${name}`, `GRANT SELECT ON ${quotedTable(table)} TO the role`);
-      const problem = follows ? identityProblem(table) : undefined;
+      const problem =
+        columnProblem(table, this.#settings.timestampColumn) ??
+        (follows ? identityProblem(table) : undefined);
       if (problem !== undefined) fail(problem.what, problem.fix);
     }
     return chosen;
