@@ -19,3 +19,4 @@ export { planReplication } from './jobs/replicate/plan.ts';
 export { dropReplicationOf, type ReplicateSummary, replicate } from './jobs/replicate/run.ts';
 export type { ReplicateOptions } from './jobs/replicate/settings.ts';
 export { type ReplicateStatus, replicateStatus, type TableStatistics } from './jobs/replicate/status.ts';
+export { type VerifiedReplica, verifyReplica } from './jobs/replicate/verify.ts';

@@ -1,4 +1,7 @@
-/** `longshore replicate`: PostgreSQL into Parquet files; `longshore replicate drop`: takes its slot away. */
+/**
+ * `longshore replicate`: PostgreSQL into Parquet files; `verify` behind it holds files against tables, `drop` takes the
+ * slot away.
+ */
 
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
@@ -13,12 +16,15 @@ import { stoppable } from './signals.ts';
 /** Flags that are no settings of the job. */
 const NOT_SETTINGS = new Set(['config', 'plan', 'json', 'dmsSettings']);
 
-export function registerReplicate(program: Command, _finish: Finish): void {
+export function registerReplicate(program: Command, finish: Finish): void {
   const command = program
     .command('replicate')
     .description('replicate PostgreSQL into Parquet files: load every table, then follow the changes')
-    .argument('[job]', 'a job of longshore.yaml, or drop')
-    .argument('[dropped]', 'with drop: the job whose slot and publication are taken away')
+    .argument(
+      '[job]',
+      'a job of longshore.yaml; or verify: hold its files against its tables; or drop: take its slot and its publication away',
+    )
+    .argument('[name]', 'the job that is verified or dropped')
     .option('--from <url>', 'the database: postgres://…/database')
     .option('--to <url>', 'where files go: s3://bucket/prefix/ or file:///folder/')
     .option('--mode <mode>', 'full-load, cdc or full-load-and-cdc')
@@ -40,11 +46,24 @@ export function registerReplicate(program: Command, _finish: Finish): void {
     .option('--plan', 'say what would be done, and which type becomes what, and change nothing')
     .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error');
   command.action(
-    async (job: string | undefined, dropped: string | undefined, flags: Record<string, unknown>) => {
-      const isDrop = job === 'drop';
-      const options = replicateOptionsOf(isDrop ? dropped : job, flags, process.env);
+    async (first: string | undefined, second: string | undefined, flags: Record<string, unknown>) => {
+      const verb = first === 'drop' || first === 'verify' ? first : undefined;
+      const options = replicateOptionsOf(verb === undefined ? first : second, flags, process.env);
       const json = flags['json'] === true;
-      if (isDrop) {
+      if (verb === 'verify') {
+        const [{ verifyReplica }, { replicaVerifiedText }] = await Promise.all([
+          import('../jobs/replicate/verify.ts'),
+          import('../report/replicate-text.ts'),
+        ]);
+        const verified = await stoppable((signal) => verifyReplica(options, { signal }), {
+          json,
+          text: 'the replica is as it was',
+        });
+        process.stdout.write(`${json ? JSON.stringify(verified) : replicaVerifiedText(verified)}\n`);
+        finish(verified.differences > 0 ? 1 : 0);
+        return;
+      }
+      if (verb === 'drop') {
         const { dropReplicationOf } = await import('../jobs/replicate/run.ts');
         await dropReplicationOf(options);
         process.stdout.write('the slot and the publication are gone; the files stay\n');

@@ -6,6 +6,7 @@ import type { ReplicateListener } from '../jobs/replicate/events.ts';
 import type { ReplicatePlan } from '../jobs/replicate/plan.ts';
 import type { ReplicateSummary } from '../jobs/replicate/run.ts';
 import type { ReplicateStatus } from '../jobs/replicate/status.ts';
+import type { VerifiedReplica } from '../jobs/replicate/verify.ts';
 
 /** Listens, and writes a line for what is worth one. */
 export function replicateReporter(
@@ -49,6 +50,20 @@ export function replicateText(summary: ReplicateSummary): string {
     `  loaded    ${n(summary.loaded.rows)} rows into ${n(summary.loaded.files)} files (${formatBytes(summary.loaded.bytes)})`,
     `  changes   ${n(summary.changes)}`,
   ].join('\n');
+}
+
+export function replicaVerifiedText({ lsn, tables, differences }: VerifiedReplica): string {
+  const lines = [
+    differences === 0
+      ? `files and tables are the same, as of ${lsn}`
+      : `${n(differences)} rows differ, as of ${lsn}`,
+  ];
+  for (const { schema, table, rows, differences: listed, differencesCount } of tables) {
+    lines.push(`  ${differencesCount === 0 ? '✓' : '✗'} ${schema}.${table}: ${n(rows)} rows`);
+    for (const { key, what } of listed) lines.push(`      ${key} ${what}`);
+    if (differencesCount > listed.length) lines.push(`      … ${n(differencesCount - listed.length)} more`);
+  }
+  return lines.join('\n');
 }
 
 export function replicatePlanText(plan: ReplicatePlan): string {

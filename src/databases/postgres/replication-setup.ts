@@ -106,10 +106,17 @@ export interface CreatedSlot {
   readonly snapshot: string;
 }
 
-/** @param client of a session that speaks the replication protocol; the snapshot lives until its next command */
-export async function createSlot(client: pg.ClientBase, slot: string): Promise<CreatedSlot> {
+/**
+ * @param client of a session that speaks the replication protocol; the snapshot lives until its next command
+ * @param temporary whether the slot goes with the session
+ */
+export async function createSlot(
+  client: pg.ClientBase,
+  slot: string,
+  temporary = false,
+): Promise<CreatedSlot> {
   const { rows } = await client.query<{ consistent_point: string; snapshot_name: string }>(
-    `CREATE_REPLICATION_SLOT ${quoteName(slot)} LOGICAL pgoutput EXPORT_SNAPSHOT`,
+    `CREATE_REPLICATION_SLOT ${quoteName(slot)} ${temporary ? 'TEMPORARY ' : ''}LOGICAL pgoutput EXPORT_SNAPSHOT`,
   );
   const { consistent_point: point, snapshot_name: snapshot } = rows[0]!;
   return { consistentLsn: parseLsn(point), snapshot };

@@ -29,7 +29,7 @@ const CODECS: Readonly<Record<ParquetCompression, Compression>> = {
   gzip: Compression.GZIP,
 };
 
-/** A row group is a batch: the encoder cuts none of its own. */
+/** A row group is a batch: the encoder cuts none of its own by rows. */
 const ROWS_MAX = 0x7fff_ffff;
 
 export class ParquetFile {
@@ -87,6 +87,8 @@ export class ParquetFile {
       // Of a row group; those of single pages cost more than readers gain.
       .setStatisticsEnabled(EnabledStatistics.Chunk)
       .setMaxRowGroupSize(ROWS_MAX)
+      // A group that holds anything is full when its batch ends.
+      .setMaxRowGroupBytes(1)
       .setCreatedBy('longshore')
       .setKeyValueMetadata(new Map(Object.entries(this.#options.metadata ?? {})));
     for (const [i, { name }] of first.columns.entries()) {

@@ -270,10 +270,13 @@ class Follower {
     return first.then(() => this.#change(oid, 'I', after, beforeIs === 'row' ? before : undefined));
   }
 
-  /** With the whole old row at hand the key columns are those of the primary key. */
+  /**
+   * With the whole old row at hand the key columns are those of the primary key. Without one, only the whole old row
+   * says which row it was.
+   */
   #keyChanged(oid: number, before: Tuple, after: Tuple): boolean {
     const keys = this.#options.registry.keyPlaces(this.#relationOf(oid));
-    if (keys.length === 0) return false;
+    if (keys.length === 0) return true;
     const values = (tuple: Tuple): (string | undefined)[] => {
       const found: (string | undefined)[] = [];
       eachField(tuple, (index, mark, at, length) => {

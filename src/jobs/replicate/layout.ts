@@ -6,12 +6,13 @@
 import { type Lsn, sortableLsn } from '../../databases/postgres/lsn.ts';
 import type { TableName } from './table-filter.ts';
 
-/** Everything of the job itself; names of schemas do not begin so. */
+/** Everything of the job itself; no folder of a schema is called so. */
 export const META_FOLDER = '_longshore';
 
 /** `<schema>/<table>/`, below the prefix of the job. */
 export function tableFolder({ schema, name }: TableName): string {
-  return `${keyPart(schema)}/${keyPart(name)}/`;
+  const folder = schema === META_FOLDER ? schema.replace('_', '%5F') : keyPart(schema);
+  return `${folder}/${keyPart(name)}/`;
 }
 
 /** `LOAD00000001.parquet`: the counter is hexadecimal and begins with 1. */
@@ -38,7 +39,8 @@ export function changeFileName({ firstCommitMicros, firstLsn, lastLsn, part }: C
     .replace('T', '-')
     .replace('.', '')
     .slice(0, 18);
-  const suffix = part === 1 ? '' : `-${part}`;
+  // Behind the dot of the first part's name in the order of bytes.
+  const suffix = part === 1 ? '' : `_${String(part).padStart(5, '0')}`;
   return `${time}-${sortableLsn(firstLsn)}-${sortableLsn(lastLsn)}${suffix}.parquet`;
 }
 
@@ -54,7 +56,8 @@ export function timestampText(micros: bigint): string {
 }
 
 function commitTime(micros: bigint): string {
-  return new Date(Number(micros / 1000n)).toISOString();
+  const millis = (micros - (((micros % 1000n) + 1000n) % 1000n)) / 1000n;
+  return new Date(Number(millis)).toISOString();
 }
 
 /** `_longshore/<job>/epochs/0000000001.json` */
@@ -76,7 +79,10 @@ export function pendingKey(job: string, epoch: number): string {
   return `${META_FOLDER}/${job}/pending/${String(epoch).padStart(10, '0')}.json`;
 }
 
-/** A slash in a name would be a folder, and two names that differ by case one file on some file systems. */
+/** A slash in a name would be a folder; `.` and `..` would be none of their own. */
 function keyPart(name: string): string {
-  return name.replace(/[/%\0]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+  return name.replace(
+    /[/%\0]|^\.(?=\.?$)/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
 }

@@ -18,6 +18,7 @@ import { newestManifest, writeManifest } from './manifest.ts';
 import { dropReplicationOf, replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
 import { replicateStatus } from './status.ts';
+import { verifyReplica } from './verify.ts';
 
 let postgres: PostgresServer;
 let database: PostgresTestDatabase;
@@ -302,4 +303,41 @@ test('table statistics', async () => {
     },
   ]);
   expect(status.lastCommitMs).toBeLessThanOrEqual(Date.now());
+});
+
+describe('verification', () => {
+  beforeEach(async () => {
+    await database.sql(`CREATE TABLE t (id int PRIMARY KEY, v text, n numeric(20, 4), at timestamptz, b boolean, raw bytea, d jsonb);
+      INSERT INTO t SELECT i, 'v' || i, i / 3.0, '2026-01-01'::timestamptz + i * interval '1 ms', i % 2 = 0, decode(md5(i::text), 'hex'), '{"a": 1}'
+        FROM generate_series(1, 3000) i;
+      INSERT INTO t VALUES (0, NULL, 'NaN', 'infinity', NULL, NULL, NULL);
+      CREATE TABLE keyless (a int, b text); ALTER TABLE keyless REPLICA IDENTITY FULL;
+      INSERT INTO keyless SELECT i % 3, 'x' FROM generate_series(1, 10) i`);
+    await replicate(optionsOf());
+    await database.sql(`UPDATE t SET v = 'changed' WHERE id % 7 = 0; DELETE FROM t WHERE id % 11 = 0; UPDATE t SET id = -id WHERE id % 13 = 0;
+      UPDATE keyless SET b = 'y' WHERE a = 1; DELETE FROM keyless WHERE a = 2; INSERT INTO keyless VALUES (1, 'y')`);
+  });
+
+  test('files and tables are the same', async () => {
+    const verified = await verifyReplica(optionsOf());
+    expect(verified.tables.flatMap(({ differences }) => differences)).toEqual([]);
+    expect(verified.differences).toBe(0);
+    const [{ n } = { n: 0 }] = await database.sql('SELECT count(*)::int AS n FROM t');
+    expect(verified.tables.find(({ table }) => table === 't')?.rows).toBe(n);
+  });
+
+  test('a row that differs is named', async () => {
+    await replicate(optionsOf());
+    // Behind the back of the replication.
+    const session = `SET session_replication_role = replica;`;
+    await database.sql(`ALTER PUBLICATION longshore_${job()} DROP TABLE t; ${session}
+      UPDATE t SET n = n + 0.0001 WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t (id) VALUES (100000)`);
+    const verified = await verifyReplica(optionsOf());
+    const found = verified.tables.find(({ table }) => table === 't')!;
+    expect(found.differences.toSorted((a, b) => a.key.localeCompare(b.key))).toEqual([
+      { key: '["1"]', what: 'different' },
+      { key: '["100000"]', what: 'only in the table' },
+      { key: '["2"]', what: 'only in the files' },
+    ]);
+  });
 });

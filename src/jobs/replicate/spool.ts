@@ -62,7 +62,9 @@ export class Spool implements Disposable {
       if (needed > window.byteLength) window = Buffer.allocUnsafe(needed);
       held = readSync(this.#file, window, 0, Math.min(window.byteLength, size - from), from);
       at = 0;
-      if (held < HEADER_BYTES) throw new Error(`the spool ${this.#path} is cut off`);
+      if (held < HEADER_BYTES || held < HEADER_BYTES + (header ?? 0)) {
+        throw new Error(`the spool ${this.#path} is cut off`);
+      }
     }
   }
 

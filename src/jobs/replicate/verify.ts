@@ -1,0 +1,300 @@
+/**
+ * Verifies a replica: at one place of the server's log the rows of each table, read from the files, are held against the
+ * rows of the table. Both are compared value by value, as they are stored; a difference names its row.
+ *
+ * The rows of the files are kept by key in a temporary SQLite file, so that memory stays flat.
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { tableFromIPC } from 'apache-arrow';
+import { readParquet } from 'parquet-wasm/node';
+import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { parseStoreUrl } from '../../config/store-url.ts';
+import { copyRowDecoder } from '../../databases/postgres/copy-rows.ts';
+import { CopyStream } from '../../databases/postgres/copy-stream.ts';
+import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
+import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
+import { mapField, selectText, UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import { openSession, type Session } from '../../databases/postgres/open-session.ts';
+import { createSlot } from '../../databases/postgres/replication-setup.ts';
+import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { LongshoreError } from '../../errors.ts';
+import { systemClock } from '../../flow/clock.ts';
+import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
+import { BytesBuilder } from '../../formats/columns/column-builder.ts';
+import { openStore } from '../../stores/open-store.ts';
+import { CHANGE_COLUMNS } from './change-table.ts';
+import { allManifests, type Manifest, type ManifestPlace, newestManifest, readObject } from './manifest.ts';
+import { type RowText, rowTexts } from './row-texts.ts';
+import { type ReplicateEnvironment, replicate, slotOf } from './run.ts';
+import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
+import { tableFilter } from './table-filter.ts';
+
+export interface VerifiedTable {
+  readonly schema: string;
+  readonly table: string;
+  readonly rows: number;
+  /** Some of the rows that differ, by their keys. */
+  readonly differences: readonly RowDifference[];
+  readonly differencesCount: number;
+}
+
+export interface RowDifference {
+  /** Values of the primary key; of the whole row where there is none. */
+  readonly key: string;
+  readonly what: 'only in the table' | 'only in the files' | 'different';
+}
+
+export interface VerifiedReplica {
+  /** Where both were read. */
+  readonly lsn: string;
+  readonly tables: readonly VerifiedTable[];
+  readonly differences: number;
+}
+
+const LISTED = 20;
+const BATCH_ROWS = 4096;
+
+/**
+ * Lands what is not landed yet, then compares: every column that changes have, generated ones are left out. The job must
+ * not run meanwhile. Of a full load alone, what was written since is a difference.
+ * @throws CHECK_FAILED for a job that has landed nothing; the errors of the store and the database
+ */
+export async function verifyReplica(
+  options: ReplicateOptions,
+  environment: ReplicateEnvironment = {},
+): Promise<VerifiedReplica> {
+  const settings = resolveReplicateOptions(options);
+  const env = environment.env ?? process.env;
+  const signal = environment.signal ?? new AbortController().signal;
+  const url = parseDatabaseUrl(settings.from, env);
+  const doing: Doing = {
+    action: `verify the replica of ${url.name}`,
+    database: url.name,
+    user: url.connection.user,
+  };
+  const to = parseStoreUrl(settings.to);
+  await using stack = new AsyncDisposableStack();
+  const { store } = stack.use(await openStore(to, { env, clock: environment.clock ?? systemClock }));
+  const prefix = to.prefix === '' || to.prefix.endsWith('/') ? to.prefix : `${to.prefix}/`;
+  const place: ManifestPlace = { store, prefix, job: settings.name };
+  if ((await newestManifest(place, signal)) === undefined) {
+    throw new LongshoreError('CHECK_FAILED', `${settings.name} has landed nothing at ${settings.to}`, {
+      hint: 'run it first',
+    });
+  }
+  try {
+    const replication = stack.use(await openSession(url.connection, { doing, replication: true }));
+    const { consistentLsn, snapshot } = await createSlot(
+      replication.client,
+      `${slotOf(settings)}_verify`,
+      true,
+    );
+    const reader = stack.use(await openSession(url.connection, { doing }));
+    await reader.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    await reader.client.query(`SET TRANSACTION SNAPSHOT '${snapshot}'`);
+    if (settings.mode !== 'full-load') await replicate({ ...options, untilCaughtUp: true }, environment);
+    const manifests: Manifest[] = [];
+    for await (const manifest of allManifests(place, signal)) manifests.push(manifest);
+    const chosen = (await readTables(reader.client)).filter(tableFilter(settings.tables));
+    const tables: VerifiedTable[] = [];
+    for (const table of chosen) {
+      using rows = new RowsByKey(table);
+      await addFiles(rows, place, manifests, consistentLsn, signal);
+      tables.push(await compare(rows, reader));
+    }
+    const differences = tables.reduce((sum, { differencesCount }) => sum + differencesCount, 0);
+    return { lsn: formatLsn(consistentLsn), tables, differences };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw postgresError(error, doing);
+  }
+}
+
+/** Rows of a table as the files have them, by key. */
+class RowsByKey implements Disposable {
+  readonly table: SourceTable;
+  /** Those that changes have, too. */
+  readonly columns: SourceTable['columns'];
+  readonly names: readonly string[];
+  readonly #folder = mkdtempSync(join(tmpdir(), 'longshore-verify-'));
+  readonly #db: DatabaseSync;
+  readonly #put: StatementSync;
+  readonly #take: StatementSync;
+  readonly #drop: StatementSync;
+  readonly #get: StatementSync;
+
+  constructor(table: SourceTable) {
+    this.table = table;
+    this.columns = table.columns.filter(({ generated }) => !generated);
+    this.names = [...this.columns.map(({ name }) => name), UNFIT_COLUMN];
+    this.#db = new DatabaseSync(join(this.#folder, 'rows.sqlite'));
+    this.#db.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+      CREATE TABLE rows (key TEXT PRIMARY KEY, hash TEXT NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID, STRICT; BEGIN`);
+    // With a primary key a row replaces the one before; without one, equal rows are counted.
+    const again = this.#keyed ? 'hash = excluded.hash' : 'count = count + 1';
+    this.#put = this.#db.prepare(
+      `INSERT INTO rows VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET ${again}`,
+    );
+    this.#take = this.#db.prepare('UPDATE rows SET count = count - 1 WHERE key = ?');
+    this.#drop = this.#db.prepare('DELETE FROM rows WHERE key = ? AND count <= 0');
+    this.#get = this.#db.prepare('SELECT hash, count FROM rows WHERE key = ?');
+  }
+
+  get #keyed(): boolean {
+    return this.table.primaryKey.length > 0;
+  }
+
+  put(row: RowText): void {
+    this.#put.run(this.keyOf(row), hashOf(row));
+  }
+
+  remove(row: RowText): void {
+    const key = this.keyOf(row);
+    this.#take.run(key);
+    this.#drop.run(key);
+  }
+
+  clear(): void {
+    this.#db.exec('DELETE FROM rows');
+  }
+
+  /** Takes a row of the table out, and tells how it compares. */
+  match(row: RowText): RowDifference | undefined {
+    const key = this.keyOf(row);
+    const found = this.#get.get(key);
+    if (found === undefined || Number(found['count']) <= 0) return { key, what: 'only in the table' };
+    this.#take.run(key);
+    return found['hash'] === hashOf(row) ? undefined : { key, what: 'different' };
+  }
+
+  *left(): Generator<RowDifference> {
+    for (const { key, count } of this.#db.prepare('SELECT key, count FROM rows WHERE count > 0').iterate()) {
+      for (let i = 0; i < Number(count); i++) yield { key: String(key), what: 'only in the files' };
+    }
+  }
+
+  keyOf(row: RowText): string {
+    const { primaryKey } = this.table;
+    return JSON.stringify((primaryKey.length > 0 ? primaryKey : this.names).map((name) => row[name]));
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function hashOf(row: RowText): string {
+  return createHash('sha256').update(JSON.stringify(row)).digest('base64');
+}
+
+/** Applies the files in order, up to the place where the table is read. */
+async function addFiles(
+  rows: RowsByKey,
+  place: ManifestPlace,
+  manifests: readonly Manifest[],
+  before: Lsn,
+  signal: AbortSignal,
+): Promise<void> {
+  const { schema, name } = rows.table;
+  for (const { kind, files, events } of manifests) {
+    const truncations = events
+      .filter((event) => event.kind === 'truncate' && event.schema === schema && event.table === name)
+      .map(({ lsn, ordinal }) => ({ lsn: parseLsn(lsn), ordinal }))
+      .filter(({ lsn }) => lsn < before);
+    for (const { key } of files.filter((file) => file.schema === schema && file.table === name)) {
+      const bytes = await readObject(place.store, place.prefix + key, signal);
+      if (bytes === undefined)
+        throw new LongshoreError('CHECK_FAILED', `${place.store.name}/${place.prefix}${key} is gone`);
+      const table = tableFromIPC(readParquet(bytes).intoIPCStream());
+      if (kind === 'full-load') for (const row of rowTexts(table, rows.names)) rows.put(row);
+      else applyChanges(rows, rowTexts(table, [...rows.names, ...META]), truncations, before);
+    }
+    for (const _ of truncations.splice(0)) rows.clear();
+  }
+}
+
+const META = [CHANGE_COLUMNS.op, CHANGE_COLUMNS.commitLsn, CHANGE_COLUMNS.ordinal];
+
+function applyChanges(
+  rows: RowsByKey,
+  changes: Iterable<RowText>,
+  truncations: { readonly lsn: Lsn; readonly ordinal: number }[],
+  before: Lsn,
+): void {
+  for (const change of changes) {
+    const {
+      [CHANGE_COLUMNS.op]: op,
+      [CHANGE_COLUMNS.commitLsn]: lsn,
+      [CHANGE_COLUMNS.ordinal]: ordinal,
+      ...row
+    } = change;
+    const at = BigInt(lsn!);
+    if (at >= before) return;
+    while (truncations[0] !== undefined && comesBefore(truncations[0], at, Number(ordinal))) {
+      rows.clear();
+      truncations.shift();
+    }
+    if (op === 'D') rows.remove(row);
+    else rows.put(row);
+  }
+}
+
+function comesBefore(
+  event: { readonly lsn: Lsn; readonly ordinal: number },
+  lsn: Lsn,
+  ordinal: number,
+): boolean {
+  return event.lsn < lsn || (event.lsn === lsn && event.ordinal < ordinal);
+}
+
+/** Reads the table under the snapshot and holds each row against the files. */
+async function compare(rows: RowsByKey, reader: Session): Promise<VerifiedTable> {
+  const { table } = rows;
+  const mappings = rows.columns.map(mapField);
+  const decoders = mappings.map(fieldDecoder);
+  const side = new BytesBuilder({ kind: 'text' });
+  const batch = new BatchBuilder(
+    [...mappings.map(({ column }) => column), { name: UNFIT_COLUMN, type: { kind: 'text' } }],
+    [...decoders.map(({ builder }) => builder), side],
+  );
+  const differences: RowDifference[] = [];
+  let differencesCount = 0;
+  let count = 0;
+  const tell = (difference: RowDifference | undefined): void => {
+    if (difference === undefined) return;
+    differencesCount++;
+    if (differences.length < LISTED) differences.push(difference);
+  };
+  const flush = (): void => {
+    for (const row of rowTexts(tableFromIPC(batch.takeIpc()), rows.names)) tell(rows.match(row));
+  };
+  let unfit: Record<string, string> | undefined;
+  const decoder = copyRowDecoder(
+    decoders,
+    (field, text) => {
+      unfit ??= {};
+      unfit[mappings[field]!.column.name] = text;
+    },
+    () => {
+      count++;
+      if (unfit === undefined) side.pushNull();
+      else side.pushText(JSON.stringify(unfit));
+      unfit = undefined;
+    },
+  );
+  const query = `COPY (SELECT ${mappings.map(selectText).join(', ')} FROM ${table.partitioned ? '' : 'ONLY '}${quotedTable(table)}) TO STDOUT (FORMAT binary)`;
+  await CopyStream.start(reader.client, query, (bytes, at, end) => {
+    decoder.decode(bytes, at, end);
+    if (batch.rows >= BATCH_ROWS) flush();
+  }).done;
+  if (batch.rows > 0) flush();
+  for (const difference of rows.left()) tell(difference);
+  return { schema: table.schema, table: table.name, rows: count, differences, differencesCount };
+}
