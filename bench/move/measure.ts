@@ -38,7 +38,7 @@ export async function measure(
   clearInterval(sampler);
   const times = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(text);
   if (times === null) throw new Error(`no times from ${command[0]}: ${text}`);
-  if (code !== 0) process.stderr.write(`${command[0]} ended with ${code}: ${tailOf(out)}\n`);
+  if (code !== 0) throw new Error(`${command[0]} ended with ${code}: ${tailOf(out)}`);
   rmSync(out, { force: true });
   return { seconds: Number(times[1]), cpuSeconds: Number(times[2]) + Number(times[3]), peakBytes };
 }

@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -109,7 +109,8 @@ async function changeStream(): Promise<void> {
 }
 
 function replicate(name: string, ...more: string[]) {
-  const to = `file://${folder}/`;
+  const to = join(folder, name);
+  mkdirSync(to, { recursive: true });
   return measure(
     [
       process.execPath,
@@ -118,7 +119,7 @@ function replicate(name: string, ...more: string[]) {
       '--from',
       postgres.url,
       '--to',
-      to,
+      `file://${to}/`,
       '--name',
       name,
       '--json',
