@@ -186,7 +186,10 @@ describe('Parquet', () => {
     const rows = 50_000;
     const key = (i: number): string => `image/${i}.png`;
     const parts: Uint8Array[] = [];
-    const file = new ParquetFile({ compression: 'snappy' }, (bytes) => void parts.push(bytes.slice()));
+    const file = new ParquetFile(
+      { compression: 'snappy' },
+      (pieces) => void parts.push(Buffer.concat(pieces)),
+    );
     const keys = new BytesBuilder({ kind: 'text' });
     for (let i = 0; i < rows; i++) keys.pushText(key(i));
     await file.write(new BatchBuilder([{ name: 'key', type: keys.type }], [keys]));

@@ -115,20 +115,34 @@ export class CopyStream {
   }
 
   #take(chunk: Buffer): void {
-    const bytes = this.#joined(chunk);
-    if (bytes === undefined) return;
-    let at = 0;
+    if (this.#pieces.length === 0) {
+      this.#messages(chunk, 0);
+      return;
+    }
+    const missing = this.#wanted - this.#piecesBytes;
+    this.#pieces.push(chunk);
+    this.#piecesBytes += chunk.byteLength;
+    if (missing > chunk.byteLength) return;
+    const pieces = this.#pieces;
+    const isData = pieces[0]![0] === COPY_DATA && this.#wanted > HEADER_BYTES;
+    this.#pieces = [];
+    if (!isData) {
+      this.#messages(Buffer.concat(pieces, this.#piecesBytes), 0);
+      return;
+    }
+    // The message that was begun is made whole alone; what follows is read where it lies.
+    if (this.#data(Buffer.concat(pieces, this.#wanted), 0, this.#wanted)) this.#messages(chunk, missing);
+  }
+
+  /** Takes the messages of a chunk, and keeps what is not whole. */
+  #messages(bytes: Buffer, from: number): void {
+    let at = from;
     while (at + HEADER_BYTES <= bytes.byteLength) {
       const code = bytes[at]!;
       const end = at + 1 + bytes.readInt32BE(at + 1);
       if (code === COPY_DATA) {
         if (end > bytes.byteLength) break;
-        try {
-          this.#onData(bytes, at + HEADER_BYTES, end);
-        } catch (error) {
-          this.#break(error as Error);
-          return;
-        }
+        if (!this.#data(bytes, at, end)) return;
       } else if (code === ERROR_RESPONSE || !INSIDE_A_COPY.has(code)) {
         this.#giveBack(bytes.subarray(at));
         return;
@@ -145,15 +159,15 @@ export class CopyStream {
     this.#wanted = rest.byteLength < HEADER_BYTES ? HEADER_BYTES : 1 + rest.readInt32BE(1);
   }
 
-  /** The chunk behind what is left of those before; undefined while a message is not whole. */
-  #joined(chunk: Buffer): Buffer | undefined {
-    if (this.#pieces.length === 0) return chunk;
-    this.#pieces.push(chunk);
-    this.#piecesBytes += chunk.byteLength;
-    if (this.#piecesBytes < this.#wanted) return undefined;
-    const bytes = Buffer.concat(this.#pieces, this.#piecesBytes);
-    this.#pieces = [];
-    return bytes;
+  /** @returns whether the copy goes on */
+  #data(bytes: Buffer, at: number, end: number): boolean {
+    try {
+      this.#onData(bytes, at + HEADER_BYTES, end);
+      return true;
+    } catch (error) {
+      this.#break(error as Error);
+      return false;
+    }
   }
 
   /** The connection cannot be used again: the rest of the copy is still on its way. */

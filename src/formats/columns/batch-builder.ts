@@ -37,7 +37,11 @@ export class BatchBuilder {
       makeData({ type, length: this.rows, nullCount: 0, children }),
     );
     const ipc = RecordBatchStreamWriter.writeAll([batch]).toUint8Array(true);
-    for (const builder of this.builders) builder.clear();
+    this.clear();
     return ipc;
+  }
+
+  clear(): void {
+    for (const builder of this.builders) builder.clear();
   }
 }

@@ -47,6 +47,18 @@ export abstract class ColumnBuilder {
     this.truncate(0);
   }
 
+  /** Bits of the values from `from` on, which is a multiple of 8; 1 where there is one. */
+  validityBytes(from: number, to: number): Uint8Array {
+    return this.validity.subarray(from >> 3, (to + 7) >> 3);
+  }
+
+  nullsIn(from: number, to: number): number {
+    if (this.nullCount === 0) return 0;
+    let count = 0;
+    for (let i = from; i < to; i++) if (this.isNull(i)) count++;
+    return count;
+  }
+
   /** Writes what stands in the place of a null. */
   protected abstract setEmpty(index: number): void;
 
@@ -88,6 +100,15 @@ export class FixedBuilder extends ColumnBuilder {
 
   get bytes(): number {
     return this.length * this.#words * 4;
+  }
+
+  /** Of all values, in the order of bytes of this machine, which is that of files: the least significant first. */
+  get words(): Int32Array {
+    return this.#values;
+  }
+
+  get wordsEach(): number {
+    return this.#words;
   }
 
   push32(value: number): void {
@@ -155,6 +176,10 @@ export class BooleanBuilder extends ColumnBuilder {
     return this.length >> 3;
   }
 
+  valueAt(index: number): boolean {
+    return (this.#bits[index >> 3]! & (1 << (index & 7))) !== 0;
+  }
+
   push(value: boolean): void {
     if (this.length === this.capacity) this.growRows();
     const at = this.length >> 3;
@@ -184,20 +209,24 @@ export class BooleanBuilder extends ColumnBuilder {
   }
 }
 
-/** Text in UTF-8, or bytes. */
+/**
+ * Text in UTF-8, or bytes: each value behind its length in four bytes, the least significant first, as Parquet's PLAIN
+ * encoding has it; a null takes none.
+ */
 export class BytesBuilder extends ColumnBuilder {
+  /** Where values begin, with their prefixes. */
   #offsets = new Int32Array(ROWS_START + 1);
-  #data: Uint8Array = Buffer.allocUnsafeSlow(BYTES_START);
+  #data = Buffer.allocUnsafeSlow(BYTES_START);
   #end = 0;
 
   get bytes(): number {
-    return this.#end + this.length * 4;
+    return this.#end;
   }
 
   /** Copies `length` bytes from `at` on. */
   push(bytes: Buffer, at: number, length: number): void {
     const data = this.reserve(length);
-    let to = this.#end;
+    let to = this.end;
     if (length <= SHORT) for (let i = at; i < at + length; i++) data[to++] = bytes[i]!;
     else to += bytes.copy(data, to, at, at + length);
     this.pushed(to);
@@ -205,30 +234,65 @@ export class BytesBuilder extends ColumnBuilder {
 
   pushText(text: string): void {
     // A character is at most three bytes of UTF-8 for each of its units of UTF-16.
-    const data = this.reserve(text.length * 3) as Buffer;
-    this.pushed(this.#end + data.write(text, this.#end, 'utf8'));
+    const data = this.reserve(text.length * 3);
+    this.pushed(this.end + data.write(text, this.end, 'utf8'));
   }
 
   /** Room for so many bytes behind {@link end}, to be written in place and then told of with {@link pushed}. */
-  reserve(length: number): Uint8Array {
-    if (this.#end + length > this.#data.byteLength) this.#growData(length);
+  reserve(length: number): Buffer {
+    if (this.end + length > this.#data.byteLength) this.#growData(PREFIX + length);
     return this.#data;
   }
 
   get end(): number {
-    return this.#end;
+    return this.#end + PREFIX;
   }
 
   /** Ends the value that was written in place, behind its last byte. */
   pushed(end: number): void {
     if (this.length === this.capacity) this.growRows();
+    const length = end - this.#end - PREFIX;
+    const data = this.#data;
+    data[this.#end] = length;
+    data[this.#end + 1] = length >> 8;
+    data[this.#end + 2] = length >> 16;
+    data[this.#end + 3] = length >> 24;
     this.#end = end;
     this.#offsets[++this.length] = end;
   }
 
   /** The value at an index as text; '' for a null. */
   textAt(index: number): string {
-    return (this.#data as Buffer).toString('utf8', this.#offsets[index], this.#offsets[index + 1]);
+    return this.#data.toString('utf8', this.#offsets[index]! + PREFIX, this.#offsets[index + 1]);
+  }
+
+  /** As text of a character a byte. */
+  latin1At(index: number): string {
+    return this.#data.toString('latin1', this.#offsets[index]! + PREFIX, this.#offsets[index + 1]);
+  }
+
+  /** The bytes of the value at an index, which is not null. */
+  bytesAt(index: number): Uint8Array {
+    return this.#data.subarray(this.#offsets[index]! + PREFIX, this.#offsets[index + 1]);
+  }
+
+  /** Values with their prefixes; nothing for nulls. */
+  prefixedBytes(from: number, to: number): Uint8Array {
+    return this.#data.subarray(this.#offsets[from], this.#offsets[to]);
+  }
+
+  /** How two values that are not null compare, byte by byte. */
+  compare(a: number, b: number): number {
+    const data = this.#data;
+    let atA = this.#offsets[a]! + PREFIX;
+    let atB = this.#offsets[b]! + PREFIX;
+    const endA = this.#offsets[a + 1]!;
+    const endB = this.#offsets[b + 1]!;
+    while (atA < endA && atB < endB) {
+      const difference = data[atA++]! - data[atB++]!;
+      if (difference !== 0) return difference;
+    }
+    return endA - atA - (endB - atB);
   }
 
   truncate(length: number): void {
@@ -237,12 +301,14 @@ export class BytesBuilder extends ColumnBuilder {
   }
 
   finish(): Data {
-    return makeData({
-      type: arrowType(this.type),
-      ...this.nulls(),
-      valueOffsets: this.#offsets.subarray(0, this.length + 1),
-      data: this.#data.subarray(0, this.#end),
-    } as never);
+    const valueOffsets = new Int32Array(this.length + 1);
+    const data = new Uint8Array(this.#end);
+    for (let i = 0; i < this.length; i++) {
+      const bytes = this.isNull(i) ? EMPTY : this.bytesAt(i);
+      data.set(bytes, valueOffsets[i]);
+      valueOffsets[i + 1] = valueOffsets[i]! + bytes.byteLength;
+    }
+    return makeData({ type: arrowType(this.type), ...this.nulls(), valueOffsets, data } as never);
   }
 
   protected setEmpty(index: number): void {
@@ -267,6 +333,9 @@ export class BytesBuilder extends ColumnBuilder {
 
 /** Below this a loop is quicker than a call. */
 const SHORT = 48;
+/** Of a value's length. */
+const PREFIX = 4;
+const EMPTY = new Uint8Array();
 
 export function newBuilder(type: ColumnType): ColumnBuilder {
   if (type.kind === 'boolean') return new BooleanBuilder(type);

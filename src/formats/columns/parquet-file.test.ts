@@ -40,7 +40,7 @@ function fill(batch: BatchBuilder, rows: readonly Row[]): void {
 /** A file with a row group for each of the groups. */
 async function write(options: ParquetOptions, groups: readonly (readonly Row[])[], columns = COLUMNS) {
   const pieces: Uint8Array[] = [];
-  const file = new ParquetFile(options, (piece) => void pieces.push(Buffer.from(piece)));
+  const file = new ParquetFile(options, (more) => void pieces.push(Buffer.concat(more)));
   const batch = new BatchBuilder(columns);
   for (const rows of groups) {
     fill(batch, rows);
@@ -146,7 +146,7 @@ test('every type is what Parquet calls it', async () => {
     { kind: 'binary' },
   ];
   const pieces: Uint8Array[] = [];
-  const file = new ParquetFile({ compression: 'none' }, (piece) => void pieces.push(Buffer.from(piece)));
+  const file = new ParquetFile({ compression: 'none' }, (more) => void pieces.push(Buffer.concat(more)));
   const batch = new BatchBuilder(types.map((type, i) => ({ name: `c${i}`, type })));
   for (const builder of batch.builders) builder.pushNull();
   await file.write(batch);
@@ -196,11 +196,11 @@ test('what is encoded comes out before the file ends, and the next piece waits f
   let taking = 0;
   let most = 0;
   let out = 0;
-  const file = new ParquetFile({ compression: 'none' }, async ({ byteLength }) => {
+  const file = new ParquetFile({ compression: 'none' }, async (pieces) => {
     most = Math.max(most, ++taking);
     await new Promise((resolve) => setTimeout(resolve, 2));
     taking--;
-    out += byteLength;
+    for (const { byteLength } of pieces) out += byteLength;
   });
   const batch = new BatchBuilder(COLUMNS);
   for (let group = 0; group < 8; group++) {

@@ -14,6 +14,7 @@ import { BytesBuilder, FixedBuilder } from '../../formats/columns/column-builder
 import type { Column } from '../../formats/columns/column-type.ts';
 import { type ParquetCompression, ParquetFile } from '../../formats/columns/parquet-file.ts';
 import { timestampText } from './layout.ts';
+import { writeAll } from './write-all.ts';
 
 export type Op = 'I' | 'U' | 'D';
 
@@ -226,9 +227,9 @@ async function openFile({ folder, compression }: ChangeTableOptions): Promise<Op
   const hash = createHash('sha256');
   const parquet = new ParquetFile(
     { compression, metadata: { 'longshore.kind': 'changes' } },
-    async (bytes) => {
-      hash.update(bytes);
-      await handle.writeFile(bytes);
+    async (pieces) => {
+      for (const piece of pieces) hash.update(piece);
+      await writeAll(handle, pieces);
     },
   );
   return { path, handle, hash, parquet };

@@ -11,6 +11,7 @@ import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
 import { BytesBuilder } from '../../formats/columns/column-builder.ts';
 import type { Column } from '../../formats/columns/column-type.ts';
 import { type ParquetCompression, ParquetFile } from '../../formats/columns/parquet-file.ts';
+import { writeAll } from './write-all.ts';
 
 /** Plain data. */
 export interface ChunkTask {
@@ -77,9 +78,9 @@ export async function loadChunk(session: Session, task: ChunkTask): Promise<Load
   );
   const hash = createHash('sha256');
   await using output = await open(task.path, 'w');
-  const file = new ParquetFile({ compression: task.compression, metadata: task.metadata }, async (bytes) => {
-    hash.update(bytes);
-    await output.writeFile(bytes);
+  const file = new ParquetFile({ compression: task.compression, metadata: task.metadata }, async (pieces) => {
+    for (const piece of pieces) hash.update(piece);
+    await writeAll(output, pieces);
   });
   let writing: Promise<void> | undefined;
   let failed: { readonly error: unknown } | undefined;

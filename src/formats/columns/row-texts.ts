@@ -1,9 +1,12 @@
 /** Rows of Arrow tables as texts that are equal when the values are: what is stored, not what a library makes of it. */
 
-import type { Data, Table, Vector } from 'apache-arrow';
+import { type Data, DataType, type Table, type Vector } from 'apache-arrow';
 
 /** A row: the text of each column by its name; null for NULL. */
 export type RowText = Readonly<Record<string, string | null>>;
+
+/** Of 128 bits. */
+const DECIMAL_WORDS = 4;
 
 /** @param names columns to take; one that the table has not is NULL */
 export function* rowTexts(table: Table, names: readonly string[]): Generator<RowText> {
@@ -33,16 +36,15 @@ function readerOf(vector: Vector, chunk: number): (row: number) => string | null
     );
     return (row) => (valid(row) ? bytes.toString('latin1', valueOffsets[row], valueOffsets[row + 1]) : null);
   }
-  if (String(data.type) === 'Bool') {
+  if (DataType.isBool(data.type)) {
     const bits = values as unknown as Uint8Array;
     return (row) => (valid(row) ? String((bits[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) : null);
   }
-  const stride = values.length / data.length;
-  if (stride <= 1) return (row) => (valid(row) ? String(values[row]) : null);
+  if (!DataType.isDecimal(data.type)) return (row) => (valid(row) ? String(values[row]) : null);
   return (row) => {
     if (!valid(row)) return null;
     const words: string[] = [];
-    for (let i = 0; i < stride; i++) words.push(String(values[row * stride + i]));
+    for (let i = 0; i < DECIMAL_WORDS; i++) words.push(String(values[row * DECIMAL_WORDS + i]));
     return words.join(',');
   };
 }
