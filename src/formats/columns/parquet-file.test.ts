@@ -213,6 +213,22 @@ test('what is encoded comes out before the file ends, and the next piece waits f
   expect(most).toBe(1);
 });
 
+test('rows that are added while others are written are of the next row group', async () => {
+  const pieces: Uint8Array[] = [];
+  const file = new ParquetFile({ compression: 'zstd' }, (more) => void pieces.push(...more));
+  const batch = new BatchBuilder(COLUMNS);
+  const groups = [rowsOf(0, 5000), rowsOf(5000, 4000), rowsOf(9000, 100)];
+  let writing = Promise.resolve();
+  for (const rows of groups) {
+    fill(batch, rows);
+    await writing;
+    writing = file.write(batch);
+  }
+  await writing;
+  await file.end();
+  expect(readWasm(Buffer.concat(pieces))).toEqual(groups.flat());
+});
+
 test('a piece that cannot be written fails the file', async () => {
   const error = new Error('disk full');
   const file = new ParquetFile({ compression: 'none' }, () => Promise.reject(error));

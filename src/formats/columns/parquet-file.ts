@@ -11,7 +11,7 @@ import type { BatchBuilder } from './batch-builder.ts';
 import { BytesBuilder, type ColumnBuilder } from './column-builder.ts';
 import type { Column } from './column-type.ts';
 import { fewDistinct } from './few-distinct.ts';
-import { boundsOf, type Dictionary, dataPage, dictionaryOf, pageRanges } from './parquet-pages.ts';
+import { boundsOf, dataPage, dictionaryOf, pageRanges } from './parquet-pages.ts';
 import { parquetType, schemaElements } from './parquet-schema.ts';
 import { ThriftStruct } from './thrift-compact.ts';
 
@@ -44,22 +44,40 @@ const CODECS: Readonly<Record<ParquetCompression, Codec>> = {
     number: 1,
     compress: (bytes) => snappy(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
   },
-  gzip: { number: 2, compress: (bytes) => gzipped(bytes) },
-  zstd: { number: 6, compress: (bytes) => zstd(bytes, ZSTD_OPTIONS) },
+  gzip: { number: 2, compress: (bytes) => gzipped(bytes, { chunkSize: outputOf(bytes) }) },
+  zstd: { number: 6, compress: (bytes) => zstd(bytes, { ...ZSTD_OPTIONS, chunkSize: outputOf(bytes) }) },
 };
+
+/** Room for all that comes of it, in one piece. */
+function outputOf({ byteLength }: Uint8Array): number {
+  return byteLength + (byteLength >> 8) + 1024;
+}
 
 const MAGIC = Buffer.from('PAR1');
 const VERSION = 2;
 const ENCODING = { plain: 0, rle: 3, dictionary: 8 } as const;
 const PAGE = { data: 0, dictionary: 2 } as const;
 
-interface EncodedChunk {
+interface PlainPage {
+  readonly kind: number;
+  readonly header: ThriftStruct;
+  readonly bytes: Uint8Array;
+}
+
+interface PlainChunk {
+  /** The dictionary first, where there is one. */
+  readonly pages: readonly PlainPage[];
+  readonly values: number;
+  readonly hasDictionary: boolean;
+  readonly statistics: ThriftStruct;
+}
+
+interface EncodedChunk extends PlainChunk {
   readonly pieces: readonly Uint8Array[];
   readonly bytes: number;
   /** Before compression, with page headers. */
   readonly plainBytes: number;
-  /** Its entry in the footer, where the chunk begins at a place of the file. */
-  readonly describe: (at: number) => ThriftStruct;
+  readonly dictionaryBytes: number;
 }
 
 export class ParquetFile {
@@ -89,38 +107,32 @@ export class ParquetFile {
     return this.#bytes;
   }
 
-  /** Takes the rows out of the builder, as one row group; nothing may be added to it meanwhile. */
+  /**
+   * Writes the rows as one row group. They are taken out of the builder at once, so that it may be filled again while
+   * they are compressed and written; the next call waits for that.
+   */
   async write(batch: BatchBuilder): Promise<void> {
-    if (this.#columns === undefined) {
-      this.#columns = batch.columns;
-      this.#dictionaries = batch.builders.map(fewDistinct);
-      await this.#put([MAGIC]);
+    const { rows, columns, builders } = batch;
+    const isFirst = this.#columns === undefined;
+    if (isFirst) {
+      this.#columns = columns;
+      this.#dictionaries = builders.map(fewDistinct);
     }
-    const { rows } = batch;
+    const plain = rows === 0 ? [] : builders.map((builder, i) => plainChunk(builder, this.#dictionaries[i]!));
+    batch.clear();
+    if (isFirst) await this.#put([MAGIC]);
     if (rows === 0) return;
-    const chunks = await Promise.all(
-      batch.columns.map((column, i) =>
-        encodeChunk(column, batch.builders[i]!, this.#codec, this.#dictionaries[i]!),
-      ),
-    );
+    const chunks = await Promise.all(plain.map((chunk) => compressChunk(chunk, this.#codec)));
     let at = this.#bytes;
-    const described = chunks.map((chunk) => {
-      const entry = new ThriftStruct().i64(2, at).struct(3, chunk.describe(at));
+    const entries = chunks.map((chunk, i) => {
+      const entry = chunkEntry(columns[i]!, chunk, this.#codec, at);
       at += chunk.bytes;
       return entry;
     });
-    this.#groups.push(
-      new ThriftStruct()
-        .structs(1, described)
-        .i64(
-          2,
-          chunks.reduce((sum, { plainBytes }) => sum + plainBytes, 0),
-        )
-        .i64(3, rows),
-    );
+    const plainBytes = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
+    this.#groups.push(new ThriftStruct().structs(1, entries).i64(2, plainBytes).i64(3, rows));
     await this.#put(chunks.flatMap(({ pieces }) => pieces));
     this.#rows += rows;
-    batch.clear();
   }
 
   /** Writes the footer. A file without rows is written with an empty batch first. */
@@ -156,77 +168,62 @@ export class ParquetFile {
   }
 }
 
-async function encodeChunk(
-  { name, type }: Column,
-  builder: ColumnBuilder,
-  codec: Codec,
-  wantsDictionary: boolean,
-): Promise<EncodedChunk> {
+/** A column of a row group, encoded and not compressed: copies of what the builder holds. */
+function plainChunk(builder: ColumnBuilder, wantsDictionary: boolean): PlainChunk {
   const dictionary = wantsDictionary && builder instanceof BytesBuilder ? dictionaryOf(builder) : undefined;
-  const pages = [
-    ...(dictionary === undefined ? [] : [dictionaryPage(dictionary, codec)]),
-    ...pageRanges(builder).map(async ({ from, to }) => {
-      const { values, parts } = dataPage(builder, from, to, dictionary);
-      const header = new ThriftStruct()
-        .i32(1, values)
-        .i32(2, dictionary === undefined ? ENCODING.plain : ENCODING.dictionary)
-        .i32(3, ENCODING.rle)
-        .i32(4, ENCODING.rle);
-      return await encodePage(PAGE.data, Buffer.concat(parts), (page) => page.struct(5, header), codec);
-    }),
-  ];
-  const encoded = await Promise.all(pages);
-  const bytes = encoded.reduce((sum, page) => sum + page.header.byteLength + page.content.byteLength, 0);
-  const plainBytes = encoded.reduce((sum, page) => sum + page.header.byteLength + page.plainBytes, 0);
+  const encoding = dictionary === undefined ? ENCODING.plain : ENCODING.dictionary;
+  const pages = pageRanges(builder).map(({ from, to }): PlainPage => {
+    const { values, parts } = dataPage(builder, from, to, dictionary);
+    const header = new ThriftStruct()
+      .i32(1, values)
+      .i32(2, encoding)
+      .i32(3, ENCODING.rle)
+      .i32(4, ENCODING.rle);
+    return { kind: PAGE.data, header, bytes: Buffer.concat(parts) };
+  });
+  if (dictionary !== undefined) {
+    const header = new ThriftStruct().i32(1, dictionary.values).i32(2, ENCODING.plain);
+    pages.unshift({ kind: PAGE.dictionary, header, bytes: dictionary.bytes });
+  }
   const bounds = boundsOf(builder);
   const statistics = new ThriftStruct().i64(3, builder.nullCount);
   if (bounds !== undefined) statistics.binary(5, bounds.max).binary(6, bounds.min);
-  const { length: values } = builder;
-  const dictionaryBytes =
-    dictionary === undefined ? 0 : encoded[0]!.header.byteLength + encoded[0]!.content.byteLength;
+  return { pages, values: builder.length, hasDictionary: dictionary !== undefined, statistics };
+}
+
+async function compressChunk(chunk: PlainChunk, codec: Codec): Promise<EncodedChunk> {
+  let plainBytes = 0;
+  const pages = await Promise.all(
+    chunk.pages.map(async ({ kind, header, bytes }) => {
+      const content = await codec.compress(bytes);
+      const page = new ThriftStruct().i32(1, kind).i32(2, bytes.byteLength).i32(3, content.byteLength);
+      const headerBytes = page.struct(kind === PAGE.data ? 5 : 7, header).bytes();
+      plainBytes += headerBytes.byteLength + bytes.byteLength;
+      return [headerBytes, content] as const;
+    }),
+  );
+  const bytesOf = (pieces: readonly Uint8Array[]) =>
+    pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return {
-    pieces: encoded.flatMap(({ header, content }) => [header, content]),
-    bytes,
+    ...chunk,
+    pieces: pages.flat(),
+    bytes: bytesOf(pages.flat()),
     plainBytes,
-    describe(at) {
-      const chunk = new ThriftStruct()
-        .i32(1, parquetType(type).physical)
-        .i32s(
-          2,
-          dictionary === undefined
-            ? [ENCODING.plain, ENCODING.rle]
-            : [ENCODING.plain, ENCODING.rle, ENCODING.dictionary],
-        )
-        .binaries(3, [name])
-        .i32(4, codec.number)
-        .i64(5, values)
-        .i64(6, plainBytes)
-        .i64(7, bytes)
-        .i64(9, at + dictionaryBytes);
-      if (dictionary !== undefined) chunk.i64(11, at);
-      return chunk.struct(12, statistics);
-    },
+    dictionaryBytes: chunk.hasDictionary ? bytesOf(pages[0]!) : 0,
   };
 }
 
-interface EncodedPage {
-  readonly header: Uint8Array;
-  readonly content: Uint8Array;
-  readonly plainBytes: number;
-}
-
-async function dictionaryPage({ values, bytes }: Dictionary, codec: Codec): Promise<EncodedPage> {
-  const header = new ThriftStruct().i32(1, values).i32(2, ENCODING.plain);
-  return await encodePage(PAGE.dictionary, bytes, (page) => page.struct(7, header), codec);
-}
-
-async function encodePage(
-  kind: number,
-  bytes: Uint8Array,
-  add: (page: ThriftStruct) => ThriftStruct,
-  codec: Codec,
-): Promise<EncodedPage> {
-  const content = await codec.compress(bytes);
-  const header = add(new ThriftStruct().i32(1, kind).i32(2, bytes.byteLength).i32(3, content.byteLength));
-  return { header: header.bytes(), content, plainBytes: bytes.byteLength };
+/** What the footer says of a column of a row group that begins at a place of the file. */
+function chunkEntry({ name, type }: Column, chunk: EncodedChunk, codec: Codec, at: number): ThriftStruct {
+  const metadata = new ThriftStruct()
+    .i32(1, parquetType(type).physical)
+    .i32s(2, [ENCODING.plain, ENCODING.rle, ...(chunk.hasDictionary ? [ENCODING.dictionary] : [])])
+    .binaries(3, [name])
+    .i32(4, codec.number)
+    .i64(5, chunk.values)
+    .i64(6, chunk.plainBytes)
+    .i64(7, chunk.bytes)
+    .i64(9, at + chunk.dictionaryBytes);
+  if (chunk.hasDictionary) metadata.i64(11, at);
+  return new ThriftStruct().i64(2, at).struct(3, metadata.struct(12, chunk.statistics));
 }
