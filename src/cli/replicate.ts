@@ -51,16 +51,7 @@ export function registerReplicate(program: Command, finish: Finish): void {
       const options = replicateOptionsOf(verb === undefined ? first : second, flags, process.env);
       const json = flags['json'] === true;
       if (verb === 'verify') {
-        const [{ verifyReplica }, { replicaVerifiedText }] = await Promise.all([
-          import('../jobs/replicate/verify.ts'),
-          import('../report/replicate-text.ts'),
-        ]);
-        const verified = await stoppable((signal) => verifyReplica(options, { signal }), {
-          json,
-          text: 'the replica is as it was',
-        });
-        process.stdout.write(`${json ? JSON.stringify(verified) : replicaVerifiedText(verified)}\n`);
-        finish(verified.differences > 0 ? 1 : 0);
+        await verifyReplication(options, json, finish);
         return;
       }
       if (verb === 'drop') {
@@ -96,7 +87,25 @@ export function registerReplicate(program: Command, finish: Finish): void {
   );
 }
 
-function replicateOptionsOf(
+/** Verifies, and tells what it found; 1 is for differences. */
+export async function verifyReplication(
+  options: ReplicateOptions,
+  json: boolean,
+  finish: Finish,
+): Promise<void> {
+  const [{ verifyReplica }, { replicaVerifiedText }] = await Promise.all([
+    import('../jobs/replicate/verify.ts'),
+    import('../report/replicate-text.ts'),
+  ]);
+  const verified = await stoppable((signal) => verifyReplica(options, { signal }), {
+    json,
+    text: 'the replica is as it was',
+  });
+  process.stdout.write(`${json ? JSON.stringify(verified) : replicaVerifiedText(verified)}\n`);
+  finish(verified.differences > 0 ? 1 : 0);
+}
+
+export function replicateOptionsOf(
   name: string | undefined,
   flags: Record<string, unknown>,
   env: Readonly<Record<string, string | undefined>>,

@@ -55,6 +55,15 @@ export function readJob(
   return interpolate(job, env, path) as Record<string, unknown>;
 }
 
+/**
+ * Whether the file, where there is one, has such a job.
+ * @throws CONFIG_INVALID
+ */
+export function hasJob(path: string, kind: 'move' | 'replicate', name: string): boolean {
+  if (!existsSync(path)) return false;
+  return Object.hasOwn(parseConfig(readFileSync(path, 'utf8'), path)[kind] ?? {}, name);
+}
+
 function describeNames(kind: string, names: readonly string[], name: string | undefined): string {
   if (name !== undefined) return `no ${kind} job "${name}"`;
   return `${names.length} ${kind} jobs: ${names.join(', ')}`;
