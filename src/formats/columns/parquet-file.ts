@@ -109,7 +109,7 @@ export class ParquetFile {
 
   /**
    * Writes the rows as one row group. They are taken out of the builder at once, so that it may be filled again while
-   * they are compressed and written; the next call waits for that.
+   * they are compressed and written. Await it before the next call.
    */
   async write(batch: BatchBuilder): Promise<void> {
     const { rows, columns, builders } = batch;

@@ -123,7 +123,7 @@ export class ChangeTable {
   /** Whether enough is in memory to be written; the caller then awaits {@link write}. */
   get isFull(): boolean {
     const { rows } = this.#batch;
-    return rows >= GROUP_ROWS || ((rows & 255) === 0 && this.#batch.bytes >= GROUP_BYTES);
+    return rows >= GROUP_ROWS || ((rows & 63) === 0 && this.#batch.bytes >= GROUP_BYTES);
   }
 
   /** About how many bytes wait in memory and lie in temporary files. */

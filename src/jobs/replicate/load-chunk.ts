@@ -90,7 +90,7 @@ export async function loadChunk(session: Session, task: ChunkTask): Promise<Load
     (bytes, at, end) => {
       if (failed !== undefined) throw failed.error;
       rows.decode(bytes, at, end);
-      if ((batch.rows & 1023) !== 0) return;
+      if ((batch.rows & 63) !== 0) return;
       if (batch.rows < GROUP_ROWS && batch.bytes < GROUP_BYTES) return;
       if (writing !== undefined) return copy.pause();
       writing = file.write(batch).then(
