@@ -83,3 +83,8 @@ function invalid(text: string, why: string): LongshoreError {
 export function formatStoreUrl(url: StoreUrl): string {
   return url.kind === 's3' ? `s3://${url.bucket}/${url.prefix}` : `file://${url.folder}${url.prefix}`;
 }
+
+/** A prefix that ends in a slash; the root of the store, '', stays it. */
+export function folderPrefix(prefix: string): string {
+  return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
+}

@@ -122,6 +122,12 @@ export async function createSlot(
   return { consistentLsn: parseLsn(point), snapshot };
 }
 
+/** Begins a transaction that sees what the snapshot sees. */
+export async function beginUnderSnapshot(client: pg.ClientBase, snapshot: string): Promise<void> {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  await client.query(`SET TRANSACTION SNAPSHOT '${snapshot.replaceAll("'", "''")}'`);
+}
+
 /** Makes the publication, or gives it exactly these tables. */
 export async function setPublication(
   client: pg.ClientBase,

@@ -140,6 +140,15 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
+/** Joins `b`, the type under a domain `t`, however deep; none where `t` is no domain. */
+export const BASE_TYPE = `
+LEFT JOIN LATERAL (
+  WITH RECURSIVE base AS (
+    SELECT t.oid, t.typtype, t.typbasetype
+    UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype
+    WHERE base.typtype = 'd')
+  SELECT base.oid, base.typtype FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'`;
+
 const COLUMNS = `
 SELECT c.oid::int8::int4 AS oid, a.attnum AS number, a.attname AS name, a.attnotnull AS not_null,
        a.attgenerated <> '' AS generated, a.attstorage <> 'p' AS toastable,
@@ -150,12 +159,7 @@ SELECT c.oid::int8::int4 AS oid, a.attnum AS number, a.attname AS name, a.attnot
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN LATERAL (
-  WITH RECURSIVE base AS (
-    SELECT t.oid, t.typtype, t.typbasetype
-    UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype
-    WHERE base.typtype = 'd')
-  SELECT base.oid, base.typtype FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'
+${BASE_TYPE}
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
 ORDER BY c.oid, a.attnum`;

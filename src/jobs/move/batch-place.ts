@@ -1,6 +1,6 @@
 /** Where the manifests and reports of S3 Batch jobs lie. */
 
-import { parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
+import { folderPrefix, parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { MoveSettings } from './settings.ts';
 
@@ -14,7 +14,7 @@ export function batchPlace(batch: NonNullable<MoveSettings['batch']>, to: S3Url)
       hint: 'give --batch-prefix s3://bucket/prefix/',
     });
   }
-  return { ...place, prefix: withSlash(place === to ? `${to.prefix}${FOLDER}` : place.prefix) };
+  return { ...place, prefix: folderPrefix(place === to ? `${to.prefix}${FOLDER}` : place.prefix) };
 }
 
 /** Whether the key is that of a manifest or report in the place that is taken where none is named. */
@@ -23,7 +23,3 @@ export function isBatchFile(key: string): boolean {
 }
 
 const FOLDER = '.longshore-batch/';
-
-function withSlash(prefix: string): string {
-  return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
-}

@@ -6,7 +6,7 @@
 import { LongshoreError } from '../../errors.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { beginningKey, tableFolder } from './layout.ts';
-import { type ManifestPlace, readObject } from './manifest.ts';
+import { type ManifestPlace, putJson, readObject } from './manifest.ts';
 import type { TableName } from './table-filter.ts';
 
 /** What stands in the note. */
@@ -52,16 +52,7 @@ export async function begin(
   }
   const note: Beginning = { systemId, tables: tables.map(({ schema, name }) => ({ schema, name })) };
   const body = Buffer.from(JSON.stringify(note));
-  await store.put(
-    {
-      key,
-      body,
-      sizeBytes: body.byteLength,
-      attributes: { contentType: 'application/json', metadata: {} },
-      ifAbsent: false,
-    },
-    signal,
-  );
+  await putJson(store, key, body, false, signal);
 }
 
 async function clearFolder(store: ObjectStore, folder: string, signal: AbortSignal): Promise<void> {

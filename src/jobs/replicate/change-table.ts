@@ -3,8 +3,6 @@
  * temporary files, which are uploaded when the epoch is cut.
  */
 
-import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
 import { type FieldDecoder, fieldDecoder } from '../../databases/postgres/field-decoder.ts';
 import { type FieldMapping, UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
 import type { Lsn } from '../../databases/postgres/lsn.ts';
@@ -13,8 +11,9 @@ import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
 import { BytesBuilder, FixedBuilder } from '../../formats/columns/column-builder.ts';
 import type { Column } from '../../formats/columns/column-type.ts';
 import { type ParquetCompression, ParquetFile } from '../../formats/columns/parquet-file.ts';
+import { HashedFile } from './hashed-file.ts';
 import { timestampText } from './layout.ts';
-import { writeAll } from './write-all.ts';
+import { hasUnfit, UnfitColumn } from './unfit-column.ts';
 
 export type Op = 'I' | 'U' | 'D';
 
@@ -79,7 +78,7 @@ export class ChangeTable {
   readonly #commitTime = new FixedBuilder({ kind: 'timestamp', utc: true });
   readonly #timestamp: BytesBuilder | undefined;
   readonly #reread: BytesBuilder | undefined;
-  readonly #unfit: BytesBuilder | undefined;
+  readonly #unfit: UnfitColumn | undefined;
   readonly #batch: BatchBuilder;
   readonly #finished: ChangeTableFile[] = [];
   #file: OpenFile | undefined;
@@ -100,9 +99,7 @@ export class ChangeTable {
     this.#decoders = mappings.map(fieldDecoder);
     this.#timestamp = options.timestampColumn === undefined ? undefined : new BytesBuilder({ kind: 'text' });
     this.#reread = toastable ? new BytesBuilder({ kind: 'text' }) : undefined;
-    this.#unfit = mappings.some(({ unfit }) => unfit !== undefined)
-      ? new BytesBuilder({ kind: 'text' })
-      : undefined;
+    this.#unfit = hasUnfit(mappings) ? new UnfitColumn(mappings) : undefined;
     const named = [
       [CHANGE_COLUMNS.op, this.#op],
       ...mappings.map(({ column }, i) => [column.name, this.#decoders[i]!.builder] as const),
@@ -112,7 +109,7 @@ export class ChangeTable {
       [CHANGE_COLUMNS.commitTime, this.#commitTime],
       ...(this.#timestamp === undefined ? [] : [[options.timestampColumn!, this.#timestamp] as const]),
       ...(this.#reread === undefined ? [] : [[CHANGE_COLUMNS.reread, this.#reread] as const]),
-      ...(this.#unfit === undefined ? [] : [[UNFIT_COLUMN, this.#unfit] as const]),
+      ...(this.#unfit === undefined ? [] : [[UNFIT_COLUMN, this.#unfit.builder] as const]),
     ] as const;
     this.#batch = new BatchBuilder(
       named.map(([name, builder]) => ({ name, type: builder.type })),
@@ -141,12 +138,9 @@ export class ChangeTable {
    * @param reread what was read from the table for such fields
    */
   add(op: Op, tuple: Tuple, before: Tuple | undefined, reread: readonly Reread[], place: ChangePlace): void {
-    let unfit: Record<string, string> | undefined;
     const decode = (index: number, bytes: Buffer, at: number, length: number): void => {
       const text = this.#decoders[index]!.text(bytes, at, length);
-      if (text === undefined) return;
-      unfit ??= {};
-      unfit[this.mappings[index]!.column.name] = text;
+      if (text !== undefined) this.#unfit!.note(index, text);
     };
     const old = before === undefined ? undefined : fieldsOf(before);
     eachField(tuple, (index, mark, at, length) => {
@@ -171,8 +165,7 @@ export class ChangeTable {
     this.#timestamp?.pushText(timestampText(place.commitMicros));
     if (reread.length === 0) this.#reread?.pushNull();
     else this.#reread?.pushText(reread.map(({ name }) => name).join(','));
-    if (unfit === undefined) this.#unfit?.pushNull();
-    else this.#unfit!.pushText(JSON.stringify(unfit));
+    this.#unfit?.endRow();
     this.#ops[op]++;
     this.#first ??= place;
     this.#last = place;
@@ -194,15 +187,15 @@ export class ChangeTable {
   }
 
   async #endFile(): Promise<void> {
-    const { path, handle, hash, parquet } = this.#file!;
+    const { output, parquet } = this.#file!;
     await parquet.end();
-    await handle.sync();
-    await handle.close();
+    const sha256 = await output.finish();
+    await output[Symbol.asyncDispose]();
     this.#finished.push({
-      path,
+      path: output.path,
       rows: parquet.rows,
       bytes: parquet.bytes,
-      sha256: hash.digest('hex'),
+      sha256,
       ops: this.#ops,
       first: this.#first!,
       last: this.#last!,
@@ -215,24 +208,17 @@ export class ChangeTable {
 }
 
 interface OpenFile {
-  readonly path: string;
-  readonly handle: FileHandle;
-  readonly hash: Hash;
+  readonly output: HashedFile;
   readonly parquet: ParquetFile;
 }
 
 async function openFile({ folder, compression }: ChangeTableOptions): Promise<OpenFile> {
   const path = `${folder}/changes-${process.pid}-${++fileNumbers}.parquet`;
-  const handle = await open(path, 'w');
-  const hash = createHash('sha256');
-  const parquet = new ParquetFile(
-    { compression, metadata: { 'longshore.kind': 'changes' } },
-    async (pieces) => {
-      for (const piece of pieces) hash.update(piece);
-      await writeAll(handle, pieces);
-    },
+  const output = await HashedFile.open(path);
+  const parquet = new ParquetFile({ compression, metadata: { 'longshore.kind': 'changes' } }, (pieces) =>
+    output.write(pieces),
   );
-  return { path, handle, hash, parquet };
+  return { output, parquet };
 }
 
 function pushInt64(builder: FixedBuilder, value: bigint): void {

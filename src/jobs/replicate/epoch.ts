@@ -19,6 +19,7 @@ import {
   type ManifestEvent,
   type ManifestFile,
   type ManifestPlace,
+  putJson,
   readObject,
   writeManifest,
 } from './manifest.ts';
@@ -153,16 +154,7 @@ async function writePending(
   signal: AbortSignal,
 ): Promise<void> {
   const body = Buffer.from(JSON.stringify(pending));
-  await store.put(
-    {
-      key: prefix + pendingKey(job, pending.epoch),
-      body,
-      sizeBytes: body.byteLength,
-      attributes: { contentType: 'application/json', metadata: {} },
-      ifAbsent: false,
-    },
-    signal,
-  );
+  await putJson(store, prefix + pendingKey(job, pending.epoch), body, false, signal);
 }
 
 /** What a process that died was landing as this epoch. */

@@ -116,7 +116,7 @@ export async function fullLoad(
         const key = tableFolder(chunk.table) + loadFileName(chunk.number);
         await upload(target, key, task.path, loaded.bytes, signal);
         failpoint('chunk-uploaded');
-        const described = manifestColumns(chunk.table, columnsOf(task, hasSide(task)));
+        const described = manifestColumns(chunk.table, columnsOf(task));
         const schemaId = schemaIdOf(described);
         schemas[schemaId] = described;
         files.push({
@@ -156,10 +156,6 @@ function taskOf(chunk: Chunk, settings: ReplicateSettings, folder: string, nowMs
     compression: settings.compression,
     metadata: { 'longshore.table': `${table.schema}.${table.name}`, 'longshore.kind': 'full-load' },
   };
-}
-
-function hasSide(task: ChunkTask): boolean {
-  return task.fields.some(({ unfit }) => unfit !== undefined);
 }
 
 /** Puts a file under its name; what an attempt before left there is overwritten. */

@@ -1,7 +1,5 @@
 /** Loads one chunk of a table into one Parquet file, under the job's snapshot. Runs in a thread of its own. */
 
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { copyRowDecoder } from '../../databases/postgres/copy-rows.ts';
 import { CopyStream } from '../../databases/postgres/copy-stream.ts';
 import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
@@ -11,7 +9,8 @@ import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
 import { BytesBuilder } from '../../formats/columns/column-builder.ts';
 import type { Column } from '../../formats/columns/column-type.ts';
 import { type ParquetCompression, ParquetFile } from '../../formats/columns/parquet-file.ts';
-import { writeAll } from './write-all.ts';
+import { HashedFile } from './hashed-file.ts';
+import { hasUnfit, UnfitColumn } from './unfit-column.ts';
 
 /** Plain data. */
 export interface ChunkTask {
@@ -47,41 +46,33 @@ const GROUP_BYTES = 24 * 1024 ** 2;
 /** @throws what the server and the disk throw; the file is then of no use */
 export async function loadChunk(session: Session, task: ChunkTask): Promise<LoadedChunk> {
   const decoders = task.fields.map(fieldDecoder);
-  const side = task.fields.some(({ unfit }) => unfit !== undefined)
-    ? new BytesBuilder({ kind: 'text' })
-    : undefined;
+  const side = hasUnfit(task.fields) ? new UnfitColumn(task.fields) : undefined;
   const constants = [...task.before, ...task.after].map(({ text }) => ({
     text,
     builder: new BytesBuilder({ kind: 'text' }),
   }));
-  const batch = new BatchBuilder(columnsOf(task, side !== undefined), [
+  const batch = new BatchBuilder(columnsOf(task), [
     ...constants.slice(0, task.before.length).map(({ builder }) => builder),
     ...decoders.map(({ builder }) => builder),
     ...constants.slice(task.before.length).map(({ builder }) => builder),
-    ...(side === undefined ? [] : [side]),
+    ...(side === undefined ? [] : [side.builder]),
   ]);
   let unfit = 0;
-  let unfitOfRow: Record<string, string> | undefined;
   const rows = copyRowDecoder(
     decoders,
     (field, text) => {
       unfit++;
-      unfitOfRow ??= {};
-      unfitOfRow[task.fields[field]!.column.name] = text;
+      side!.note(field, text);
     },
     () => {
       for (const { builder, text } of constants) builder.pushText(text);
-      if (unfitOfRow === undefined) side?.pushNull();
-      else side!.pushText(JSON.stringify(unfitOfRow));
-      unfitOfRow = undefined;
+      side?.endRow();
     },
   );
-  const hash = createHash('sha256');
-  await using output = await open(task.path, 'w');
-  const file = new ParquetFile({ compression: task.compression, metadata: task.metadata }, async (pieces) => {
-    for (const piece of pieces) hash.update(piece);
-    await writeAll(output, pieces);
-  });
+  await using output = await HashedFile.open(task.path);
+  const file = new ParquetFile({ compression: task.compression, metadata: task.metadata }, (pieces) =>
+    output.write(pieces),
+  );
   let writing: Promise<void> | undefined;
   let failed: { readonly error: unknown } | undefined;
   const copy = CopyStream.start(
@@ -110,17 +101,16 @@ export async function loadChunk(session: Session, task: ChunkTask): Promise<Load
   if (failed !== undefined) throw failed.error;
   if (batch.rows > 0) await file.write(batch);
   await file.end();
-  await output.sync();
-  return { rows: file.rows, bytes: file.bytes, sha256: hash.digest('hex'), unfit };
+  return { rows: file.rows, bytes: file.bytes, sha256: await output.finish(), unfit };
 }
 
 /** The columns of the file, in order. */
-export function columnsOf(task: Pick<ChunkTask, 'before' | 'fields' | 'after'>, withSide: boolean): Column[] {
+export function columnsOf(task: Pick<ChunkTask, 'before' | 'fields' | 'after'>): Column[] {
   const text = ({ name }: { readonly name: string }): Column => ({ name, type: { kind: 'text' } });
   return [
     ...task.before.map(text),
     ...task.fields.map(({ column }) => column),
     ...task.after.map(text),
-    ...(withSide ? [text({ name: UNFIT_COLUMN })] : []),
+    ...(hasUnfit(task.fields) ? [text({ name: UNFIT_COLUMN })] : []),
   ];
 }

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
+import { beginUnderSnapshot } from '../../databases/postgres/replication-setup.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type ChunkTask, type LoadedChunk, loadChunk } from './load-chunk.ts';
 
@@ -46,8 +47,7 @@ async function openUnderSnapshot(): Promise<Session> {
   const doing = { action: `take the snapshot of ${url.name}`, database: url.name, user: url.connection.user };
   const opened = await openSession(url.connection, { doing });
   try {
-    await opened.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    await opened.client.query(`SET TRANSACTION SNAPSHOT '${snapshot.replaceAll("'", "''")}'`);
+    await beginUnderSnapshot(opened.client, snapshot);
     return opened;
   } catch (error) {
     await opened[Symbol.asyncDispose]();

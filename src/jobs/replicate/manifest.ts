@@ -83,16 +83,7 @@ export async function writeManifest(
 ): Promise<void> {
   const key = place.prefix + manifestKey(place.job, manifest.epoch);
   const body = Buffer.from(`${JSON.stringify(manifest)}\n`);
-  const outcome = await place.store.put(
-    {
-      key,
-      body,
-      sizeBytes: body.byteLength,
-      attributes: { contentType: 'application/json', metadata: {} },
-      ifAbsent: true,
-    },
-    signal,
-  );
+  const outcome = await putJson(place.store, key, body, true, signal);
   if (outcome.kind === 'copied') return;
   // An answer that was lost leaves our own there.
   const there = await readObject(place.store, key, signal);
@@ -147,6 +138,18 @@ async function readManifest(store: ObjectStore, key: string, signal: AbortSignal
   throw new LongshoreError('JOURNAL_FOREIGN', `${store.name}/${key} is not a manifest`, {
     hint: 'restore it, or begin a job of another name or under another prefix',
   });
+}
+
+/** @param ifAbsent whether an object that is there stays */
+export function putJson(
+  store: ObjectStore,
+  key: string,
+  body: Buffer,
+  ifAbsent: boolean,
+  signal: AbortSignal,
+): ReturnType<ObjectStore['put']> {
+  const attributes = { contentType: 'application/json', metadata: {} };
+  return store.put({ key, body, sizeBytes: body.byteLength, attributes, ifAbsent }, signal);
 }
 
 /** Small objects only. */

@@ -4,11 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseStoreUrl } from '../../config/store-url.ts';
+import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
 import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import {
+  beginUnderSnapshot,
   checkServer,
   createSlot,
   dropReplication,
@@ -153,7 +154,7 @@ class Replication {
     const { store } = stack.use(await openStore(to, { env, clock: environment.clock ?? systemClock }));
     const folder = mkdtempSync(join(tmpdir(), 'longshore-replicate-'));
     stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-    const prefix = to.prefix === '' || to.prefix.endsWith('/') ? to.prefix : `${to.prefix}/`;
+    const prefix = folderPrefix(to.prefix);
     const doing = {
       action: `read the catalogue of ${url.name}`,
       database: url.name,
@@ -304,8 +305,7 @@ class Replication {
       );
       if (mode === 'cdc') return await this.#land(facts, created.consistentLsn, { files: [], schemas: {} });
       await using holder = await this.#session('take the snapshot');
-      await holder.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-      await holder.client.query(`SET TRANSACTION SNAPSHOT '${created.snapshot}'`);
+      await beginUnderSnapshot(holder.client, created.snapshot);
       await lockTables(holder, tables);
       return await this.#land(facts, created.consistentLsn, await this.#load(tables, created.snapshot));
     } catch (error) {

@@ -1,7 +1,7 @@
 /** Statistics of the tables of a replication, from its manifests, and how far it is behind, from the server. */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseStoreUrl } from '../../config/store-url.ts';
+import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
@@ -58,7 +58,7 @@ export async function replicateStatus(
   const signal = environment.signal ?? new AbortController().signal;
   const to = parseStoreUrl(options.to);
   await using opened = await openStore(to, { env, clock: environment.clock ?? systemClock });
-  const prefix = to.prefix === '' || to.prefix.endsWith('/') ? to.prefix : `${to.prefix}/`;
+  const prefix = folderPrefix(to.prefix);
   const counted = new Statistics();
   let newest: Manifest | undefined;
   for await (const manifest of allManifests({ store: opened.store, prefix, job: options.name }, signal)) {

@@ -9,7 +9,7 @@ import {
 } from '../../databases/postgres/field-mapping.ts';
 import { eachField, FIELD, type Relation, type Tuple } from '../../databases/postgres/pgoutput.ts';
 import { quoteName } from '../../databases/postgres/sql.ts';
-import { readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { BASE_TYPE, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import type { Reread } from './change-table.ts';
 
 interface TypeRow {
@@ -105,10 +105,5 @@ const TYPES = `
 SELECT t.oid::int8::int4 AS oid, format_type(t.oid, NULL) AS name, coalesce(b.typtype, t.typtype) AS kind,
        coalesce(b.oid, 0)::int8::int4 AS base, t.typtypmod AS modifier, t.typstorage <> 'p' AS toastable
 FROM pg_type t
-LEFT JOIN LATERAL (
-  WITH RECURSIVE base AS (
-    SELECT t.oid, t.typtype, t.typbasetype
-    UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype
-    WHERE base.typtype = 'd')
-  SELECT base.oid, base.typtype FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'
+${BASE_TYPE}
 WHERE t.oid = ANY ($1::oid[])`;

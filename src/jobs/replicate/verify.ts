@@ -13,7 +13,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { tableFromIPC } from 'apache-arrow';
 import { readParquet } from 'parquet-wasm/node';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseStoreUrl } from '../../config/store-url.ts';
+import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
 import { copyRowDecoder } from '../../databases/postgres/copy-rows.ts';
 import { CopyStream } from '../../databases/postgres/copy-stream.ts';
 import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
@@ -21,12 +21,11 @@ import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
 import { mapField, selectText, UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
-import { createSlot } from '../../databases/postgres/replication-setup.ts';
+import { beginUnderSnapshot, createSlot } from '../../databases/postgres/replication-setup.ts';
 import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
 import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
-import { BytesBuilder } from '../../formats/columns/column-builder.ts';
 import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { CHANGE_COLUMNS } from './change-table.ts';
@@ -34,6 +33,7 @@ import { allManifests, type Manifest, type ManifestPlace, newestManifest, readOb
 import { type ReplicateEnvironment, replicate, slotOf } from './run.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { tableFilter } from './table-filter.ts';
+import { UnfitColumn } from './unfit-column.ts';
 
 export interface VerifiedTable {
   readonly schema: string;
@@ -81,7 +81,7 @@ export async function verifyReplica(
   const to = parseStoreUrl(settings.to);
   await using stack = new AsyncDisposableStack();
   const { store } = stack.use(await openStore(to, { env, clock: environment.clock ?? systemClock }));
-  const prefix = to.prefix === '' || to.prefix.endsWith('/') ? to.prefix : `${to.prefix}/`;
+  const prefix = folderPrefix(to.prefix);
   const place: ManifestPlace = { store, prefix, job: settings.name };
   if ((await newestManifest(place, signal)) === undefined) {
     throw new LongshoreError('CHECK_FAILED', `${settings.name} has landed nothing at ${settings.to}`, {
@@ -96,8 +96,7 @@ export async function verifyReplica(
       true,
     );
     const reader = stack.use(await openSession(url.connection, { doing }));
-    await reader.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    await reader.client.query(`SET TRANSACTION SNAPSHOT '${snapshot}'`);
+    await beginUnderSnapshot(reader.client, snapshot);
     if (settings.mode !== 'full-load') await replicate({ ...options, untilCaughtUp: true }, environment);
     const manifests: Manifest[] = [];
     for await (const manifest of allManifests(place, signal)) manifests.push(manifest);
@@ -259,10 +258,10 @@ async function compare(rows: RowsByKey, reader: Session): Promise<VerifiedTable>
   const { table } = rows;
   const mappings = rows.columns.map(mapField);
   const decoders = mappings.map(fieldDecoder);
-  const side = new BytesBuilder({ kind: 'text' });
+  const side = new UnfitColumn(mappings);
   const batch = new BatchBuilder(
-    [...mappings.map(({ column }) => column), { name: UNFIT_COLUMN, type: { kind: 'text' } }],
-    [...decoders.map(({ builder }) => builder), side],
+    [...mappings.map(({ column }) => column), side.column],
+    [...decoders.map(({ builder }) => builder), side.builder],
   );
   const differences: RowDifference[] = [];
   let differencesCount = 0;
@@ -275,18 +274,12 @@ async function compare(rows: RowsByKey, reader: Session): Promise<VerifiedTable>
   const flush = (): void => {
     for (const row of rowTexts(tableFromIPC(batch.takeIpc()), rows.names)) tell(rows.match(row));
   };
-  let unfit: Record<string, string> | undefined;
   const decoder = copyRowDecoder(
     decoders,
-    (field, text) => {
-      unfit ??= {};
-      unfit[mappings[field]!.column.name] = text;
-    },
+    (field, text) => side.note(field, text),
     () => {
       count++;
-      if (unfit === undefined) side.pushNull();
-      else side.pushText(JSON.stringify(unfit));
-      unfit = undefined;
+      side.endRow();
     },
   );
   const query = `COPY (SELECT ${mappings.map(selectText).join(', ')} FROM ${table.partitioned ? '' : 'ONLY '}${quotedTable(table)}) TO STDOUT (FORMAT binary)`;

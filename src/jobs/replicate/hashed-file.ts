@@ -1,0 +1,45 @@
+/** A file under construction and the SHA-256 of what is written to it. */
+
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+
+export class HashedFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  readonly #hash = createHash('sha256');
+
+  private constructor(path: string, handle: FileHandle) {
+    this.path = path;
+    this.#handle = handle;
+  }
+
+  /** Empties what is there. @throws what the disk throws, as do all of its methods */
+  static async open(path: string): Promise<HashedFile> {
+    return new HashedFile(path, await open(path, 'w'));
+  }
+
+  /** Writes pieces behind what the file holds, all of them: a disk may take less at once than it was given. */
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
+    for (const piece of pieces) this.#hash.update(piece);
+    let rest = pieces.filter(({ byteLength }) => byteLength > 0);
+    while (rest.length > 0) {
+      let { bytesWritten } = await this.#handle.writev(rest);
+      let whole = 0;
+      while (whole < rest.length && bytesWritten >= rest[whole]!.byteLength) {
+        bytesWritten -= rest[whole++]!.byteLength;
+      }
+      rest = rest.slice(whole);
+      if (bytesWritten > 0) rest = [rest[0]!.subarray(bytesWritten), ...rest.slice(1)];
+    }
+  }
+
+  /** Makes the file durable. @returns the hash, in hexadecimal */
+  async finish(): Promise<string> {
+    await this.#handle.sync();
+    return this.#hash.digest('hex');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle.close();
+  }
+}
