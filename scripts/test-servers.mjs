@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const CACHE = join(ROOT, 'node_modules', '.cache', 'longshore');
+const CFN_LINT = 'cfn-lint==1.58.0';
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
 
 /** @returns {{ env: Record<string, string>, skipped: { what: string, enable: string }[] }} */
@@ -33,6 +34,13 @@ export function prepareServers() {
       enable: `install Go, or: GOBIN=~/bin go install ${VERSITYGW} and put it on the PATH`,
     });
   } else env.TEST_VERSITYGW = versitygw;
+  const cfnLint = prepareCfnLint();
+  if (cfnLint === undefined) {
+    skipped.push({
+      what: 'cfn-lint on the CloudFormation template',
+      enable: `pip install ${CFN_LINT} and put it on the PATH`,
+    });
+  } else env.TEST_CFN_LINT = cfnLint;
   return { env, skipped };
 }
 
@@ -82,6 +90,21 @@ function prepareVersitygw() {
     env: { ...process.env, GOBIN: join(CACHE, 'bin') },
   });
   return built.status === 0 ? join(CACHE, 'bin', 'versitygw') : undefined;
+}
+
+function prepareCfnLint() {
+  if (process.env.TEST_CFN_LINT !== undefined) return process.env.TEST_CFN_LINT;
+  const folder = join(CACHE, 'cfn-lint');
+  const found = findProgram('cfn-lint', [join(folder, 'bin')]);
+  // One that is found may still be a stub of a version manager.
+  if (found !== undefined && spawnSync(found, ['--version']).status === 0) return found;
+  if (findProgram('python3', []) === undefined) return undefined;
+  say('installing cfn-lint …');
+  const options = { stdio: 'ignore' };
+  if (spawnSync('python3', ['-m', 'venv', folder], options).status !== 0) return undefined;
+  const pip = ['install', '--quiet', '--disable-pip-version-check', CFN_LINT];
+  if (spawnSync(join(folder, 'bin', 'pip'), pip, options).status !== 0) return undefined;
+  return join(folder, 'bin', 'cfn-lint');
 }
 
 function findProgram(name, folders) {

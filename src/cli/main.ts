@@ -6,6 +6,7 @@ import { registerAudit } from './audit.ts';
 import { registerCheck } from './check.ts';
 import { registerDemo } from './demo.ts';
 import { registerGrants } from './grants.ts';
+import { registerInfra } from './infra.ts';
 import { registerInit } from './init.ts';
 import { registerMove } from './move.ts';
 import { registerReplicate } from './replicate.ts';
@@ -46,6 +47,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     registerStatus,
     registerAudit,
     registerGrants,
+    registerInfra,
     registerSeed,
     registerInit,
   ]) {
