@@ -56,10 +56,14 @@ export class Lake {
   /** What the files say that the table holds, by its key. */
   current(table: string, key = 'id'): Map<unknown, Row> {
     const state = new Map<unknown, Row>();
-    for (const { kind, files, events } of this.manifests()) {
+    const manifests = this.manifests();
+    const first = manifests.findLastIndex(({ events }) =>
+      events.some((event) => event.kind === 'table-added' && event.table === table),
+    );
+    for (const { kind, files, events } of manifests.slice(Math.max(0, first))) {
       const truncations = events.filter((event) => event.kind === 'truncate' && event.table === table);
       const rows = files.filter((file) => file.table === table).flatMap((file) => this.rowsOf(file.key));
-      if (kind === 'full-load') for (const row of rows) state.set(row[key], row);
+      if (kind !== 'changes') for (const row of rows) state.set(row[key], row);
       else this.#apply(state, rows, key, truncations);
     }
     return state;

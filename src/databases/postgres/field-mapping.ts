@@ -18,7 +18,7 @@ export interface SourceColumn {
   readonly typeModifier: number;
   /** As `format_type` prints it; of a domain, the domain's own name. */
   readonly typeName: string;
-  /** `e` for an enum, as `pg_type.typtype`. */
+  /** As `pg_type.typtype`: `b` for a base type, `e` for an enum; of a domain, that of the type under it. */
   readonly typeKind: string;
 }
 
@@ -91,8 +91,8 @@ export function mapField(source: SourceColumn): FieldMapping {
       return map({ kind: 'text' }, 'text');
   }
   if (source.typeKind === 'e') return map({ kind: 'text' }, 'text');
-  // PostGIS has no fixed oids; its types are known by name.
-  if (/^(?:\w+\.)?(?:geometry|geography)(?:\(|$)/.test(source.typeName))
+  // PostGIS has no fixed oids; its types are known by name, which users' own types and arrays must not be taken for.
+  if (source.typeKind === 'b' && /^(?:\w+\.)?(?:geometry|geography)(?:\([^)]*\))?$/.test(source.typeName))
     return map({ kind: 'binary' }, 'ewkb');
   return map({ kind: 'text' }, 'text', { native: false });
 }
@@ -102,10 +102,13 @@ export function selectText({ column, native }: FieldMapping): string {
   return native ? quoteName(column.name) : outputText(column.name);
 }
 
-/** The text of the output function, as the change stream has it; a cast gives another for some types (inet, char). */
+/**
+ * The text of the output function, as the change stream has it; a cast gives another for some types (inet, char).
+ * A composite with a NULL in it is neither NULL nor `IS NOT NULL`.
+ */
 export function outputText(name: string): string {
   const quoted = quoteName(name);
-  return `CASE WHEN ${quoted} IS NOT NULL THEN format('%s', ${quoted}) END`;
+  return `CASE WHEN ${quoted} IS DISTINCT FROM NULL THEN format('%s', ${quoted}) END`;
 }
 
 const TIMESTAMP_UNFIT = 'infinity, -infinity, after the year 294246';

@@ -79,13 +79,18 @@ export interface SlotState {
   readonly lost: boolean;
   /** Bytes of the log that the slot keeps. */
   readonly retainedBytes: number;
+  /** How many more may be written before the server gives the slot up; undefined where it never does. */
+  readonly safeBytes: number | undefined;
+  /** Where the log ends. */
+  readonly walLsn: Lsn;
 }
 
 /** Undefined where there is none of that name. */
 export async function slotState(client: pg.ClientBase, slot: string): Promise<SlotState | undefined> {
   const { rows } = await client.query<Record<string, string | boolean | null>>(
     `SELECT active, confirmed_flush_lsn::text AS confirmed, plugin, to_jsonb(s) ->> 'wal_status' AS wal_status,
-            coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::text AS retained
+            coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::text AS retained,
+            to_jsonb(s) ->> 'safe_wal_size' AS safe, pg_current_wal_lsn()::text AS wal_lsn
      FROM pg_replication_slots s WHERE slot_name = $1`,
     [slot],
   );
@@ -97,6 +102,8 @@ export async function slotState(client: pg.ClientBase, slot: string): Promise<Sl
     plugin: String(row['plugin']),
     lost: row['wal_status'] === 'lost',
     retainedBytes: Number(row['retained']),
+    safeBytes: row['safe'] === null ? undefined : Number(row['safe']),
+    walLsn: parseLsn(String(row['wal_lsn'])),
   };
 }
 

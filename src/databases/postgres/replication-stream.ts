@@ -15,10 +15,6 @@ export interface ReplicationOptions {
   readonly from: Lsn;
   /** 1, or 2 for servers from PostgreSQL 14 on, which then send large transactions before they commit. */
   readonly protocol: 1 | 2;
-  /** Values in the form of the send functions; from PostgreSQL 14 on. */
-  readonly binary: boolean;
-  /** Messages of `pg_logical_emit_message`; from PostgreSQL 14 on. */
-  readonly messages: boolean;
   /** One message of the plug-in; the bytes are good during the call only. */
   onMessage(bytes: Buffer, at: number, end: number): void;
   /** Where the server's log ends, as of the last message or keepalive. */
@@ -109,11 +105,9 @@ export class ReplicationStream {
 }
 
 function startStatement(options: ReplicationOptions): string {
-  const { slot, publication, from, protocol, binary, messages } = options;
+  const { slot, publication, from, protocol } = options;
   const parameters = [`proto_version '${protocol}'`, `publication_names '${quoteList(publication)}'`];
   if (protocol >= 2) parameters.push("streaming 'on'");
-  if (binary) parameters.push("binary 'true'");
-  if (messages) parameters.push("messages 'true'");
   return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${formatLsn(from)} (${parameters.join(', ')})`;
 }
 

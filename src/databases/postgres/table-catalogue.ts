@@ -26,6 +26,7 @@ export interface SourceTable {
 }
 
 export interface SourceLeaf {
+  readonly oid: number;
   readonly schema: string;
   readonly name: string;
   /** Of the heap, without TOAST. */
@@ -60,6 +61,7 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
   const columns = await client.query<ColumnRow>(COLUMNS);
   const leaves = await client.query<{
     root: number;
+    oid: number;
     schema: string;
     name: string;
     bytes: string;
@@ -73,6 +75,7 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     name: row.name,
     partitioned: row.kind === 'p',
     leaves: (leavesOf.get(row.oid) ?? []).map((leaf) => ({
+      oid: leaf.oid,
       schema: leaf.schema,
       name: leaf.name,
       bytes: Number(leaf.bytes),
@@ -85,6 +88,16 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     canSelect: row.can_select,
     rowsEstimate: Math.max(0, Number(row.rows)),
   }));
+}
+
+/** The names of what {@link readTables} reads, for a look from time to time. */
+export async function listTables(
+  client: pg.ClientBase,
+): Promise<{ readonly oid: number; readonly schema: string; readonly name: string }[]> {
+  const { rows } = await client.query<{ oid: number; schema: string; name: string }>(
+    `SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name ${FROM_TABLES}`,
+  );
+  return rows;
 }
 
 interface ColumnRow {
@@ -119,8 +132,14 @@ export function quotedTable({ schema, name }: { readonly schema: string; readonl
   return `${quoteName(schema)}.${quoteName(name)}`;
 }
 
+const FROM_TABLES = `
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;
+
 const TABLES = `
-SELECT c.oid::int8::int4 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
        c.relreplident AS identity, has_table_privilege(c.oid, 'SELECT') AS can_select,
        CASE WHEN c.relkind = 'p' THEN
          (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(c.oid) t
@@ -134,10 +153,7 @@ SELECT c.oid::int8::int4 AS oid, n.nspname AS schema, c.relname AS name, c.relki
         CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
         WHERE i.indrelid = c.oid AND i.indisreplident AND k.place <= i.indnkeyatts) AS identity_columns
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+${FROM_TABLES}
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 /** Joins `b`, the type under a domain `t`, however deep; none where `t` is no domain. */
@@ -150,9 +166,9 @@ LEFT JOIN LATERAL (
   SELECT base.oid, base.typtype FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'`;
 
 const COLUMNS = `
-SELECT c.oid::int8::int4 AS oid, a.attnum AS number, a.attname AS name, a.attnotnull AS not_null,
+SELECT c.oid::int8::float8 AS oid, a.attnum AS number, a.attname AS name, a.attnotnull AS not_null,
        a.attgenerated <> '' AS generated, a.attstorage <> 'p' AS toastable,
-       coalesce(nullif(b.oid, 0), t.oid)::int8::int4 AS type_oid,
+       coalesce(nullif(b.oid, 0), t.oid)::int8::float8 AS type_oid,
        CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
        format_type(a.atttypid, a.atttypmod) AS type_name,
        coalesce(b.typtype, t.typtype) AS type_kind
@@ -165,8 +181,8 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p
 ORDER BY c.oid, a.attnum`;
 
 const LEAVES = `
-SELECT r.oid::int8::int4 AS root, n.nspname AS schema, c.relname AS name,
-       pg_relation_size(c.oid)::text AS bytes, pg_relation_filenode(c.oid)::int8::int4 AS file_node
+SELECT r.oid::int8::float8 AS root, c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
+       pg_relation_size(c.oid)::text AS bytes, pg_relation_filenode(c.oid)::int8::float8 AS file_node
 FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
 CROSS JOIN LATERAL (
   SELECT r.oid AS relid WHERE r.relkind = 'r'

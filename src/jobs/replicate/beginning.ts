@@ -4,7 +4,7 @@
  */
 
 import { LongshoreError } from '../../errors.ts';
-import type { ObjectStore } from '../../stores/object-store.ts';
+import { deleteKeys, listKeys } from '../../stores/list-keys.ts';
 import { beginningKey, tableFolder } from './layout.ts';
 import { type ManifestPlace, putJson, readObject } from './manifest.ts';
 import type { TableName } from './table-filter.ts';
@@ -31,37 +31,32 @@ export async function begin(
   signal: AbortSignal,
 ): Promise<void> {
   const { store, prefix, job } = place;
-  const key = prefix + beginningKey(job);
-  const there = await readObject(store, key, signal);
-  if (there === undefined) {
-    for (const table of tables) {
-      const folder = prefix + tableFolder(table);
-      const [found] = (await store.list({ prefix: folder, limit: 1 }, signal)).objects;
-      if (found === undefined) continue;
-      throw new LongshoreError(
-        'CHECK_FAILED',
-        `${store.name}/${found.key} is there already, and not of the job ${job}`,
-        {
-          hint: 'name another prefix with --to, or take the files away',
-        },
-      );
-    }
-  } else {
-    const { tables: before } = JSON.parse(there.toString()) as Beginning;
-    for (const table of before) await clearFolder(store, prefix + tableFolder(table), signal);
-  }
-  const note: Beginning = { systemId, tables: tables.map(({ schema, name }) => ({ schema, name })) };
-  const body = Buffer.from(JSON.stringify(note));
-  await putJson(store, key, body, false, signal);
-}
-
-async function clearFolder(store: ObjectStore, folder: string, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const { objects } = await store.list({ prefix: folder }, signal);
-    if (objects.length === 0) return;
-    await store.delete(
-      objects.map(({ key }) => ({ key })),
-      signal,
+  await unbegin(place, signal);
+  for (const table of tables) {
+    const folder = prefix + tableFolder(table);
+    const [found] = (await store.list({ prefix: folder, limit: 1 }, signal)).objects;
+    if (found === undefined) continue;
+    throw new LongshoreError(
+      'CHECK_FAILED',
+      `${store.name}/${found.key} is there already, and not of the job ${job}`,
+      {
+        hint: 'name another prefix with --to, or take the files away',
+      },
     );
   }
+  const note: Beginning = { systemId, tables: tables.map(({ schema, name }) => ({ schema, name })) };
+  await putJson(store, prefix + beginningKey(job), Buffer.from(JSON.stringify(note)), false, signal);
+}
+
+/** Clears the folders of the tables of a start that died, and takes its note away; nothing where there is none. */
+export async function unbegin(place: ManifestPlace, signal: AbortSignal): Promise<void> {
+  const { store, prefix, job } = place;
+  const there = await readObject(store, prefix + beginningKey(job), signal);
+  if (there === undefined) return;
+  const { tables } = JSON.parse(there.toString()) as Beginning;
+  for (const table of tables) {
+    const keys = await Array.fromAsync(listKeys(store, prefix + tableFolder(table), signal));
+    await deleteKeys(store, keys, signal);
+  }
+  await deleteKeys(store, [prefix + beginningKey(job)], signal);
 }

@@ -25,11 +25,13 @@ export interface ChangePlace {
   readonly ordinal: number;
 }
 
-/** A column whose value an update did not send, and what was read of it from the table instead. */
-export interface Reread {
+/** A column whose value an update did not send, and what it is. */
+export interface FilledValue {
   readonly name: string;
   /** As text; null for NULL. */
   readonly value: string | null;
+  /** Whether it was read from the table, after the change. */
+  readonly reread: boolean;
 }
 
 export interface ChangeTableOptions {
@@ -135,9 +137,15 @@ export class ChangeTable {
   /**
    * Adds a change.
    * @param before the old row, for what an update did not send; it holds every field, or none is needed
-   * @param reread what was read from the table for such fields
+   * @param filled what such fields are, where the old row has not got them
    */
-  add(op: Op, tuple: Tuple, before: Tuple | undefined, reread: readonly Reread[], place: ChangePlace): void {
+  add(
+    op: Op,
+    tuple: Tuple,
+    before: Tuple | undefined,
+    filled: readonly FilledValue[],
+    place: ChangePlace,
+  ): void {
     const decode = (index: number, bytes: Buffer, at: number, length: number): void => {
       const text = this.#decoders[index]!.text(bytes, at, length);
       if (text !== undefined) this.#unfit!.note(index, text);
@@ -152,7 +160,7 @@ export class ChangeTable {
       if (kept !== undefined && kept.mark === FIELD.text)
         return decode(index, before!.bytes, kept.at, kept.length);
       const { name } = this.mappings[index]!.column;
-      const value = reread.find((one) => one.name === name)?.value ?? null;
+      const value = filled.find((one) => one.name === name)?.value ?? null;
       if (value === null) return builder.pushNull();
       const bytes = Buffer.from(value);
       decode(index, bytes, 0, bytes.byteLength);
@@ -163,6 +171,7 @@ export class ChangeTable {
     pushInt64(this.#xid, BigInt(place.xid));
     pushInt64(this.#commitTime, place.commitMicros);
     this.#timestamp?.pushText(timestampText(place.commitMicros));
+    const reread = filled.filter((one) => one.reread);
     if (reread.length === 0) this.#reread?.pushNull();
     else this.#reread?.pushText(reread.map(({ name }) => name).join(','));
     this.#unfit?.endRow();

@@ -19,6 +19,7 @@ import {
   type ManifestEvent,
   type ManifestFile,
   type ManifestPlace,
+  type ManifestTable,
   putJson,
   readObject,
   writeManifest,
@@ -34,12 +35,13 @@ export interface Pending {
 }
 
 export interface EpochFacts {
-  readonly epoch: number;
-  readonly systemId: string;
-  readonly fromLsn: Lsn;
+  /** The newest manifest, which this one follows. */
+  readonly before: Manifest;
   readonly toLsn: Lsn;
   readonly lastCommitMicros: bigint | undefined;
   readonly events: readonly ManifestEvent[];
+  /** Of the job. */
+  readonly tables: readonly ManifestTable[];
 }
 
 const UPLOADS_AT_ONCE = 4;
@@ -57,6 +59,7 @@ export async function landEpoch(
   },
   signal: AbortSignal,
 ): Promise<Manifest> {
+  const epoch = facts.before.epoch + 1;
   const landed: { file: ManifestFile; path: string }[] = [];
   const schemas: Manifest['schemas'] = {};
   const parts = new Map<string, number>();
@@ -75,11 +78,11 @@ export async function landEpoch(
     }
   }
   options.failpoint('files-complete');
-  const before = await readPending(place, facts.epoch, signal);
+  const pending = await readPending(place, epoch, signal);
   const keys = new Set(landed.map(({ file }) => file.key));
-  const stale = (before?.files ?? []).filter((key) => !keys.has(key));
+  const stale = (pending?.files ?? []).filter((key) => !keys.has(key));
   const names = [...keys, ...stale];
-  await writePending(place, { epoch: facts.epoch, toLsn: formatLsn(facts.toLsn), files: names }, signal);
+  await writePending(place, { epoch, toLsn: formatLsn(facts.toLsn), files: names }, signal);
   options.failpoint('pending-written');
   await forEachConcurrent(landed, UPLOADS_AT_ONCE, async ({ file, path }) => {
     await upload(target, file.key, path, file.bytes, signal);
@@ -93,19 +96,20 @@ export async function landEpoch(
   const manifest: Manifest = {
     version: 1,
     job: place.job,
-    epoch: facts.epoch,
+    epoch,
     kind: 'changes',
-    systemId: facts.systemId,
-    fromLsn: formatLsn(facts.fromLsn),
+    systemId: facts.before.systemId,
+    fromLsn: facts.before.toLsn,
     toLsn: formatLsn(facts.toLsn),
     ...(facts.lastCommitMicros === undefined ? {} : { lastCommitMicros: String(facts.lastCommitMicros) }),
     files: landed.map(({ file }) => file),
     schemas,
     events: [...facts.events],
+    tables: [...facts.tables],
   };
   await writeManifest(place, manifest, signal);
   options.failpoint('manifest-written');
-  await place.store.delete([{ key: place.prefix + pendingKey(place.job, facts.epoch) }], signal);
+  await place.store.delete([{ key: place.prefix + pendingKey(place.job, epoch) }], signal);
   for (const { path } of landed) await rm(path, { force: true });
   return manifest;
 }

@@ -3,7 +3,14 @@
 export type ReplicateEvent =
   /** Something the user should know, once. */
   | { readonly type: 'notice'; readonly text: string }
-  | { readonly type: 'load-started'; readonly tables: number; readonly chunks: number }
+  | {
+      readonly type: 'load-started';
+      readonly tables: number;
+      /** That are left to load. */
+      readonly chunks: number;
+      /** Loaded by a process that died. */
+      readonly chunksKept: number;
+    }
   | {
       readonly type: 'chunk-loaded';
       readonly schema: string;
@@ -23,6 +30,15 @@ export type ReplicateEvent =
       readonly bytes: number;
       /** Bytes of the server's log behind which the replica is now. */
       readonly lagBytes: number;
+    }
+  /** What the server keeps of its log for the slot, from time to time. */
+  | {
+      readonly type: 'wal-retained';
+      readonly bytes: number;
+      /** How fast the server writes it. */
+      readonly bytesPerSecond: number;
+      /** Until the server gives the slot up, or the job's limit is reached; undefined where neither is near. */
+      readonly secondsLeft: number | undefined;
     }
   | { readonly type: 'run-finished'; readonly seconds: number };
 

@@ -1,6 +1,6 @@
 /**
- * Follows the change stream: gathers whole transactions into epochs, lands each, and only then confirms it to the
- * server.
+ * Follows the change stream: gives whole transactions to where they land, has them landed in epochs, and only then
+ * confirms them to the server.
  *
  * Messages are handled one after another. Where one has to wait (a file is written, a value is read, an epoch is
  * landed) the socket is paused and what came meanwhile is kept; the server is told in time that we live.
@@ -9,39 +9,36 @@
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { Session } from '../../databases/postgres/open-session.ts';
-import {
-  eachField,
-  FIELD,
-  type PgoutputMessage,
-  type Relation,
-  readPgoutput,
-  type Tuple,
-} from '../../databases/postgres/pgoutput.ts';
+import { type PgoutputMessage, type Relation, readPgoutput } from '../../databases/postgres/pgoutput.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
-import { type ChangePlace, ChangeTable, type Op, type Reread } from './change-table.ts';
-import { landEpoch, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
-import type { LoadTarget } from './full-load.ts';
-import type { Manifest, ManifestEvent, ManifestPlace } from './manifest.ts';
-import type { ReplicateSettings } from './settings.ts';
+import { type Fence, fenceOf } from './fences.ts';
+import type { ChangeLanding, Transaction } from './landing.ts';
+import type { ManifestTable } from './manifest.ts';
 import { Spool } from './spool.ts';
-import type { TableRegistry } from './table-registry.ts';
 
 export interface FollowOptions {
-  readonly settings: ReplicateSettings;
   readonly slot: string;
   readonly publication: string;
   /** Of the server. */
   readonly version: number;
-  /** Everything up to here is in the files. */
-  readonly checkpoint: Manifest;
+  /** Everything up to here is landed. */
+  readonly fromLsn: Lsn;
+  /** Of the job. */
+  readonly tables: readonly ManifestTable[];
+  readonly landing: ChangeLanding;
+  /** Milliseconds that changes are gathered before they are landed. */
+  readonly every: number;
+  /** An epoch is landed when about so much is gathered, whatever the time. */
+  readonly epochBytes: number;
   /** Ends when this is landed; follows until stopped where it is left out. */
   readonly until: Lsn | undefined;
-  readonly place: ManifestPlace;
-  readonly target: LoadTarget;
-  readonly registry: TableRegistry;
+  /** Asked from time to time; what it says ends the following, with all that came before it landed. */
+  readonly shouldEnd: () => Promise<boolean>;
+  /** For transactions that are not committed yet. */
+  readonly folder: string;
   readonly emit: ReplicateListener;
   readonly failpoint: Failpoint;
   readonly nowMs: () => number;
@@ -50,62 +47,67 @@ export interface FollowOptions {
 const REPORT_MS = 5_000;
 /** Without changes an epoch is landed as seldom as this. */
 const IDLE_MS = 60_000;
-/** An epoch is cut when so much is gathered, whatever the time. */
-const EPOCH_FILES = 4;
+/** How often it is asked whether to end. */
+const ASK_MS = 30_000;
 
-interface OpenTransaction {
-  readonly commitLsn: Lsn;
-  readonly commitMicros: bigint;
-  readonly xid: number;
-  ordinal: number;
-}
-
-/** @throws the signal's reason when stopped, with every landed epoch confirmed */
-export async function follow(session: Session, options: FollowOptions, signal: AbortSignal): Promise<void> {
+/**
+ * @returns why it ended: everything up to `until` is landed, or it was asked to
+ * @throws the signal's reason when stopped, with every landed epoch confirmed
+ */
+export async function follow(
+  session: Session,
+  options: FollowOptions,
+  signal: AbortSignal,
+): Promise<'reached' | 'asked'> {
   const follower = new Follower(options, signal);
   await follower.run(session);
+  return follower.reached ? 'reached' : 'asked';
 }
 
 class Follower {
   readonly #options: FollowOptions;
   readonly #signal: AbortSignal;
   readonly #relations = new Map<number, Relation>();
-  readonly #tables = new Map<number, ChangeTable>();
-  /** Tables of the epoch whose schema changed; their files are complete but for the end. */
-  readonly #closed: ChangeTable[] = [];
+  /** Of the tables of the job; changes of others are passed over. */
+  readonly #fences = new Map<number, Fence>();
   readonly #spools = new Map<number, Spool>();
   readonly #queue: Buffer[] = [];
   #stream: ReplicationStream | undefined;
   #handling = false;
   #stopped = false;
   #streamXid: number | undefined;
-  #transaction: OpenTransaction | undefined;
-  #epoch: number;
-  #fromLsn: Lsn;
+  #transaction: Transaction | undefined;
+  #landedLsn: Lsn;
   #toLsn: Lsn;
   #lastCommitMicros: bigint | undefined;
-  #events: ManifestEvent[] = [];
   #changes = 0;
   #sinceMs: number | undefined;
   #cutAt: Lsn | undefined;
   #idleLsn: Lsn = 0n;
   #landedMs: number;
+  #askedMs: number;
+  #ending = false;
+  #reached = false;
   #end!: () => void;
   #fail!: (error: unknown) => void;
 
   constructor(options: FollowOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
-    this.#epoch = options.checkpoint.epoch + 1;
-    this.#fromLsn = parseLsn(options.checkpoint.toLsn);
-    this.#toLsn = this.#fromLsn;
+    this.#landedLsn = options.fromLsn;
+    this.#toLsn = options.fromLsn;
     this.#landedMs = options.nowMs();
+    this.#askedMs = this.#landedMs;
+  }
+
+  /** Whether everything up to `until` is landed. */
+  get reached(): boolean {
+    return this.#reached;
   }
 
   async run(session: Session): Promise<void> {
-    const { place, slot, publication, version, until, emit, nowMs } = this.#options;
-    const pending = await readPending(place, this.#epoch, this.#signal);
-    this.#cutAt = pending === undefined ? undefined : parseLsn(pending.toLsn);
+    const { landing, slot, publication, version, until, emit, nowMs, every } = this.#options;
+    this.#cutAt = await landing.begun(this.#signal);
     const ended = new Promise<void>((resolve, reject) => {
       this.#end = resolve;
       this.#fail = reject;
@@ -113,16 +115,13 @@ class Follower {
     ended.catch(() => undefined);
     const stop = (): void => this.#fail(this.#signal.reason);
     this.#signal.addEventListener('abort', stop, { once: true });
-    const streams = version >= 140000;
     const stream = new ReplicationStream(
       session.client,
       {
         slot,
         publication,
-        from: this.#fromLsn,
-        protocol: streams ? 2 : 1,
-        binary: false,
-        messages: false,
+        from: this.#toLsn,
+        protocol: version >= STREAMS_FROM ? 2 : 1,
         onMessage: (bytes, at, end) => this.#take(bytes, at, end),
         onKeepalive: (walEnd) => this.#keepalive(walEnd),
       },
@@ -133,14 +132,11 @@ class Follower {
       () => this.#fail(new LongshoreError('DATABASE_UNREACHABLE', 'the server ended the change stream')),
       (error: unknown) => this.#fail(error),
     );
-    emit({ type: 'following', fromLsn: formatLsn(this.#fromLsn) });
-    const timer = setInterval(
-      () => this.#tick(),
-      Math.min(REPORT_MS, Math.max(50, this.#options.settings.every / 4)),
-    );
+    emit({ type: 'following', fromLsn: formatLsn(this.#toLsn) });
+    const timer = setInterval(() => this.#tick(), Math.min(REPORT_MS, Math.max(50, every / 4)));
     try {
-      if (until !== undefined && this.#fromLsn >= until && this.#cutAt === undefined) return;
-      await ended;
+      if (until !== undefined && this.#toLsn >= until && this.#cutAt === undefined) this.#reached = true;
+      else await ended;
     } finally {
       this.#stopped = true;
       clearInterval(timer);
@@ -194,7 +190,7 @@ class Follower {
       case 'stream-start':
         this.#streamXid = message.xid;
         if (!this.#spools.has(message.xid)) {
-          const path = join(this.#options.target.folder, `transaction-${message.xid}.spool`);
+          const path = join(this.#options.folder, `transaction-${message.xid}.spool`);
           this.#spools.set(message.xid, new Spool(path));
         }
         return undefined;
@@ -234,27 +230,42 @@ class Follower {
 
   #apply(message: PgoutputMessage): Promise<void> | undefined {
     switch (message.kind) {
-      case 'begin':
-        this.#transaction = {
-          commitLsn: message.commitLsn,
-          commitMicros: message.commitMicros,
-          xid: message.xid,
-          ordinal: 0,
-        };
+      case 'begin': {
+        const { commitLsn, commitMicros, xid } = message;
+        this.#transaction = { commitLsn, commitMicros, xid, ordinal: 0 };
         return undefined;
+      }
       case 'commit':
         return this.#committed(message.endLsn, message.commitMicros);
       case 'relation':
         return this.#relation(message.relation);
-      case 'insert':
-        return this.#change(message.oid, 'I', message.after, undefined);
+      case 'insert': {
+        const relation = this.#relationOf(message.oid);
+        const fence = this.#fences.get(message.oid);
+        const transaction = this.#transaction!;
+        if (fence?.wants(transaction.commitLsn, message.after) !== true) return undefined;
+        this.#counted();
+        return this.#options.landing.insert(relation, message.after, transaction);
+      }
       case 'update':
         return this.#update(message);
-      case 'delete':
-        return this.#change(message.oid, 'D', message.before, undefined);
-      case 'truncate':
-        for (const oid of message.oids) this.#event('truncate', oid, message.cascade ? 'cascade' : undefined);
-        return undefined;
+      case 'delete': {
+        const relation = this.#relationOf(message.oid);
+        const fence = this.#fences.get(message.oid);
+        const transaction = this.#transaction!;
+        if (fence?.wants(transaction.commitLsn, message.before) !== true) return undefined;
+        this.#counted();
+        return this.#options.landing.delete(relation, message.before, message.beforeIs, transaction);
+      }
+      case 'truncate': {
+        const transaction = this.#transaction!;
+        const relations = message.oids
+          .filter((oid) => (this.#fences.get(oid)?.wholeFrom ?? NEVER) <= transaction.commitLsn)
+          .map((oid) => this.#relationOf(oid));
+        if (relations.length === 0) return undefined;
+        this.#sinceMs ??= this.#options.nowMs();
+        return this.#options.landing.truncate(relations, message, transaction);
+      }
       default:
         return undefined;
     }
@@ -262,61 +273,24 @@ class Follower {
 
   #update(message: Extract<PgoutputMessage, { kind: 'update' }>): Promise<void> | undefined {
     const { oid, before, beforeIs, after } = message;
-    // Another key is another row: the old one goes, the new one comes.
-    const moved = before !== undefined && (beforeIs === 'key' || this.#keyChanged(oid, before, after));
-    if (!moved) return this.#change(oid, 'U', after, before);
-    const first = this.#change(oid, 'D', before, undefined);
-    if (first === undefined) return this.#change(oid, 'I', after, beforeIs === 'row' ? before : undefined);
-    return first.then(() => this.#change(oid, 'I', after, beforeIs === 'row' ? before : undefined));
-  }
-
-  /**
-   * With the whole old row at hand the key columns are those of the primary key. Without one, only the whole old row
-   * says which row it was.
-   */
-  #keyChanged(oid: number, before: Tuple, after: Tuple): boolean {
-    const keys = this.#options.registry.keyPlaces(this.#relationOf(oid));
-    if (keys.length === 0) return true;
-    const values = (tuple: Tuple): (string | undefined)[] => {
-      const found: (string | undefined)[] = [];
-      eachField(tuple, (index, mark, at, length) => {
-        if (keys.includes(index))
-          found.push(mark === FIELD.text ? tuple.bytes.toString('latin1', at, at + length) : undefined);
-      });
-      return found;
-    };
-    const [old, now] = [values(before), values(after)];
-    return old.some((value, i) => now[i] !== undefined && now[i] !== value);
-  }
-
-  #change(oid: number, op: Op, tuple: Tuple, before: Tuple | undefined): Promise<void> | undefined {
-    const table = this.#tables.get(oid) ?? this.#openTable(oid);
+    const relation = this.#relationOf(oid);
+    const fence = this.#fences.get(oid);
+    if (fence === undefined) return undefined;
     const transaction = this.#transaction!;
-    const place = { ...transaction, ordinal: transaction.ordinal++ };
-    const missing = op === 'D' ? [] : missingFields(table, tuple, before);
-    if (missing.length > 0) return this.#reread(table, op, tuple, missing, place);
-    table.add(op, tuple, before, [], place);
-    return this.#added(table);
+    const { landing } = this.#options;
+    const wantsNew = fence.wants(transaction.commitLsn, after);
+    const wantsOld = before === undefined ? wantsNew : fence.wants(transaction.commitLsn, before);
+    if (!wantsOld && !wantsNew) return undefined;
+    this.#counted();
+    if (wantsOld && wantsNew) return landing.update(relation, before, beforeIs, after, transaction);
+    // The row went from a range of keys to another one, which was loaded before or after that.
+    if (wantsOld) return landing.delete(relation, before!, beforeIs!, transaction);
+    return landing.insert(relation, after, transaction);
   }
 
-  /** What an update left out, because it did not change it, is read from the table. */
-  async #reread(
-    table: ChangeTable,
-    op: Op,
-    tuple: Tuple,
-    missing: readonly string[],
-    place: ChangePlace,
-  ): Promise<void> {
-    const kept = { ...tuple, bytes: Buffer.from(tuple.bytes) };
-    const values: Reread[] = await this.#options.registry.reread(table.relation, kept, missing);
-    table.add(op, kept, undefined, values, place);
-    await this.#added(table);
-  }
-
-  #added(table: ChangeTable): Promise<void> | undefined {
+  #counted(): void {
     this.#changes++;
     this.#sinceMs ??= this.#options.nowMs();
-    return table.isFull ? table.write() : undefined;
   }
 
   #relationOf(oid: number): Relation {
@@ -328,46 +302,19 @@ class Follower {
     );
   }
 
-  #openTable(oid: number): ChangeTable {
-    const relation = this.#relationOf(oid);
-    const { registry, settings, target } = this.#options;
-    const table = new ChangeTable(relation, registry.mappingsOf(relation), registry.isToastable(relation), {
-      folder: target.folder,
-      compression: settings.compression,
-      maxFileSize: settings.maxFileSize,
-      timestampColumn: settings.timestampColumn,
-    });
-    this.#tables.set(oid, table);
-    return table;
-  }
-
-  async #relation(relation: Relation): Promise<void> {
-    const before = this.#relations.get(relation.oid);
-    await this.#options.registry.learn(relation);
-    this.#relations.set(relation.oid, relation);
-    const table = this.#tables.get(relation.oid);
-    if (before !== undefined && sameColumns(before, relation)) return;
-    if (table !== undefined) {
-      await table.write();
-      this.#closed.push(table);
-      this.#tables.delete(relation.oid);
+  #relation(relation: Relation): Promise<void> | undefined {
+    const { oid } = relation;
+    const before = this.#relations.get(oid);
+    const fence = fenceOf(this.#options.tables, relation);
+    this.#relations.set(oid, relation);
+    if (fence === undefined) {
+      this.#fences.delete(oid);
+      return undefined;
     }
-    if (before !== undefined)
-      this.#event('schema', relation.oid, relation.columns.map(({ name }) => name).join(', '));
-  }
-
-  #event(kind: ManifestEvent['kind'], oid: number, detail: string | undefined): void {
-    const { schema, table } = this.#relationOf(oid);
-    const transaction = this.#transaction;
-    this.#events.push({
-      kind,
-      schema,
-      table,
-      lsn: formatLsn(transaction?.commitLsn ?? this.#toLsn),
-      ordinal: transaction === undefined ? 0 : transaction.ordinal++,
-      ...(detail === undefined ? {} : { detail }),
-    });
-    this.#sinceMs ??= this.#options.nowMs();
+    this.#fences.set(oid, fence);
+    if (before !== undefined && sameColumns(before, relation)) return undefined;
+    if (before !== undefined) this.#sinceMs ??= this.#options.nowMs();
+    return this.#options.landing.relation(relation, before, this.#transaction!);
   }
 
   #committed(endLsn: Lsn, micros: bigint): Promise<void> | undefined {
@@ -380,79 +327,77 @@ class Follower {
   /** Only between transactions. */
   #shouldCut(): boolean {
     if (this.#cutAt !== undefined) return this.#toLsn >= this.#cutAt;
-    const { settings, until, nowMs } = this.#options;
+    const { every, epochBytes, landing, until, nowMs } = this.#options;
     if (until !== undefined && this.#toLsn >= until) return true;
+    if (this.#ending) return true;
     if (this.#sinceMs === undefined) return false;
-    if (nowMs() - this.#sinceMs >= settings.every) return true;
-    let bytes = 0;
-    for (const table of this.#tables.values()) bytes += table.bytes;
-    return bytes >= EPOCH_FILES * settings.maxFileSize;
+    return nowMs() - this.#sinceMs >= every || landing.bytes >= epochBytes;
   }
 
   /** @param empty lands an epoch without changes too */
   async #cut(empty = false): Promise<void> {
-    const { place, target, settings, registry, checkpoint, emit, until } = this.#options;
-    const tables = [...this.#closed, ...this.#tables.values()];
-    if (empty || this.#changes > 0 || this.#events.length > 0 || this.#cutAt !== undefined) {
-      const manifest = await landEpoch(
-        place,
-        target,
-        {
-          epoch: this.#epoch,
-          systemId: checkpoint.systemId,
-          fromLsn: this.#fromLsn,
-          toLsn: this.#toLsn,
-          lastCommitMicros: this.#lastCommitMicros,
-          events: this.#events,
-        },
-        tables,
-        {
-          datePartition: settings.datePartition,
-          typesOf: (table) => registry.typesOf(table.relation),
-          failpoint: this.#options.failpoint,
-        },
+    const { landing, emit, until, failpoint, nowMs } = this.#options;
+    const gathered = this.#sinceMs !== undefined || this.#cutAt !== undefined;
+    if (gathered || (empty && this.#toLsn > this.#landedLsn)) {
+      const { epoch, files, bytes } = await landing.land(
+        { lsn: this.#toLsn, commitMicros: this.#lastCommitMicros },
         this.#signal,
       );
       this.#stream?.confirm(this.#toLsn);
-      this.#options.failpoint('confirmed');
+      failpoint('confirmed');
       emit({
         type: 'epoch-landed',
-        epoch: this.#epoch,
-        toLsn: manifest.toLsn,
+        epoch,
+        toLsn: formatLsn(this.#toLsn),
         changes: this.#changes,
-        files: manifest.files.length,
-        bytes: manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
+        files,
+        bytes,
         lagBytes: Math.max(0, Number((this.#stream?.walEnd ?? this.#toLsn) - this.#toLsn)),
       });
-      this.#epoch++;
-      this.#landedMs = this.#options.nowMs();
-      this.#fromLsn = this.#toLsn;
+      this.#landedMs = nowMs();
+      this.#landedLsn = this.#toLsn;
     }
     this.#cutAt = undefined;
-    this.#tables.clear();
-    this.#closed.length = 0;
-    this.#events = [];
     this.#changes = 0;
     this.#sinceMs = undefined;
-    if (until !== undefined && this.#toLsn >= until) this.#end();
+    this.#reached = until !== undefined && this.#toLsn >= until;
+    if (this.#ending || this.#reached) this.#end();
   }
 
   #tick(): void {
     if (this.#stream === undefined) return;
     this.#stream.report(true);
-    if (this.#handling || !this.#idle || this.#cutAt !== undefined) return;
-    const { nowMs, settings } = this.#options;
+    this.#ask();
+    if (this.#handling || this.#inside || this.#cutAt !== undefined) return;
+    const { nowMs, every } = this.#options;
     if (this.#shouldCut()) void this.#drain(this.#cut());
-    else if (this.#sinceMs === undefined && this.#idleLsn > this.#toLsn) {
+    else if (this.#idle && this.#sinceMs === undefined && this.#idleLsn > this.#toLsn) {
       // The server may forget the log of others, too: an epoch without changes says that we have seen it.
-      if (nowMs() - this.#landedMs < Math.max(settings.every, IDLE_MS)) return;
+      if (nowMs() - this.#landedMs < Math.max(every, IDLE_MS)) return;
       this.#toLsn = this.#idleLsn;
       void this.#drain(this.#cut(true));
     }
   }
 
+  #ask(): void {
+    const { nowMs, every, shouldEnd } = this.#options;
+    if (this.#ending || nowMs() - this.#askedMs < Math.min(ASK_MS, Math.max(every, REPORT_MS))) return;
+    this.#askedMs = nowMs();
+    shouldEnd().then(
+      (ends) => {
+        this.#ending ||= ends;
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  /** Between the messages of a transaction. */
+  get #inside(): boolean {
+    return this.#transaction !== undefined || this.#streamXid !== undefined;
+  }
+
   get #idle(): boolean {
-    return this.#transaction === undefined && this.#streamXid === undefined && this.#spools.size === 0;
+    return !this.#inside && this.#spools.size === 0;
   }
 
   /** Nothing is gathered and nothing is open: the log up to there concerns us no more. */
@@ -463,29 +408,24 @@ class Follower {
     const wanted = this.#cutAt ?? until;
     if (wanted === undefined || walEnd < wanted) return;
     // Everything up to there has been sent.
-    if (this.#cutAt !== undefined || this.#changes > 0 || this.#events.length > 0) {
+    if (this.#cutAt !== undefined || this.#sinceMs !== undefined) {
       this.#toLsn = wanted;
       void this.#drain(this.#cut(true));
-    } else this.#end();
+    } else {
+      this.#reached = true;
+      this.#end();
+    }
   }
 }
 
+/** From this version on servers send large transactions before they commit. */
+const STREAMS_FROM = 140000;
 /** `E` */
 const STREAM_STOP = 0x45;
 /** `O` */
 const ORIGIN = 0x4f;
-
-/** Names of fields that the update did not send and the old row does not have. */
-function missingFields(table: ChangeTable, tuple: Tuple, before: Tuple | undefined): string[] {
-  const missing: string[] = [];
-  const old: number[] = [];
-  if (before !== undefined) eachField(before, (_, mark) => old.push(mark));
-  eachField(tuple, (index, mark) => {
-    if (mark === FIELD.unchanged && old[index] !== FIELD.text)
-      missing.push(table.mappings[index]!.column.name);
-  });
-  return missing;
-}
+/** Behind every place of a log. */
+const NEVER = 1n << 64n;
 
 function sameColumns(one: Relation, other: Relation): boolean {
   return (

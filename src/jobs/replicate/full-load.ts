@@ -1,16 +1,17 @@
 /**
- * The full load: every table under one snapshot, in chunks of pages, each a Parquet file.
+ * The full load: tables under one snapshot, in chunks, each a Parquet file.
  *
- * A chunk is loaded into a temporary file, uploaded under its final name, and recorded; the files count only when the
- * manifest of epoch 0 names them.
+ * A chunk is loaded into a temporary file, uploaded under its final name, and noted in the ledger; the files count only
+ * when a manifest names them. A load whose process died is gone on with under its snapshot, where that is still held.
+ * Where it is not, the tables that are not whole are read under another one: by ranges of their keys where that can be
+ * told apart, each with its own place in the log, and from the beginning where it cannot.
  */
 
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mapField, selectText } from '../../databases/postgres/field-mapping.ts';
-import { quoteName } from '../../databases/postgres/sql.ts';
-import { quotedTable, type SourceLeaf, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import { withRetry } from '../../flow/retry.ts';
@@ -18,29 +19,20 @@ import type { ObjectStore } from '../../stores/object-store.ts';
 import type { ReplicateListener } from './events.ts';
 import { loadFileName, tableFolder, timestampText } from './layout.ts';
 import { type ChunkTask, columnsOf } from './load-chunk.ts';
+import {
+  chunkFields,
+  chunkQuery,
+  cutByKeys,
+  cutByPages,
+  hasIntegerKey,
+  keySampleQuery,
+} from './load-chunks.ts';
+import type { Chunk, DoneChunk, LoadLedger, LoadPlan, PlannedTable } from './load-ledger.ts';
 import { LoadThreads } from './load-threads.ts';
-import type { ManifestFile } from './manifest.ts';
-import { manifestColumns, schemaIdOf } from './schema-id.ts';
+import type { Manifest, ManifestFile, ManifestTable } from './manifest.ts';
+import { changeSchemaId, manifestColumns, schemaIdOf } from './schema-id.ts';
 import type { ReplicateSettings } from './settings.ts';
-
-const PAGE_BYTES = 8192;
-
-/** A part of a table that becomes one file. */
-export interface Chunk {
-  readonly table: SourceTable;
-  readonly leaf: SourceLeaf;
-  /** Pages from this … */
-  readonly low: number;
-  /** … to before this; undefined for the last chunk, which takes what was added since. */
-  readonly high: number | undefined;
-  /** From 1, in its table. */
-  readonly number: number;
-}
-
-export interface FullLoad {
-  readonly files: readonly ManifestFile[];
-  readonly schemas: Readonly<Record<string, ReturnType<typeof manifestColumns>>>;
-}
+import type { HeldSnapshot } from './snapshot.ts';
 
 export interface LoadTarget {
   readonly store: ObjectStore;
@@ -49,113 +41,236 @@ export interface LoadTarget {
   readonly folder: string;
 }
 
-/** A chunk less is not worth another file. */
-const CHUNK_BYTES_MIN = 16 * 1024 ** 2;
-/** Chunks for each worker, so that none waits long for the last one. */
-const CHUNKS_A_WORKER = 4;
-
-interface LoadListeners {
+export interface FullLoadOptions {
+  readonly settings: ReplicateSettings;
+  readonly target: LoadTarget;
+  readonly ledger: LoadLedger;
+  readonly systemId: string;
+  /** The plan of a load that died. */
+  readonly before: LoadPlan | undefined;
+  /** Numbers of the files begin behind this, by oid; where the folder of a table has files already. */
+  readonly filesBefore: ReadonlyMap<number, number>;
+  /** Where the changes begin that are landed after the load; the snapshot's place where it is left out. */
+  readonly toLsn: Lsn | undefined;
+  /** Gives the snapshot to a process that outlives this one. @returns the name under which it holds it */
+  readonly keep: (snapshot: HeldSnapshot) => Promise<string | undefined>;
   readonly emit: ReplicateListener;
   /** Of the start of the load, for the timestamp column. */
   readonly nowMs: number;
   readonly failpoint: Failpoint;
 }
 
-/** Cuts tables into chunks of at most about so many bytes of their heap, and enough of them for all workers. Pure. */
-export function cutChunks(tables: readonly SourceTable[], bytesMax: number, workers: number): Chunk[] {
-  return tables.flatMap((table) => {
-    const bytes = table.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-    const fair = Math.max(CHUNK_BYTES_MIN, bytes / (workers * CHUNKS_A_WORKER));
-    const pagesMax = Math.max(1, Math.ceil(Math.min(bytesMax, fair) / PAGE_BYTES));
-    const chunks: Omit<Chunk, 'number'>[] = [];
-    for (const leaf of table.leaves) {
-      const pages = Math.ceil(leaf.bytes / PAGE_BYTES);
-      const count = Math.max(1, Math.ceil(pages / pagesMax));
-      const step = Math.max(1, Math.ceil(pages / count));
-      for (let i = 0; i < count; i++) {
-        chunks.push({ table, leaf, low: i * step, high: i === count - 1 ? undefined : (i + 1) * step });
-      }
-    }
-    return chunks.map((chunk, i) => ({ ...chunk, number: i + 1 }));
-  });
+export interface FullLoad {
+  readonly toLsn: Lsn;
+  readonly files: readonly ManifestFile[];
+  readonly schemas: Manifest['schemas'];
+  readonly tables: readonly ManifestTable[];
 }
 
-/** The rows of a chunk. A range of TIDs is a scan of these pages alone from PostgreSQL 14 on. */
-export function chunkQuery(chunk: Chunk): string {
-  const { table, leaf, low, high } = chunk;
-  const columns = table.columns.map((column) => selectText(mapField(column)));
-  const from = `ONLY ${quotedTable(leaf)}`;
-  const conditions = [
-    ...(low === 0 ? [] : [`ctid >= '(${low},0)'::tid`]),
-    ...(high === undefined ? [] : [`ctid < '(${high},0)'::tid`]),
-  ];
-  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-  return `SELECT ${columns.join(', ') || quoteName('ctid')} FROM ${from}${where}`;
-}
-
-/** Loads every chunk and uploads its file. @returns what the manifest says of it */
+/** Loads every chunk that is not loaded yet. @returns what the manifest says of all of them */
 export async function fullLoad(
-  settings: ReplicateSettings,
-  tables: readonly SourceTable[],
-  snapshot: string,
-  target: LoadTarget,
-  { emit, nowMs, failpoint }: LoadListeners,
+  options: FullLoadOptions,
+  snapshot: HeldSnapshot,
   signal: AbortSignal,
 ): Promise<FullLoad> {
-  await using threads = new LoadThreads({ from: settings.from, snapshot });
-  const files: ManifestFile[] = [];
-  const schemas: Record<string, ReturnType<typeof manifestColumns>> = {};
-  const chunks = cutChunks(tables, settings.maxFileSize, settings.workers);
-  emit({ type: 'load-started', tables: tables.length, chunks: chunks.length });
-  await forEachConcurrent(chunks, settings.workers, async (chunk) => {
-    signal.throwIfAborted();
-    const task = taskOf(chunk, settings, target.folder, nowMs);
+  const load = new Load(options, snapshot, signal);
+  return await load.run();
+}
+
+/** What a job without a full load begins with. */
+export function loadOfNothing({ lsn, tables }: HeldSnapshot): FullLoad {
+  return { toLsn: lsn, files: [], schemas: {}, tables: tables.map((table) => manifestTable(table, lsn)) };
+}
+
+function manifestTable(source: SourceTable, fromLsn: Lsn): ManifestTable {
+  const { oid, schema, name, columns } = source;
+  const sent = columns.filter(({ generated }) => !generated);
+  const schemaId = changeSchemaId(chunkFields({ ...source, columns: sent }).map(({ column }) => column));
+  return { schema, name, oid, fromLsn: formatLsn(fromLsn), schemaId };
+}
+
+class Load {
+  readonly #options: FullLoadOptions;
+  readonly #snapshot: HeldSnapshot;
+  readonly #signal: AbortSignal;
+  #kept: Promise<void> | undefined;
+
+  constructor(options: FullLoadOptions, snapshot: HeldSnapshot, signal: AbortSignal) {
+    this.#options = options;
+    this.#snapshot = snapshot;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<FullLoad> {
+    const { ledger, settings, emit, before } = this.#options;
+    const snapshot = this.#snapshot;
+    await using threads = new LoadThreads({ from: settings.from, snapshot: snapshot.name });
+    const noted = before === undefined ? [] : await ledger.done(this.#signal);
+    const plan = before === undefined ? this.#firstPlan() : await this.#nextPlan(before, noted);
+    const chunks = plan.tables.flatMap((table) => table.chunks);
+    const names = new Set(chunks.map(nameOf));
+    const loaded = new Map(noted.map((chunk) => [nameOf(chunk), chunk]));
+    for (const name of loaded.keys()) if (!names.has(name)) loaded.delete(name);
+    const open = chunks.filter((chunk) => !loaded.has(nameOf(chunk)));
+    await ledger.writePlan(plan, this.#signal);
+    emit({ type: 'load-started', tables: plan.tables.length, chunks: open.length, chunksKept: loaded.size });
+    this.#kept = this.#keep(plan);
+    const sources = new Map(snapshot.tables.map((table) => [table.oid, table]));
+    await forEachConcurrent(open, settings.workers, async (chunk) => {
+      loaded.set(nameOf(chunk), await this.#load(sources.get(chunk.oid)!, chunk, threads));
+    });
+    await this.#kept;
+    return resultOf(plan, (chunk) => loaded.get(nameOf(chunk))!);
+  }
+
+  /** Another process takes the snapshot, and the plan says so; a failure to do so costs no more than the resumption. */
+  async #keep(plan: LoadPlan): Promise<void> {
+    const { keep, ledger, emit } = this.#options;
     try {
-      const loaded = await threads.load(task);
-      if (loaded.rows > 0) {
-        const key = tableFolder(chunk.table) + loadFileName(chunk.number);
-        await upload(target, key, task.path, loaded.bytes, signal);
-        failpoint('chunk-uploaded');
-        const described = manifestColumns(chunk.table, columnsOf(task));
-        const schemaId = schemaIdOf(described);
-        schemas[schemaId] = described;
-        files.push({
-          key,
-          schema: chunk.table.schema,
-          table: chunk.table.name,
-          schemaId,
-          rows: loaded.rows,
-          bytes: loaded.bytes,
-          sha256: loaded.sha256,
-        });
-      }
-      emit({
-        type: 'chunk-loaded',
-        schema: chunk.table.schema,
-        table: chunk.table.name,
-        rows: loaded.rows,
-        bytes: loaded.bytes,
-      });
+      const name = await keep(this.#snapshot);
+      if (name === undefined) return;
+      await ledger.writePlan({ ...plan, snapshot: { ...plan.snapshot, name } }, this.#signal);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      emit({ type: 'notice', text: `if this load dies, it begins again: ${(error as Error).message}` });
+    }
+  }
+
+  #firstPlan(): LoadPlan {
+    const { systemId, toLsn } = this.#options;
+    const { name, lsn, tables } = this.#snapshot;
+    return {
+      version: 1,
+      systemId,
+      snapshot: { name, lsn: formatLsn(lsn) },
+      toLsn: formatLsn(toLsn ?? lsn),
+      tables: tables.map((table) => this.#tableByPages(table)),
+    };
+  }
+
+  async #nextPlan(before: LoadPlan, noted: readonly DoneChunk[]): Promise<LoadPlan> {
+    const { name, lsn, tables } = this.#snapshot;
+    const snapshot = { name, lsn: formatLsn(lsn) };
+    // The same one, held by another process.
+    if (before.snapshot.lsn === snapshot.lsn) return { ...before, snapshot };
+    const planned: PlannedTable[] = [];
+    for (const table of before.tables) {
+      const source = tables.find(({ oid }) => oid === table.table.oid);
+      const next = source && (await this.#tableAgain(table, source, noted));
+      if (next !== table) await this.#options.ledger.abandon(table, this.#signal);
+      if (next !== undefined) planned.push(next);
+    }
+    return { ...before, snapshot, tables: planned };
+  }
+
+  /** Of a table whose snapshot is gone. @returns the one before where what is loaded of it stays */
+  async #tableAgain(
+    before: PlannedTable,
+    source: SourceTable,
+    noted: readonly DoneChunk[],
+  ): Promise<PlannedTable> {
+    const count = noted.filter(({ oid }) => oid === source.oid).length;
+    if (count === before.chunks.length) return before;
+    const byKeys = before.chunks.every(({ keys }) => keys !== undefined);
+    // Whoever rewrote or emptied the table did so for all ranges at once.
+    const rewritten = String(fileNodes(source)) !== String(before.fileNodes);
+    if (byKeys && count > 0 && !rewritten) return before;
+    if (before.chunks.length === 1 || !hasIntegerKey(source)) return this.#tableByPages(source);
+    const { rows } = await this.#snapshot.session.client.query<{ key: string }>(keySampleQuery(source));
+    const sample = rows.map(({ key }) => key);
+    const chunks = cutByKeys(source, sample, this.#sizes, this.#firstNumber(source));
+    return { ...this.#table(source), chunks };
+  }
+
+  #tableByPages(source: SourceTable): PlannedTable {
+    return { ...this.#table(source), chunks: cutByPages(source, this.#sizes, this.#firstNumber(source)) };
+  }
+
+  #table(source: SourceTable): Omit<PlannedTable, 'chunks'> {
+    return { table: manifestTable(source, this.#snapshot.lsn), fileNodes: fileNodes(source) };
+  }
+
+  get #sizes() {
+    const { maxFileSize, workers } = this.#options.settings;
+    return { bytesMax: maxFileSize, workers };
+  }
+
+  #firstNumber({ oid }: SourceTable): number {
+    return (this.#options.filesBefore.get(oid) ?? 0) + 1;
+  }
+
+  async #load(table: SourceTable, chunk: Chunk, threads: LoadThreads): Promise<DoneChunk> {
+    const { target, ledger, failpoint, emit } = this.#options;
+    const { schema, name } = table;
+    this.#signal.throwIfAborted();
+    const task = this.#taskOf(table, chunk);
+    try {
+      const { rows, bytes, sha256 } = await threads.load(task);
+      const key = tableFolder(table) + loadFileName(chunk.number);
+      if (rows > 0) await upload(target, key, task.path, bytes, this.#signal);
+      failpoint('chunk-uploaded');
+      // A note is of no use to a load that cannot be gone on with.
+      await this.#kept;
+      const columns = manifestColumns(table, columnsOf(task));
+      const file = { key, schema, table: name, schemaId: schemaIdOf(columns), rows, bytes, sha256 };
+      const done: DoneChunk = {
+        oid: chunk.oid,
+        number: chunk.number,
+        lsn: formatLsn(this.#snapshot.lsn),
+        columns,
+        ...(rows > 0 ? { file } : {}),
+      };
+      await ledger.writeDone(done, this.#signal);
+      failpoint('chunk-noted');
+      emit({ type: 'chunk-loaded', schema, table: name, rows, bytes });
+      return done;
     } finally {
       await rm(task.path, { force: true });
     }
-  });
-  files.sort((a, b) => (a.key < b.key ? -1 : 1));
-  return { files, schemas };
+  }
+
+  #taskOf(table: SourceTable, chunk: Chunk): ChunkTask {
+    const { settings, target, nowMs } = this.#options;
+    const time = timestampText(BigInt(nowMs) * 1000n);
+    return {
+      query: chunkQuery(table, chunk),
+      fields: chunkFields(table),
+      before: settings.opInFullLoad ? [{ name: 'Op', text: 'I' }] : [],
+      after: settings.timestampColumn === undefined ? [] : [{ name: settings.timestampColumn, text: time }],
+      path: join(target.folder, `load-${table.oid}-${chunk.number}.parquet`),
+      compression: settings.compression,
+      metadata: { 'longshore.table': `${table.schema}.${table.name}`, 'longshore.kind': 'full-load' },
+    };
+  }
 }
 
-function taskOf(chunk: Chunk, settings: ReplicateSettings, folder: string, nowMs: number): ChunkTask {
-  const { table, number } = chunk;
-  const time = timestampText(BigInt(nowMs) * 1000n);
-  return {
-    query: chunkQuery(chunk),
-    fields: table.columns.map(mapField),
-    before: settings.opInFullLoad ? [{ name: 'Op', text: 'I' }] : [],
-    after: settings.timestampColumn === undefined ? [] : [{ name: settings.timestampColumn, text: time }],
-    path: join(folder, `load-${table.oid}-${number}.parquet`),
-    compression: settings.compression,
-    metadata: { 'longshore.table': `${table.schema}.${table.name}`, 'longshore.kind': 'full-load' },
-  };
+/** What the manifest says of a load whose chunks are all done. */
+function resultOf(plan: LoadPlan, doneOf: (chunk: Chunk) => DoneChunk): FullLoad {
+  const schemas: Manifest['schemas'] = {};
+  const files: ManifestFile[] = [];
+  const tables = plan.tables.map(({ table, chunks }): ManifestTable => {
+    const done = chunks.map(doneOf);
+    for (const { file, columns } of done) {
+      if (file === undefined) continue;
+      schemas[file.schemaId] = columns;
+      files.push(file);
+    }
+    const lsns = new Set(done.map(({ lsn }) => lsn));
+    const [fromLsn] = lsns;
+    if (lsns.size <= 1) return { ...table, fromLsn: fromLsn ?? table.fromLsn };
+    const ranges = chunks.map((chunk, i) => ({ low: chunk.keys!.low, fromLsn: done[i]!.lsn }));
+    return { ...table, keys: { column: chunks[0]!.keys!.column, ranges } };
+  });
+  files.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { toLsn: parseLsn(plan.toLsn), files, schemas, tables };
+}
+
+function nameOf({ oid, number }: { readonly oid: number; readonly number: number }): string {
+  return `${oid}-${number}`;
+}
+
+function fileNodes({ leaves }: SourceTable): number[] {
+  return leaves.map(({ fileNode }) => fileNode);
 }
 
 /** Puts a file under its name; what an attempt before left there is overwritten. */

@@ -20,6 +20,12 @@ export function loadFileName(number: number): string {
   return `LOAD${number.toString(16).toUpperCase().padStart(8, '0')}.parquet`;
 }
 
+/** Of a name as {@link loadFileName} makes it. */
+export function loadFileNumber(name: string): number | undefined {
+  const digits = /^LOAD([0-9A-F]{8})\.parquet$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
+}
+
 export interface ChangeFile {
   /** Commit time of its first change, in microseconds since 1970. */
   readonly firstCommitMicros: bigint;
@@ -72,6 +78,21 @@ export function manifestPrefix(job: string): string {
 /** Says that a job was begun, before it makes anything. */
 export function beginningKey(job: string): string {
   return `${META_FOLDER}/${job}/begun.json`;
+}
+
+/** The plan of a full load that becomes an epoch. */
+export function planKey(job: string, epoch: number): string {
+  return `${META_FOLDER}/${job}/load/${String(epoch).padStart(10, '0')}/plan.json`;
+}
+
+/** Notes of its chunks that are loaded. */
+export function chunksPrefix(job: string, epoch: number): string {
+  return `${META_FOLDER}/${job}/load/${String(epoch).padStart(10, '0')}/chunks/`;
+}
+
+/** @param number of the chunk in its table */
+export function chunkKey(job: string, epoch: number, oid: number, number: number): string {
+  return `${chunksPrefix(job, epoch)}${oid}-${String(number).padStart(8, '0')}.json`;
 }
 
 /** What is about to be landed, before it is. */

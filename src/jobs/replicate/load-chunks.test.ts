@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CatalogueColumn, SourceTable } from '../../databases/postgres/table-catalogue.ts';
-import { chunkQuery, cutChunks } from './full-load.ts';
+import { chunkQuery, cutByKeys, cutByPages, hasIntegerKey } from './load-chunks.ts';
 
 const PAGE = 8192;
 
@@ -29,6 +29,7 @@ function tableOf(
     name,
     partitioned: leaves.length !== 1,
     leaves: leaves.map((bytes, i) => ({
+      oid: 100 + i,
       schema: 'public',
       name: leaves.length === 1 ? name : `${name}_${i}`,
       bytes,
@@ -44,7 +45,7 @@ function tableOf(
 }
 
 const ranges = (bytes: number, bytesMax: number, workers = 1) =>
-  cutChunks([tableOf('t', [bytes])], bytesMax, workers).map(({ low, high }) => [low, high]);
+  cutByPages(tableOf('t', [bytes]), { bytesMax, workers }).map(({ pages }) => [pages!.low, pages!.high]);
 
 test('a table that fits is one chunk without an end', () => {
   expect(ranges(0, 10 * PAGE)).toEqual([[0, undefined]]);
@@ -66,28 +67,24 @@ test('a larger table is cut into even chunks', () => {
 test('chunks cover every page once, each as large as it may be at most', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.array(fc.nat(400 * PAGE), { maxLength: 4 }), { maxLength: 4 }),
+      fc.array(fc.nat(400 * PAGE), { maxLength: 4 }),
       fc.integer({ min: 1, max: 60 * PAGE }),
-      (sizes, bytesMax) => {
-        const tables = sizes.map((leaves, i) => tableOf(`t${i}`, leaves));
-        const chunks = cutChunks(tables, bytesMax, 1);
-        for (const table of tables) {
-          const own = chunks.filter((chunk) => chunk.table === table);
-          expect(own.map(({ number }) => number)).toEqual(own.map((_, i) => i + 1));
-          expect(own.map(({ leaf }) => leaf)).toEqual(
-            own.map(({ leaf }) => leaf).toSorted((a, b) => a.fileNode - b.fileNode),
-          );
-          for (const leaf of table.leaves) {
-            const parts = own.filter((chunk) => chunk.leaf === leaf);
-            const pages = Math.ceil(leaf.bytes / PAGE);
-            expect(parts[0]?.low).toBe(0);
-            expect(parts.at(-1)!.high).toBeUndefined();
-            for (const [i, { low, high }] of parts.entries()) {
-              expect(high).toBe(parts[i + 1]?.low);
-              const end = high ?? pages;
-              if (pages > 0) expect(end).toBeGreaterThan(low);
-              expect(end - low).toBeLessThanOrEqual(Math.ceil(bytesMax / PAGE));
-            }
+      fc.integer({ min: 1, max: 100 }),
+      (leaves, bytesMax, first) => {
+        const table = tableOf('t', leaves);
+        const chunks = cutByPages(table, { bytesMax, workers: 1 }, first);
+        expect(chunks.map(({ number }) => number)).toEqual(chunks.map((_, i) => first + i));
+        for (const leaf of table.leaves) {
+          const parts = chunks.filter((chunk) => chunk.leaf.name === leaf.name);
+          const pages = Math.ceil(leaf.bytes / PAGE);
+          expect(parts[0]?.pages?.low).toBe(0);
+          expect(parts.at(-1)!.pages!.high).toBeUndefined();
+          for (const [i, part] of parts.entries()) {
+            const { low, high } = part.pages!;
+            expect(high).toBe(parts[i + 1]?.pages?.low);
+            const end = high ?? pages;
+            if (pages > 0) expect(end).toBeGreaterThan(low);
+            expect(end - low).toBeLessThanOrEqual(Math.ceil(bytesMax / PAGE));
           }
         }
       },
@@ -104,15 +101,18 @@ test('a large table is cut for all workers, and a small one is not cut below 16 
   expect(ranges(4 * GIB, GIB, 1)).toHaveLength(4);
   expect(ranges(64 * GIB, GIB, 8)).toHaveLength(64);
   expect(ranges(64 * MIB, MIB, 8)).toHaveLength(64);
-  expect(cutChunks([tableOf('t', Array(8).fill(512 * MIB))], GIB, 8)).toHaveLength(32);
+  expect(cutByPages(tableOf('t', Array(8).fill(512 * MIB)), { bytesMax: GIB, workers: 8 })).toHaveLength(32);
 });
 
 test('a partitioned table without partitions has no chunk', () => {
-  expect(cutChunks([tableOf('t', [])], PAGE, 1)).toEqual([]);
+  expect(cutByPages(tableOf('t', []), { bytesMax: PAGE, workers: 1 })).toEqual([]);
 });
 
 test('the query of a chunk reads its pages of its leaf alone', () => {
-  const queries = (bytes: readonly number[]) => cutChunks([tableOf('t', bytes)], PAGE, 1).map(chunkQuery);
+  const queries = (bytes: readonly number[]) => {
+    const table = tableOf('t', bytes);
+    return cutByPages(table, { bytesMax: PAGE, workers: 1 }).map((chunk) => chunkQuery(table, chunk));
+  };
   expect(queries([PAGE])).toEqual(['SELECT "id" FROM ONLY "public"."t"']);
   expect(queries([3 * PAGE, 0])).toEqual([
     `SELECT "id" FROM ONLY "public"."t_0" WHERE ctid < '(1,0)'::tid`,
@@ -124,13 +124,58 @@ test('the query of a chunk reads its pages of its leaf alone', () => {
 
 test('names are quoted, and types without a binary form of their own are asked for as text', () => {
   const columns = [column('a "b"', 25, 'text'), column('IP', 869, 'inet')];
-  const [chunk] = cutChunks([tableOf('Odd "t"', [0], columns)], PAGE, 1);
-  expect(chunkQuery(chunk!)).toBe(
-    `SELECT "a ""b""", CASE WHEN "IP" IS NOT NULL THEN format('%s', "IP") END FROM ONLY "public"."Odd ""t"""`,
+  const table = tableOf('Odd "t"', [0], columns);
+  const [chunk] = cutByPages(table, { bytesMax: PAGE, workers: 1 });
+  expect(chunkQuery(table, chunk!)).toBe(
+    `SELECT "a ""b""", CASE WHEN "IP" IS DISTINCT FROM NULL THEN format('%s', "IP") END FROM ONLY "public"."Odd ""t"""`,
   );
 });
 
 test('a table without columns is read by the places of its rows', () => {
-  const [chunk] = cutChunks([tableOf('t', [0], [])], PAGE, 1);
-  expect(chunkQuery(chunk!)).toBe('SELECT "ctid" FROM ONLY "public"."t"');
+  const table = tableOf('t', [0], []);
+  const [chunk] = cutByPages(table, { bytesMax: PAGE, workers: 1 });
+  expect(chunkQuery(table, chunk!)).toBe('SELECT "ctid" FROM ONLY "public"."t"');
+});
+
+test('ranges of keys take every key once, whatever the sample', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), { maxLength: 50 }),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      (sample, key) => {
+        const sorted = sample.toSorted((a, b) => (a < b ? -1 : 1)).map(String);
+        const chunks = cutByKeys(tableOf('t', [100 * PAGE]), sorted, { bytesMax: 10 * PAGE, workers: 1 });
+        const holding = chunks.filter(({ keys }) => {
+          const { low, high } = keys!;
+          return (low === null || key >= BigInt(low)) && (high === null || key < BigInt(high));
+        });
+        expect(holding).toHaveLength(1);
+        expect(chunks.length).toBeLessThanOrEqual(10);
+      },
+    ),
+  );
+});
+
+test('a range of keys is read from the table, and from all partitions of one', () => {
+  const query = (leaves: readonly number[]) => {
+    const table = tableOf('t', leaves);
+    const chunks = cutByKeys(table, ['1', '5', '9'], { bytesMax: 20 * PAGE, workers: 1 });
+    return chunks.map((chunk) => chunkQuery(table, chunk));
+  };
+  expect(query([60 * PAGE])).toEqual([
+    'SELECT "id" FROM ONLY "public"."t" WHERE "id" < 5',
+    'SELECT "id" FROM ONLY "public"."t" WHERE "id" >= 5 AND "id" < 9',
+    'SELECT "id" FROM ONLY "public"."t" WHERE "id" >= 9',
+  ]);
+  expect(query([20 * PAGE, 20 * PAGE])).toEqual([
+    'SELECT "id" FROM "public"."t" WHERE "id" < 5',
+    'SELECT "id" FROM "public"."t" WHERE "id" >= 5',
+  ]);
+});
+
+test('only a key of one whole number is cut into ranges', () => {
+  expect(hasIntegerKey(tableOf('t', [0]))).toBe(true);
+  expect(hasIntegerKey(tableOf('t', [0], [column('id', 25, 'text')]))).toBe(false);
+  expect(hasIntegerKey({ ...tableOf('t', [0]), primaryKey: [] })).toBe(false);
+  expect(hasIntegerKey({ ...tableOf('t', [0]), primaryKey: ['id', 'id'] })).toBe(false);
 });

@@ -34,6 +34,7 @@ const manifest = (epoch: number, more: Partial<Manifest> = {}): Manifest => ({
   files: [],
   schemas: {},
   events: [],
+  tables: [],
   ...more,
 });
 
@@ -142,7 +143,9 @@ test('what is no manifest is not taken for one', async () => {
     writeFileSync(fileOf('0000000001'), text);
     await expect(newestManifest(place, signal)).rejects.toMatchObject({
       code: 'JOURNAL_FOREIGN',
-      message: expect.stringContaining('lake/_longshore/shop/epochs/0000000001.json is not a manifest'),
+      message: expect.stringContaining(
+        'lake/_longshore/shop/epochs/0000000001.json is not what this job writes',
+      ),
     });
     await expect(epochs()).rejects.toMatchObject({ code: 'JOURNAL_FOREIGN' });
   }

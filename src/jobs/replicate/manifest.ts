@@ -6,15 +6,20 @@
 
 import { z } from 'zod';
 import { LongshoreError } from '../../errors.ts';
+import { listKeys } from '../../stores/list-keys.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { manifestKey, manifestPrefix } from './layout.ts';
 
-const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
+export const lsnSchema = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
 const count = z.number().int().nonnegative();
 
-const columnSchema = z.strictObject({ name: z.string(), type: z.string(), parquet: z.string() });
+export const manifestColumnSchema = z.strictObject({
+  name: z.string(),
+  type: z.string(),
+  parquet: z.string(),
+});
 
-const fileSchema = z.strictObject({
+export const fileSchema = z.strictObject({
   /** Below the prefix of the job. */
   key: z.string(),
   schema: z.string(),
@@ -27,42 +32,65 @@ const fileSchema = z.strictObject({
   inserts: count.optional(),
   updates: count.optional(),
   deletes: count.optional(),
-  firstLsn: lsn.optional(),
-  lastLsn: lsn.optional(),
+  firstLsn: lsnSchema.optional(),
+  lastLsn: lsnSchema.optional(),
 });
 
 const eventSchema = z.strictObject({
   kind: z.enum(['truncate', 'schema', 'table-added', 'table-removed']),
   schema: z.string(),
   table: z.string(),
-  lsn,
+  lsn: lsnSchema,
   /** Place among the changes of its transaction. */
   ordinal: count,
   detail: z.string().optional(),
+});
+
+/** A table of the job, and from where on its changes are in change files: what is before is in its full load. */
+export const manifestTableSchema = z.strictObject({
+  schema: z.string(),
+  name: z.string(),
+  /** Of the server; another table of the same name has another one. */
+  oid: count,
+  /** Changes that committed at or behind this are in change files. */
+  fromLsn: lsnSchema,
+  /** Of the columns that changes have, as they were last seen. */
+  schemaId: z.string(),
+  /** Where ranges of its keys were loaded at places of their own. */
+  keys: z
+    .strictObject({
+      column: z.string(),
+      /** Each up to the next; `low` is null for the first one. */
+      ranges: z.array(z.strictObject({ low: z.string().nullable(), fromLsn: lsnSchema })),
+    })
+    .optional(),
 });
 
 export const manifestSchema = z.strictObject({
   version: z.literal(1),
   job: z.string(),
   epoch: count,
-  kind: z.enum(['full-load', 'changes']),
+  /** `tables`: tables were added, removed or loaded again; its files are of full loads. */
+  kind: z.enum(['full-load', 'changes', 'tables']),
   /** Identifier of the PostgreSQL cluster, which a restored or another one has not. */
   systemId: z.string(),
   /** Everything that committed after this … */
-  fromLsn: lsn,
+  fromLsn: lsnSchema,
   /** … and up to this is in the files. */
-  toLsn: lsn,
+  toLsn: lsnSchema,
   /** Microseconds since 1970 of the last commit, as text; absent where there was none. */
   lastCommitMicros: z.string().optional(),
   files: z.array(fileSchema),
-  schemas: z.record(z.string(), z.array(columnSchema)),
+  schemas: z.record(z.string(), z.array(manifestColumnSchema)),
   events: z.array(eventSchema),
+  tables: z.array(manifestTableSchema),
 });
 
 export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = Manifest['files'][number];
+export type ManifestTable = Manifest['tables'][number];
 export type ManifestEvent = Manifest['events'][number];
-export type ManifestColumn = z.output<typeof columnSchema>;
+export type ManifestColumn = z.output<typeof manifestColumnSchema>;
 
 /** Where the manifests of a job lie. */
 export interface ManifestPlace {
@@ -112,32 +140,49 @@ export async function* allManifests(place: ManifestPlace, signal: AbortSignal): 
   for await (const key of manifestKeys(place, signal)) yield readManifest(place.store, key, signal);
 }
 
-async function* manifestKeys(
+/** Of the manifests, the oldest first. */
+export function manifestKeys(
   { store, prefix, job }: ManifestPlace,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const under = prefix + manifestPrefix(job);
-  for (let startAfter: string | undefined; ; ) {
-    const page = await store.list({ prefix: under, startAfter }, signal);
-    for (const { key } of page.objects) yield key;
-    startAfter = page.objects.at(-1)?.key;
-    if (!page.more || startAfter === undefined) return;
-  }
+  return listKeys(store, prefix + manifestPrefix(job), signal);
 }
 
-async function readManifest(store: ObjectStore, key: string, signal: AbortSignal): Promise<Manifest> {
+/** @throws JOURNAL_FOREIGN for what is no manifest */
+export async function readManifest(store: ObjectStore, key: string, signal: AbortSignal): Promise<Manifest> {
+  const manifest = await readJson(store, key, manifestSchema, signal);
+  if (manifest !== undefined) return manifest;
+  throw new LongshoreError('JOURNAL_FOREIGN', `${store.name}/${key} is gone`, { hint: RESTORE });
+}
+
+/**
+ * Reads one of the job's own objects; undefined where there is none.
+ * @throws JOURNAL_FOREIGN for one that is something else
+ */
+export async function readJson<T>(
+  store: ObjectStore,
+  key: string,
+  schema: z.ZodType<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
   const bytes = await readObject(store, key, signal);
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes?.toString() ?? '');
-  } catch {
-    value = undefined;
-  }
-  const parsed = manifestSchema.safeParse(value);
+  if (bytes === undefined) return undefined;
+  const parsed = schema.safeParse(parseJson(bytes));
   if (parsed.success) return parsed.data;
-  throw new LongshoreError('JOURNAL_FOREIGN', `${store.name}/${key} is not a manifest`, {
-    hint: 'restore it, or begin a job of another name or under another prefix',
+  throw new LongshoreError('JOURNAL_FOREIGN', `${store.name}/${key} is not what this job writes there`, {
+    hint: RESTORE,
   });
+}
+
+const RESTORE = 'restore it, or begin a job of another name or under another prefix';
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString());
+  } catch {
+    // No schema takes it.
+    return undefined;
+  }
 }
 
 /** @param ifAbsent whether an object that is there stays */

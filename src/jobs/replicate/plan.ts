@@ -8,10 +8,10 @@ import { checkServer, serverFacts } from '../../databases/postgres/replication-s
 import { readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import { parquetTypeName } from '../../formats/columns/column-type.ts';
-import { cutChunks } from './full-load.ts';
+import { cutByPages } from './load-chunks.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { tableFilter } from './table-filter.ts';
-import { columnProblem, identityProblem } from './table-problems.ts';
+import { caseProblem, tableProblem } from './table-problems.ts';
 
 export interface ReplicatePlan {
   readonly from: string;
@@ -63,10 +63,11 @@ export async function planReplication(
     tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
   }
   for (const table of tables) {
-    const problem =
-      columnProblem(table, settings.timestampColumn) ?? (follows ? identityProblem(table) : undefined);
+    const problem = tableProblem(table, settings.timestampColumn, follows);
     if (problem !== undefined) problems.push(problem);
   }
+  const alike = caseProblem(tables);
+  if (alike !== undefined) problems.push(alike);
   return {
     from: url.name,
     to: settings.to,
@@ -76,7 +77,7 @@ export async function planReplication(
       name: `${table.schema}.${table.name}`,
       rowsEstimate: Math.round(table.rowsEstimate),
       bytes: table.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0),
-      files: cutChunks([table], settings.maxFileSize, settings.workers).length,
+      files: cutByPages(table, { bytesMax: settings.maxFileSize, workers: settings.workers }).length,
       columns: table.columns.map((column) => {
         const { column: mapped, unfit } = mapField(column);
         return { name: column.name, type: column.typeName, parquet: parquetTypeName(mapped.type), unfit };

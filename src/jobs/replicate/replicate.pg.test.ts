@@ -255,7 +255,7 @@ describe('into a bucket of S3', () => {
     await new Promise<void>((resolve) => {
       landed = resolve;
     });
-    await expect(replicate(options, { env })).rejects.toThrow('another process follows the slot');
+    await expect(replicate(options, { env })).rejects.toThrow('another process works on the job');
     stop.abort(new Error('stopped'));
     await expect(following).rejects.toThrow('stopped');
     await using opened = await openStore(

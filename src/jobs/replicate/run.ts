@@ -9,29 +9,38 @@ import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import {
-  beginUnderSnapshot,
   checkServer,
-  createSlot,
   dropReplication,
   type ServerFacts,
+  type SlotState,
   serverFacts,
   setPublication,
   slotState,
 } from '../../databases/postgres/replication-setup.ts';
-import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { listTables, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { openStore } from '../../stores/open-store.ts';
-import { begin, wasBegun } from './beginning.ts';
+import { begin, unbegin, wasBegun } from './beginning.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
-import { type FullLoad, fullLoad, type LoadTarget } from './full-load.ts';
+import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
+import { checkCheckpoint, checkTables } from './job-checks.ts';
+import { lockJob } from './job-lock.ts';
+import { LakeLanding } from './lake-landing.ts';
+import { heapBytes } from './load-chunks.ts';
+import { LoadLedger, type LoadPlan } from './load-ledger.ts';
 import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
+import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
 import { type ReplicateOptions, type ReplicateSettings, resolveReplicateOptions } from './settings.ts';
+import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from './snapshot.ts';
+import { endHolders, startHolder } from './snapshot-holder.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
-import { columnProblem, identityProblem } from './table-problems.ts';
+import { tableProblem } from './table-problems.ts';
 import { TableRegistry } from './table-registry.ts';
+import { deleteVoidFiles, lastLoadNumber } from './void-files.ts';
+import { WalWatch } from './wal-watch.ts';
 
 export interface ReplicateEnvironment {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
@@ -48,7 +57,7 @@ export interface ReplicateSummary {
   readonly epoch: number;
   /** Everything that committed up to this is in the files. */
   readonly lsn: string;
-  /** Of this process. */
+  /** Of this process, and of one that died in the same load. */
   readonly loaded: { readonly rows: number; readonly files: number; readonly bytes: number };
   readonly changes: number;
 }
@@ -57,9 +66,10 @@ export interface ReplicateSummary {
  * Replicates tables of a PostgreSQL database into Parquet files.
  *
  * May be called again after it failed, was stopped or its process died: it goes on behind the last epoch that is in
- * the bucket.
+ * the bucket, or with the chunks of a full load that are not loaded yet.
  *
- * @throws {LongshoreError} CONFIG_INVALID, URL_INVALID, CHECK_FAILED, RUN_LOCKED and the errors of the store and database
+ * @throws {LongshoreError} CONFIG_INVALID, URL_INVALID, CHECK_FAILED, RUN_LOCKED, RUN_INCOMPLETE (a limit of the log was
+ *   reached) and the errors of the store and database
  * @example
  * ```ts
  * import { replicate } from 'longshore';
@@ -76,7 +86,7 @@ export async function replicate(
   return await replication.run();
 }
 
-/** Takes the slot and the publication of a job away; its files stay. */
+/** Takes the slot and the publication of a job away, and whoever holds its snapshot; its files stay. */
 export async function dropReplicationOf(
   options: ReplicateOptions,
   environment: ReplicateEnvironment = {},
@@ -90,6 +100,7 @@ export async function dropReplicationOf(
   };
   await using session = await openSession(url.connection, { doing });
   try {
+    await endHolders(session.client, slotOf(settings));
     await dropReplication(session.client, slotOf(settings), slotOf(settings));
   } catch (error) {
     throw postgresError(error, doing);
@@ -107,40 +118,63 @@ function databaseOf(settings: ReplicateSettings, env: Readonly<Record<string, st
   throw new LongshoreError('URL_INVALID', `${url.name} is no PostgreSQL`, { hint: 'give a postgres:// URL' });
 }
 
+/** A smaller full load is not worth a process that holds its snapshot. */
+const KEPT_BYTES_MIN = 64 * 1024 ** 2;
+/** An epoch is landed when the changes of so many files are gathered. */
+const EPOCH_FILES = 4;
+/** How often, and how long, a slot is looked at that a process before this one may not have let go yet. */
+const SLOT_LOOK_MS = 250;
+const SLOT_WAIT_MS = 5_000;
+
+/** A {@link ReplicateEnvironment} with its defaults. */
+interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly failpoint: Failpoint;
+}
+
 class Replication {
   readonly #settings: ReplicateSettings;
-  readonly #clock: Clock;
+  readonly #environment: Surroundings;
   readonly #emit: ReplicateListener;
-  readonly #signal: AbortSignal;
-  readonly #failpoint: Failpoint;
   readonly #url: ReturnType<typeof databaseOf>;
+  readonly #slot: string;
+  /** For the catalogue, and for values that updates leave out. */
   readonly #control: Session;
   readonly #place: ManifestPlace;
   readonly #target: LoadTarget;
+  /** Oids of tables that appeared and cannot be replicated; each is told once. */
+  readonly #unfit = new Set<number>();
+  #resync: (table: SourceTable) => boolean;
   #loaded = { rows: 0, files: 0, bytes: 0 };
   #changes = 0;
 
-  private constructor(parts: {
-    settings: ReplicateSettings;
-    environment: ReplicateEnvironment;
-    url: ReturnType<typeof databaseOf>;
-    control: Session;
-    place: ManifestPlace;
-    target: LoadTarget;
-  }) {
-    this.#settings = parts.settings;
-    this.#clock = parts.environment.clock ?? systemClock;
-    const emit = parts.environment.emit ?? (() => undefined);
+  private constructor(
+    settings: ReplicateSettings,
+    environment: ReplicateEnvironment,
+    url: ReturnType<typeof databaseOf>,
+    control: Session,
+    target: LoadTarget,
+  ) {
+    this.#settings = settings;
+    this.#environment = {
+      env: environment.env ?? process.env,
+      clock: environment.clock ?? systemClock,
+      signal: environment.signal ?? new AbortController().signal,
+      failpoint: environment.failpoint ?? noFailpoint,
+    };
+    const emit = environment.emit ?? (() => undefined);
     this.#emit = (event) => {
       if (event.type === 'epoch-landed') this.#changes += event.changes;
       emit(event);
     };
-    this.#signal = parts.environment.signal ?? new AbortController().signal;
-    this.#failpoint = parts.environment.failpoint ?? noFailpoint;
-    this.#url = parts.url;
-    this.#control = parts.control;
-    this.#place = parts.place;
-    this.#target = parts.target;
+    this.#url = url;
+    this.#slot = slotOf(settings);
+    this.#control = control;
+    this.#place = { store: target.store, prefix: target.prefix, job: settings.name };
+    this.#target = target;
+    this.#resync = settings.resync === undefined ? () => false : tableFilter(settings.resync);
   }
 
   static async open(
@@ -154,52 +188,52 @@ class Replication {
     const { store } = stack.use(await openStore(to, { env, clock: environment.clock ?? systemClock }));
     const folder = mkdtempSync(join(tmpdir(), 'longshore-replicate-'));
     stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-    const prefix = folderPrefix(to.prefix);
     const doing = {
       action: `read the catalogue of ${url.name}`,
       database: url.name,
       user: url.connection.user,
     };
     const control = stack.use(await openSession(url.connection, { doing }));
-    return new Replication({
-      settings,
-      environment,
-      url,
-      control,
-      place: { store, prefix, job: settings.name },
-      target: { store, prefix, folder },
+    return new Replication(settings, environment, url, control, {
+      store,
+      prefix: folderPrefix(to.prefix),
+      folder,
     });
   }
 
   async run(): Promise<ReplicateSummary> {
     const { mode, untilCaughtUp } = this.#settings;
-    const startedMs = this.#clock.now();
+    const startedMs = this.#nowMs();
     const facts = await this.#asked((client) => serverFacts(client), 'ask about itself');
     const follows = mode !== 'full-load';
-    const before = await newestManifest(this.#place, this.#signal);
-    const slot = follows
-      ? await this.#asked((client) => slotState(client, slotOf(this.#settings)), 'list slots')
-      : undefined;
+    const before = await newestManifest(this.#place, this.#environment.signal);
+    await this.#asked((client) => lockJob(client, this.#slot), 'lock the job');
+    const slot = follows ? await this.#idleSlot() : undefined;
     // A slot that is ours already is not another one.
     checkServer(
       slot === undefined ? facts : { ...facts, slotsFree: facts.slotsFree + 1 },
       this.#url.name,
       follows,
     );
-    const tables = await this.#chosenTables(follows);
     let checkpoint: Manifest;
-    if (before === undefined) checkpoint = await this.#begin(facts, tables, slot !== undefined);
+    if (before === undefined) checkpoint = await this.#begin(facts, slot);
     else {
-      this.#checkCheckpoint(before, facts, slot, follows);
-      checkpoint = before;
+      checkCheckpoint(before, {
+        settings: this.#settings,
+        url: this.#url.name,
+        slotName: this.#slot,
+        facts,
+        slot,
+      });
+      checkpoint = await this.#continue(facts, before, slot);
     }
     if (follows) {
       const until = untilCaughtUp
         ? (await this.#asked((client) => serverFacts(client), 'tell where its log ends')).walLsn
         : undefined;
-      checkpoint = await this.#follow(facts, tables, checkpoint, until);
+      checkpoint = await this.#follow(facts, checkpoint, until);
     }
-    const seconds = (this.#clock.now() - startedMs) / 1000;
+    const seconds = (this.#nowMs() - startedMs) / 1000;
     this.#emit({ type: 'run-finished', seconds });
     return {
       job: this.#settings.name,
@@ -211,7 +245,359 @@ class Replication {
     };
   }
 
-  async #chosenTables(follows: boolean): Promise<SourceTable[]> {
+  /** Once nobody follows it: a process that died may be known to the server a little longer. */
+  async #idleSlot(): Promise<SlotState | undefined> {
+    const { clock, signal } = this.#environment;
+    for (const startedMs = clock.now(); ; await clock.wait(SLOT_LOOK_MS, signal)) {
+      const slot = await this.#asked((client) => slotState(client, this.#slot), 'list slots');
+      if (slot?.active !== true) return slot;
+      if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
+      throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${this.#slot}`, {
+        hint: 'stop it, or wait until it has ended',
+      });
+    }
+  }
+
+  /** The full load, or without one the place from which changes are followed. */
+  async #begin(facts: ServerFacts, slot: SlotState | undefined): Promise<Manifest> {
+    const { mode, name } = this.#settings;
+    const { signal } = this.#environment;
+    const follows = mode !== 'full-load';
+    const died = await wasBegun(this.#place, signal);
+    if (slot !== undefined && !died) {
+      throw new LongshoreError(
+        'CHECK_FAILED',
+        `the slot ${this.#slot} is there, and no files of the job ${name}`,
+        {
+          hint: '`longshore replicate drop` takes it away, if nobody else uses it',
+        },
+      );
+    }
+    const tables = await this.#chosenTables();
+    checkTables(tables, this.#settings, this.#url.name);
+    if (follows) await this.#checkReplication();
+    const ledger = new LoadLedger(this.#place, 0);
+    let plan = died ? await ledger.plan(signal) : undefined;
+    const slotServes = !follows || (slot !== undefined && !slot.lost);
+    if (plan !== undefined && (plan.systemId !== facts.systemId || !slotServes)) plan = undefined;
+    if (died) {
+      const text =
+        plan === undefined
+          ? 'a start before this one died: what it made is cleared away'
+          : 'a full load before this one died: it is gone on with';
+      this.#emit({ type: 'notice', text });
+    }
+    if (plan === undefined) {
+      if (died) await this.#clear(ledger);
+      await begin(this.#place, facts.systemId, tables, signal);
+    }
+    try {
+      const load = await this.#firstLoad(facts, tables, ledger, plan);
+      return await this.#land(facts, undefined, load, ledger);
+    } catch (error) {
+      await this.#afterFailedLoad(ledger);
+      throw error;
+    }
+  }
+
+  async #firstLoad(
+    facts: ServerFacts,
+    tables: readonly SourceTable[],
+    ledger: LoadLedger,
+    plan: LoadPlan | undefined,
+  ): Promise<FullLoad> {
+    const { mode } = this.#settings;
+    if (mode !== 'full-load') {
+      const names = plan === undefined ? tables : plan.tables.map(({ table }) => table);
+      const present = tables.filter(({ oid }) => names.some((table) => table.oid === oid));
+      await this.#asked(
+        (client) => setPublication(client, this.#slot, present, facts.version),
+        'make a publication',
+      );
+    }
+    return await this.#load({
+      facts,
+      ledger,
+      plan,
+      tables,
+      newSlot: mode !== 'full-load',
+      toLsn: undefined,
+      filesBefore: new Map(),
+    });
+  }
+
+  /** Of a start that failed nothing is left; of a load that got somewhere, what the next one goes on with. */
+  async #afterFailedLoad(ledger: LoadLedger): Promise<void> {
+    try {
+      const some = await ledger.done(new AbortController().signal);
+      if (some.length > 0) {
+        this.#emit({ type: 'notice', text: 'the same command goes on with what is not loaded yet' });
+        return;
+      }
+      await this.#clear(ledger);
+    } catch (error) {
+      // The failure itself is what is thrown; the next start clears away what this could not.
+      this.#emit({
+        type: 'notice',
+        text: `what the start made is not cleared away: ${(error as Error).message}`,
+      });
+    }
+  }
+
+  /** Takes away all that a load made, on the server and in the bucket. */
+  async #clear(ledger: LoadLedger): Promise<void> {
+    const signal = new AbortController().signal;
+    await endHolders(this.#control.client, this.#slot);
+    if (this.#settings.mode !== 'full-load')
+      await dropReplication(this.#control.client, this.#slot, this.#slot);
+    const plan = await ledger.plan(signal);
+    for (const table of plan?.tables ?? []) await ledger.abandon(table, signal);
+    await ledger.close(signal);
+    await unbegin(this.#place, signal);
+  }
+
+  /** What was added to the job and removed from it since its newest manifest; and tables that are to be loaded again. */
+  async #continue(facts: ServerFacts, before: Manifest, slot: SlotState | undefined): Promise<Manifest> {
+    const { signal } = this.#environment;
+    await this.#finishLoad(before);
+    let checkpoint = before;
+    let newSlot = slot === undefined || slot.lost;
+    for (;;) {
+      const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
+      const added = addedTables(checkpoint.tables, tables, this.#resync);
+      const removed = removedTables(checkpoint.tables, tables, this.#resync);
+      const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
+      let plan = await ledger.plan(signal);
+      if (added.length === 0 && removed.length === 0 && plan === undefined) return checkpoint;
+      if (newSlot)
+        await this.#asked((client) => dropReplication(client, this.#slot, this.#slot), 'drop the slot');
+      if (plan !== undefined && (newSlot || !sameTables(plan, added))) {
+        for (const table of plan.tables) await ledger.abandon(table, signal);
+        await ledger.close(signal);
+        plan = undefined;
+      }
+      await this.#asked(
+        (client) => setPublication(client, this.#slot, tables, facts.version),
+        'change the publication',
+      );
+      let load: FullLoad | undefined;
+      if (added.length > 0) {
+        load = await this.#load({
+          facts,
+          ledger,
+          plan,
+          tables: added,
+          newSlot,
+          toLsn: newSlot ? undefined : parseLsn(checkpoint.toLsn),
+          filesBefore: await this.#filesBefore(added),
+        });
+      }
+      checkpoint = await this.#land(facts, { checkpoint, added, removed }, load, ledger);
+      newSlot = false;
+      this.#resync = () => false;
+    }
+  }
+
+  /** Tables that came into a job that runs must not keep it from running. */
+  #isFit(table: SourceTable, { tables }: Manifest): boolean {
+    const { mode, timestampColumn } = this.#settings;
+    const problem = tableProblem(table, timestampColumn, mode !== 'full-load');
+    if (problem === undefined) return true;
+    if (tables.some(({ oid }) => oid === table.oid))
+      throw new LongshoreError('CHECK_FAILED', problem.what, { hint: problem.fix });
+    if (!this.#unfit.has(table.oid))
+      this.#emit({ type: 'notice', text: `left out: ${problem.what} → ${problem.fix}` });
+    this.#unfit.add(table.oid);
+    return false;
+  }
+
+  /** The highest number of a file of a full load in each folder. */
+  async #filesBefore(tables: readonly SourceTable[]): Promise<Map<number, number>> {
+    const { signal } = this.#environment;
+    const found = new Map<number, number>();
+    for (const table of tables) {
+      found.set(table.oid, await lastLoadNumber(this.#place, table, signal));
+    }
+    return found;
+  }
+
+  async #load(task: {
+    readonly facts: ServerFacts;
+    readonly ledger: LoadLedger;
+    readonly plan: LoadPlan | undefined;
+    readonly tables: readonly SourceTable[];
+    /** Whether the slot of the job is to be made. */
+    readonly newSlot: boolean;
+    readonly toLsn: Lsn | undefined;
+    readonly filesBefore: ReadonlyMap<number, number>;
+  }): Promise<FullLoad> {
+    const { mode, keepSnapshot } = this.#settings;
+    const { facts, ledger, plan, tables, newSlot, toLsn, filesBefore } = task;
+    const { signal, env, failpoint } = this.#environment;
+    const source = { connection: this.#url.connection, doing: this.#doing('take a snapshot'), tables };
+    let before = plan;
+    let snapshot: HeldSnapshot | undefined;
+    if (before !== undefined) {
+      const { name, lsn } = before.snapshot;
+      snapshot = await snapshotHeldElsewhere(source, name, parseLsn(lsn));
+      if (snapshot === undefined && mode === 'full-load') {
+        // Nothing says what happened between two snapshots.
+        for (const table of before.tables) await ledger.abandon(table, signal);
+        before = undefined;
+      }
+    }
+    if (snapshot === undefined) {
+      await endHolders(this.#control.client, this.#slot);
+      if (mode === 'full-load') snapshot = await snapshotOfNow(source);
+      else if (newSlot && before === undefined) snapshot = await snapshotOfSlot(source, this.#slot, false);
+      else snapshot = await snapshotOfSlot(source, `${this.#slot}_load`, true);
+    }
+    await using held = snapshot;
+    failpoint('snapshot-taken');
+    if (mode === 'cdc') return loadOfNothing(held);
+    using watch = mode === 'full-load' ? undefined : this.#watch();
+    const kept = before?.snapshot.lsn === formatLsn(held.lsn);
+    const isLarge = held.tables.reduce((sum, table) => sum + heapBytes(table), 0) >= KEPT_BYTES_MIN;
+    return await fullLoad(
+      {
+        settings: this.#settings,
+        target: this.#target,
+        ledger,
+        systemId: facts.systemId,
+        before,
+        filesBefore,
+        toLsn,
+        keep: async ({ name, tables: locked }) => {
+          if (kept) return before!.snapshot.name;
+          if (keepSnapshot === 0 || !isLarge) return undefined;
+          const oids = locked.map(({ oid }) => oid);
+          return startHolder(
+            {
+              from: this.#settings.from,
+              snapshot: name,
+              slot: this.#slot,
+              tables: oids,
+              keepMs: keepSnapshot,
+            },
+            env,
+          );
+        },
+        emit: this.#emit,
+        nowMs: this.#nowMs(),
+        failpoint,
+      },
+      held,
+      watch === undefined ? signal : AbortSignal.any([signal, watch.signal]),
+    );
+  }
+
+  /** Writes the manifest of a load, or of tables that left; then takes away what is of no use any more. */
+  async #land(
+    { systemId }: ServerFacts,
+    change: Membership | undefined,
+    load: FullLoad | undefined,
+    ledger: LoadLedger,
+  ): Promise<Manifest> {
+    const { signal, failpoint } = this.#environment;
+    const tables = load?.tables ?? [];
+    const toLsn = load === undefined ? change!.checkpoint.toLsn : formatLsn(load.toLsn);
+    const manifest: Manifest = {
+      version: 1,
+      job: this.#settings.name,
+      epoch: change === undefined ? 0 : change.checkpoint.epoch + 1,
+      kind: change === undefined ? 'full-load' : 'tables',
+      systemId,
+      fromLsn: change?.checkpoint.toLsn ?? '0/0',
+      toLsn,
+      files: [...(load?.files ?? [])],
+      schemas: { ...load?.schemas },
+      events: change === undefined ? [] : membershipEvents(change, toLsn),
+      tables: [...(change === undefined ? [] : keptTables(change)), ...tables],
+    };
+    await writeManifest(this.#place, manifest, signal);
+    failpoint('load-landed');
+    await this.#finishLoad(manifest, ledger);
+    const rows = manifest.files.reduce((sum, file) => sum + file.rows, 0);
+    const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+    const files = manifest.files.length;
+    this.#loaded = {
+      rows: this.#loaded.rows + rows,
+      files: this.#loaded.files + files,
+      bytes: this.#loaded.bytes + bytes,
+    };
+    if (load !== undefined) this.#emit({ type: 'load-finished', lsn: toLsn, rows, files });
+    return manifest;
+  }
+
+  /** What stays behind when a process dies right after the manifest of a load: done again, nothing changes. */
+  async #finishLoad(manifest: Manifest, ledger = new LoadLedger(this.#place, manifest.epoch)): Promise<void> {
+    const { signal } = this.#environment;
+    if (manifest.kind === 'changes') return;
+    await deleteVoidFiles(this.#place, manifest, signal);
+    await ledger.close(signal);
+    await endHolders(this.#control.client, this.#slot);
+  }
+
+  async #follow(facts: ServerFacts, from: Manifest, until: Lsn | undefined): Promise<Manifest> {
+    const { every, maxFileSize, walLimitAction } = this.#settings;
+    const { clock, signal, failpoint } = this.#environment;
+    using watch = this.#watch();
+    try {
+      for (let checkpoint = from; ; ) {
+        const tables = await this.#asked((client) => readTables(client), 'list its tables');
+        const registry = new TableRegistry(this.#control.client, tables);
+        const landing = new LakeLanding({
+          settings: this.#settings,
+          checkpoint,
+          place: this.#place,
+          target: this.#target,
+          registry,
+          failpoint,
+        });
+        await using replication = await this.#session('follow the change stream', true);
+        const end = await this.#within('follow the change stream', () =>
+          follow(
+            replication,
+            {
+              slot: this.#slot,
+              publication: this.#slot,
+              version: facts.version,
+              fromLsn: parseLsn(checkpoint.toLsn),
+              tables: checkpoint.tables,
+              landing,
+              every,
+              epochBytes: EPOCH_FILES * maxFileSize,
+              until,
+              shouldEnd: () => this.#tablesChanged(checkpoint),
+              folder: this.#target.folder,
+              emit: this.#emit,
+              failpoint,
+              nowMs: () => clock.now(),
+            },
+            AbortSignal.any([signal, watch.signal]),
+          ),
+        );
+        if (end === 'reached') return landing.checkpoint;
+        await replication[Symbol.asyncDispose]();
+        checkpoint = await this.#continue(facts, landing.checkpoint, await this.#idleSlot());
+      }
+    } catch (error) {
+      if (watch.limitReached && walLimitAction === 'drop')
+        await dropReplication(this.#control.client, this.#slot, this.#slot);
+      throw error;
+    }
+  }
+
+  /** Whether tables were made, renamed or dropped that make others the tables of the job. */
+  async #tablesChanged({ tables }: Manifest): Promise<boolean> {
+    const chosen = tableFilter(this.#settings.tables);
+    const now = (await this.#asked((client) => listTables(client), 'list its tables'))
+      .filter(chosen)
+      .filter(({ oid }) => !this.#unfit.has(oid));
+    return addedTables(tables, now).length > 0 || removedTables(tables, now).length > 0;
+  }
+
+  async #chosenTables(): Promise<SourceTable[]> {
     const all = await this.#asked((client) => readTables(client), 'list its tables');
     const { tables: patterns } = this.#settings;
     const [absent] = unmatched(patterns, all);
@@ -220,164 +606,21 @@ class Replication {
         hint: 'name tables as schema.table; capitals count',
       });
     }
-    const chosen = all.filter(tableFilter(patterns));
-    const fail = (what: string, hint: string): never => {
-      throw new LongshoreError('CHECK_FAILED', what, { hint });
-    };
-    if (chosen.length === 0)
-      fail(`no table of ${this.#url.name} is chosen by ${patterns.join(', ')}`, 'choose some with --tables');
-    for (const table of chosen) {
-      const name = `${table.schema}.${table.name}`;
-      if (!table.canSelect)
-        fail(`the role may not read ${name}`, `GRANT SELECT ON ${quotedTable(table)} TO the role`);
-      const problem =
-        columnProblem(table, this.#settings.timestampColumn) ??
-        (follows ? identityProblem(table) : undefined);
-      if (problem !== undefined) fail(problem.what, problem.fix);
-    }
-    return chosen;
+    return all.filter(tableFilter(patterns));
   }
 
-  /** @throws CHECK_FAILED where the slot and the files do not belong together any more */
-  #checkCheckpoint(
-    { systemId, toLsn, epoch }: Manifest,
-    facts: ServerFacts,
-    slot: Awaited<ReturnType<typeof slotState>>,
-    follows: boolean,
-  ): void {
-    const resync = 'begin a job of another name or under another prefix, which loads everything again';
-    const fail = (what: string, hint: string): never => {
-      throw new LongshoreError('CHECK_FAILED', what, { hint });
-    };
-    if (systemId !== facts.systemId) fail(`the files are of another server than ${this.#url.name}`, resync);
-    if (!follows) {
-      fail(
-        `the job ${this.#settings.name} has loaded already (epoch ${epoch})`,
-        'give another --name or another prefix',
-      );
-    }
-    const name = slotOf(this.#settings);
-    if (slot === undefined)
-      fail(`the replication slot ${name} is gone: changes since ${toLsn} are lost`, resync);
-    if (slot!.lost) fail(`the server has given up the log that the slot ${name} needs`, resync);
-    if (slot!.active) fail(`another process follows the slot ${name}`, 'stop it, or wait until it has ended');
-    const confirmed: Lsn | undefined = slot!.confirmedLsn;
-    if (confirmed !== undefined && confirmed > parseLsn(toLsn)) {
-      fail(
-        `the slot ${name} is at ${formatLsn(confirmed)}, ahead of the files at ${toLsn}: changes between are lost`,
-        resync,
-      );
-    }
+  /** Whether the server itself is spoken to: what pools connections for it may not pass replication on. */
+  async #checkReplication(): Promise<void> {
+    const session = await this.#session('open a replication connection', true);
+    await session[Symbol.asyncDispose]();
   }
 
-  /** The full load, or without one the place from which changes are followed. */
-  async #begin(facts: ServerFacts, tables: SourceTable[], slotThere: boolean): Promise<Manifest> {
-    const { mode, name } = this.#settings;
-    const slot = slotOf(this.#settings);
-    const died = await wasBegun(this.#place, this.#signal);
-    if (slotThere && !died) {
-      throw new LongshoreError('CHECK_FAILED', `the slot ${slot} is there, and no files of the job ${name}`, {
-        hint: '`longshore replicate drop` takes it away, if nobody else uses it',
-      });
-    }
-    if (died) {
-      this.#emit({ type: 'notice', text: 'a start before this one died: what it loaded is loaded again' });
-      await this.#asked(
-        (client) => dropReplication(client, slot, slot),
-        'drop the slot of a start that died',
-      );
-    }
-    await begin(this.#place, facts.systemId, tables, this.#signal);
-    if (mode === 'full-load') {
-      await using holder = await this.#session('take a snapshot');
-      const { snapshot, lsn } = await exportSnapshot(holder);
-      await lockTables(holder, tables);
-      return this.#land(facts, lsn, await this.#load(tables, snapshot));
-    }
-    try {
-      await this.#asked(
-        (client) => setPublication(client, slot, tables, facts.version),
-        'make a publication',
-      );
-      await using replication = await this.#session('make a replication slot', true);
-      const created = await this.#within('make a replication slot', () =>
-        createSlot(replication.client, slot),
-      );
-      if (mode === 'cdc') return await this.#land(facts, created.consistentLsn, { files: [], schemas: {} });
-      await using holder = await this.#session('take the snapshot');
-      await beginUnderSnapshot(holder.client, created.snapshot);
-      await lockTables(holder, tables);
-      return await this.#land(facts, created.consistentLsn, await this.#load(tables, created.snapshot));
-    } catch (error) {
-      // A start that fails leaves nothing on the server.
-      await dropReplication(this.#control.client, slot, slot).catch(() => undefined);
-      throw error;
-    }
+  #watch(): WalWatch {
+    return new WalWatch(this.#control.client, this.#slot, this.#settings, this.#emit, () => this.#nowMs());
   }
 
-  #load(tables: readonly SourceTable[], snapshot: string): Promise<FullLoad> {
-    const about = { emit: this.#emit, nowMs: this.#clock.now(), failpoint: this.#failpoint };
-    return fullLoad(this.#settings, tables, snapshot, this.#target, about, this.#signal);
-  }
-
-  async #land(facts: ServerFacts, lsn: Lsn, load: FullLoad): Promise<Manifest> {
-    const manifest: Manifest = {
-      version: 1,
-      job: this.#settings.name,
-      epoch: 0,
-      kind: 'full-load',
-      systemId: facts.systemId,
-      fromLsn: '0/0',
-      toLsn: formatLsn(lsn),
-      files: [...load.files],
-      schemas: { ...load.schemas },
-      events: [],
-    };
-    await writeManifest(this.#place, manifest, this.#signal);
-    this.#loaded = {
-      rows: load.files.reduce((sum, { rows }) => sum + rows, 0),
-      files: load.files.length,
-      bytes: load.files.reduce((sum, { bytes }) => sum + bytes, 0),
-    };
-    this.#emit({
-      type: 'load-finished',
-      lsn: manifest.toLsn,
-      rows: this.#loaded.rows,
-      files: this.#loaded.files,
-    });
-    return manifest;
-  }
-
-  async #follow(
-    facts: ServerFacts,
-    tables: readonly SourceTable[],
-    checkpoint: Manifest,
-    until: Lsn | undefined,
-  ): Promise<Manifest> {
-    const slot = slotOf(this.#settings);
-    await using replication = await this.#session('follow the change stream', true);
-    const registry = new TableRegistry(this.#control.client, tables);
-    await this.#within('follow the change stream', () =>
-      follow(
-        replication,
-        {
-          settings: this.#settings,
-          slot,
-          publication: slot,
-          version: facts.version,
-          checkpoint,
-          until,
-          place: this.#place,
-          target: this.#target,
-          registry,
-          emit: this.#emit,
-          failpoint: this.#failpoint,
-          nowMs: () => this.#clock.now(),
-        },
-        this.#signal,
-      ),
-    );
-    return (await newestManifest(this.#place, this.#signal)) ?? checkpoint;
+  #nowMs(): number {
+    return this.#environment.clock.now();
   }
 
   #doing(action: string): Doing {
@@ -400,22 +643,13 @@ class Replication {
     try {
       return await work();
     } catch (error) {
-      this.#signal.throwIfAborted();
+      this.#environment.signal.throwIfAborted();
       throw postgresError(error, this.#doing(action));
     }
   }
 }
 
-async function exportSnapshot({ client }: Session): Promise<{ snapshot: string; lsn: Lsn }> {
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-  const { rows } = await client.query<{ snapshot: string; lsn: string }>(
-    `SELECT pg_export_snapshot() AS snapshot,
-            CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text AS lsn`,
-  );
-  return { snapshot: rows[0]!.snapshot, lsn: parseLsn(rows[0]!.lsn) };
-}
-
-/** Before anything is read: a table that is truncated or rewritten afterwards would look empty to the snapshot. */
-async function lockTables({ client }: Session, tables: readonly SourceTable[]): Promise<void> {
-  await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
+function sameTables({ tables }: LoadPlan, added: readonly SourceTable[]): boolean {
+  const oids = new Set(added.map(({ oid }) => oid));
+  return tables.every(({ table }) => oids.has(table.oid));
 }

@@ -21,3 +21,8 @@ export function manifestColumns(
 export function schemaIdOf(columns: readonly ManifestColumn[]): string {
   return createHash('sha256').update(JSON.stringify(columns)).digest('hex').slice(0, 12);
 }
+
+/** The same for tables whose changes have the same columns. */
+export function changeSchemaId(columns: readonly Column[]): string {
+  return schemaIdOf(columns.map(({ name, type }) => ({ name, type: '', parquet: parquetTypeName(type) })));
+}

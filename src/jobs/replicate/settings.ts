@@ -14,6 +14,10 @@ const bytes = z
   .union([z.number().positive(), z.string()])
   .transform((value, context) => readUnit(value, context, parseBytes));
 
+function patternsOf(value: string | readonly string[]): string[] {
+  return (typeof value === 'string' ? value.split(',') : value).map((pattern) => pattern.trim());
+}
+
 /**
  * Every option of a replication, as `longshore.yaml`, the command line and the library give it.
  * Durations are milliseconds or text like `2m`; sizes are bytes or text like `64MiB`.
@@ -27,7 +31,7 @@ export const replicateSchema = z.strictObject({
     .describe('load every table, follow the changes, or both'),
   tables: z
     .union([z.string(), z.array(z.string())])
-    .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((pattern) => pattern.trim()))
+    .transform((value) => patternsOf(value))
     .default(['*.*'])
     .describe('patterns of schema.table; * stands for anything, ! leaves out: public.*,!public.audit_*'),
   name: z
@@ -51,6 +55,24 @@ export const replicateSchema = z.strictObject({
     .string()
     .optional()
     .describe('a text column with the commit time, in full load files the time of the load'),
+  keepSnapshot: duration
+    .default(600_000)
+    .describe(
+      'how long the snapshot of a full load is held for a process that goes on with it; 0: not at all',
+    ),
+  resync: z
+    .union([z.string(), z.array(z.string())])
+    .transform((value) => patternsOf(value))
+    .optional()
+    .describe('patterns of tables to load again, before changes are followed'),
+  walWarning: bytes.default(10 * 1024 ** 3).describe('warn when the server keeps so much log for the slot'),
+  walLimit: bytes.optional().describe('stop when the server keeps so much log for the slot'),
+  walLimitAction: z
+    .enum(['stop', 'drop'])
+    .default('stop')
+    .describe(
+      'at the limit: stop, or drop the slot, so that the server is safe and the tables are loaded again',
+    ),
   opInFullLoad: z.boolean().default(false).describe('an Op column, I, in full load files too'),
 });
 

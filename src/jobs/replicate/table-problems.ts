@@ -1,18 +1,68 @@
-/** What keeps a table from being replicated. Pure. */
+/** What keeps tables from being replicated. Pure. */
 
 import { UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
 import { quotedTable, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { CHANGE_COLUMNS } from './change-table.ts';
 
-/** Columns of our own, beside which no other may have their names. */
-export function columnProblem(
+export interface TableProblem {
+  readonly what: string;
+  readonly fix: string;
+}
+
+/** The first one of a table. @param follows whether its changes are followed */
+export function tableProblem(
   table: SourceTable,
   timestampColumn: string | undefined,
-): { what: string; fix: string } | undefined {
+  follows: boolean,
+): TableProblem | undefined {
+  return (
+    readProblem(table) ??
+    columnProblem(table, timestampColumn) ??
+    (follows ? identityProblem(table) : undefined)
+  );
+}
+
+function readProblem(table: SourceTable): TableProblem | undefined {
+  if (table.canSelect) return undefined;
+  return {
+    what: `the role may not read ${table.schema}.${table.name}`,
+    fix: `GRANT SELECT ON ${quotedTable(table)} TO the role`,
+  };
+}
+
+/** Folders and catalogues of lakes take names that differ by case for one. */
+export function caseProblem(tables: readonly SourceTable[]): TableProblem | undefined {
+  const [one, other] = firstAlike(tables.map(({ schema, name }) => `${schema}.${name}`)) ?? [];
+  if (one === undefined) return undefined;
+  return {
+    what: `the names of the tables ${one} and ${other} differ by case alone`,
+    fix: `leave one out with --tables '!${other}', or rename it`,
+  };
+}
+
+function firstAlike(names: readonly string[]): [string, string] | undefined {
+  const seen = new Map<string, string>();
+  for (const name of names) {
+    const before = seen.get(name.toLowerCase());
+    if (before !== undefined) return [before, name];
+    seen.set(name.toLowerCase(), name);
+  }
+  return undefined;
+}
+
+/** Columns of our own, beside which no other may have their names. */
+function columnProblem(table: SourceTable, timestampColumn: string | undefined): TableProblem | undefined {
   const own = new Set<string>([...Object.values(CHANGE_COLUMNS), UNFIT_COLUMN]);
   const twice = timestampColumn !== undefined && own.has(timestampColumn);
   if (timestampColumn !== undefined) own.add(timestampColumn);
   const clash = twice ? timestampColumn : table.columns.find(({ name }) => own.has(name))?.name;
+  const [one, other] = firstAlike(table.columns.map(({ name }) => name)) ?? [];
+  if (one !== undefined) {
+    return {
+      what: `the names of the columns ${one} and ${other} of ${table.schema}.${table.name} differ by case alone`,
+      fix: 'rename one, or leave the table out',
+    };
+  }
   if (clash === undefined) return undefined;
   return {
     what: `${table.schema}.${table.name} would have two columns called ${clash}`,
@@ -21,7 +71,7 @@ export function columnProblem(
 }
 
 /** Once published, updates and deletions of a table without an identity fail in the application. */
-export function identityProblem(table: SourceTable): { what: string; fix: string } | undefined {
+export function identityProblem(table: SourceTable): TableProblem | undefined {
   const { replicaIdentity, primaryKey, identityColumns } = table;
   const identified =
     replicaIdentity === 'f' ||

@@ -7,10 +7,9 @@ import {
   outputText,
   type SourceColumn,
 } from '../../databases/postgres/field-mapping.ts';
-import { eachField, FIELD, type Relation, type Tuple } from '../../databases/postgres/pgoutput.ts';
+import type { Relation } from '../../databases/postgres/pgoutput.ts';
 import { quoteName } from '../../databases/postgres/sql.ts';
 import { BASE_TYPE, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
-import type { Reread } from './change-table.ts';
 
 interface TypeRow {
   readonly oid: number;
@@ -64,21 +63,38 @@ export class TableRegistry {
     return relation.columns.flatMap(({ name }, i) => (key.includes(name) ? [i] : []));
   }
 
-  /** Reads columns of the row that has the tuple's key now; NULLs where it is gone. */
-  async reread(relation: Relation, tuple: Tuple, columns: readonly string[]): Promise<Reread[]> {
-    const keys = relation.columns.flatMap(({ key, name }, i) => (key ? [{ name, i }] : []));
-    const values: string[] = [];
-    eachField(tuple, (index, mark, at, length) => {
-      if (keys.some(({ i }) => i === index) && mark === FIELD.text)
-        values.push(tuple.bytes.toString('utf8', at, at + length));
-    });
-    const where = keys.map(({ name }, i) => `${quoteName(name)} = $${i + 1}`).join(' AND ');
-    const selected = columns.map((name) => `${outputText(name)} AS ${quoteName(name)}`).join(', ');
-    const { rows } = await this.#client.query<Record<string, string | null>>(
-      `SELECT ${selected} FROM ${quoteName(relation.schema)}.${quoteName(relation.table)} WHERE ${where}`,
-      values,
-    );
-    return columns.map((name) => ({ name, value: rows[0]?.[name] ?? null }));
+  /**
+   * Reads columns of the rows that have these keys now.
+   * @param keys texts of the columns of the replica identity
+   * @returns by the JSON of the key, the texts of the columns by their names; no entry for a row that is gone
+   */
+  async reread(
+    relation: Relation,
+    keys: readonly string[],
+    columns: readonly string[],
+  ): Promise<Map<string, Map<string, string | null>>> {
+    const found = new Map<string, Map<string, string | null>>();
+    const keyColumns = this.#columnsOf(relation).filter((_, i) => relation.columns[i]!.key);
+    const text = rereadText(relation, keyColumns, columns);
+    for (let at = 0; at < keys.length; at += REREAD_ROWS) {
+      const some = keys.slice(at, at + REREAD_ROWS).map((key) => JSON.parse(key) as string[]);
+      const { rows } = await this.#client
+        .query<(string | null)[]>({
+          text,
+          values: keyColumns.map((_, i) => some.map((key) => key[i])),
+          rowMode: 'array',
+        } as never)
+        .catch((error: { code?: string }) => {
+          // The table, or a column, is not there any more: its rows are gone.
+          if (error.code === UNDEFINED_TABLE || error.code === UNDEFINED_COLUMN) return { rows: [] };
+          throw error;
+        });
+      for (const row of rows) {
+        const key = JSON.stringify(row.slice(0, keyColumns.length));
+        found.set(key, new Map(columns.map((name, i) => [name, row[keyColumns.length + i]!])));
+      }
+    }
+    return found;
   }
 
   #columnsOf(relation: Relation): SourceColumn[] {
@@ -101,9 +117,27 @@ export class TableRegistry {
   }
 }
 
+/** Rows with the keys of the parameters, an array of texts for each column of the key. */
+function rereadText(
+  relation: Relation,
+  keyColumns: readonly SourceColumn[],
+  columns: readonly string[],
+): string {
+  const arrays = keyColumns.map((_, i) => `$${i + 1}::text[]`).join(', ');
+  const names = keyColumns.map((_, i) => `k${i + 1}`);
+  const selected = [...keyColumns.map(({ name }) => name), ...columns].map(outputText);
+  const same = keyColumns.map(({ name, typeName }, i) => `${quoteName(name)} = ${names[i]}::${typeName}`);
+  return `SELECT ${selected.join(', ')} FROM ${quoteName(relation.schema)}.${quoteName(relation.table)}
+    JOIN unnest(${arrays}) AS wanted_key (${names.join(', ')}) ON ${same.join(' AND ')}`;
+}
+
+const REREAD_ROWS = 1_000;
+const UNDEFINED_TABLE = '42P01';
+const UNDEFINED_COLUMN = '42703';
+
 const TYPES = `
-SELECT t.oid::int8::int4 AS oid, format_type(t.oid, NULL) AS name, coalesce(b.typtype, t.typtype) AS kind,
-       coalesce(b.oid, 0)::int8::int4 AS base, t.typtypmod AS modifier, t.typstorage <> 'p' AS toastable
+SELECT t.oid::int8::float8 AS oid, format_type(t.oid, NULL) AS name, coalesce(b.typtype, t.typtype) AS kind,
+       coalesce(b.oid, 0)::int8::float8 AS base, t.typtypmod AS modifier, t.typstorage <> 'p' AS toastable
 FROM pg_type t
 ${BASE_TYPE}
 WHERE t.oid = ANY ($1::oid[])`;

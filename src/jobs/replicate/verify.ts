@@ -7,11 +7,11 @@
 
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { tableFromIPC } from 'apache-arrow';
-import { readParquet } from 'parquet-wasm/node';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
 import { copyRowDecoder } from '../../databases/postgres/copy-rows.ts';
@@ -29,7 +29,9 @@ import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
 import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { CHANGE_COLUMNS } from './change-table.ts';
-import { allManifests, type Manifest, type ManifestPlace, newestManifest, readObject } from './manifest.ts';
+import { fetchFile } from './fetch-file.ts';
+import { parquetRows } from './lake-lookup.ts';
+import { allManifests, type Manifest, type ManifestPlace, newestManifest } from './manifest.ts';
 import { type ReplicateEnvironment, replicate, slotOf } from './run.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { tableFilter } from './table-filter.ts';
@@ -100,7 +102,10 @@ export async function verifyReplica(
     if (settings.mode !== 'full-load') await replicate({ ...options, untilCaughtUp: true }, environment);
     const manifests: Manifest[] = [];
     for await (const manifest of allManifests(place, signal)) manifests.push(manifest);
-    const chosen = (await readTables(reader.client)).filter(tableFilter(settings.tables));
+    const members = new Set(manifests.at(-1)!.tables.map(({ oid }) => oid));
+    const chosen = (await readTables(reader.client))
+      .filter(tableFilter(settings.tables))
+      .filter(({ oid }) => members.has(oid));
     const tables: VerifiedTable[] = [];
     for (const table of chosen) {
       using rows = new RowsByKey(table);
@@ -121,7 +126,7 @@ class RowsByKey implements Disposable {
   /** Those that changes have, too. */
   readonly columns: SourceTable['columns'];
   readonly names: readonly string[];
-  readonly #folder = mkdtempSync(join(tmpdir(), 'longshore-verify-'));
+  readonly folder = mkdtempSync(join(tmpdir(), 'longshore-verify-'));
   readonly #db: DatabaseSync;
   readonly #put: StatementSync;
   readonly #take: StatementSync;
@@ -132,7 +137,7 @@ class RowsByKey implements Disposable {
     this.table = table;
     this.columns = table.columns.filter(({ generated }) => !generated);
     this.names = [...this.columns.map(({ name }) => name), UNFIT_COLUMN];
-    this.#db = new DatabaseSync(join(this.#folder, 'rows.sqlite'));
+    this.#db = new DatabaseSync(join(this.folder, 'rows.sqlite'));
     this.#db.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
       CREATE TABLE rows (key TEXT PRIMARY KEY, hash TEXT NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID, STRICT; BEGIN`);
     // With a primary key a row replaces the one before; without one, equal rows are counted.
@@ -185,7 +190,7 @@ class RowsByKey implements Disposable {
 
   [Symbol.dispose](): void {
     this.#db.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
@@ -202,18 +207,23 @@ async function addFiles(
   signal: AbortSignal,
 ): Promise<void> {
   const { schema, name } = rows.table;
-  for (const { kind, files, events } of manifests) {
+  const isOwn = (one: { readonly schema: string; readonly table: string }): boolean =>
+    one.schema === schema && one.table === name;
+  const first = manifests.findLastIndex(({ events }) =>
+    events.some((event) => event.kind === 'table-added' && isOwn(event)),
+  );
+  for (const { kind, files, events } of manifests.slice(Math.max(0, first))) {
     const truncations = events
-      .filter((event) => event.kind === 'truncate' && event.schema === schema && event.table === name)
+      .filter((event) => event.kind === 'truncate' && isOwn(event))
       .map(({ lsn, ordinal }) => ({ lsn: parseLsn(lsn), ordinal }))
       .filter(({ lsn }) => lsn < before);
-    for (const { key } of files.filter((file) => file.schema === schema && file.table === name)) {
-      const bytes = await readObject(place.store, place.prefix + key, signal);
-      if (bytes === undefined)
-        throw new LongshoreError('CHECK_FAILED', `${place.store.name}/${place.prefix}${key} is gone`);
-      const table = tableFromIPC(readParquet(bytes).intoIPCStream());
-      if (kind === 'full-load') for (const row of rowTexts(table, rows.names)) rows.put(row);
-      else applyChanges(rows, rowTexts(table, [...rows.names, ...META]), truncations, before);
+    for (const { key } of files.filter(isOwn)) {
+      const path = join(rows.folder, 'file.parquet');
+      await fetchFile(place, key, path, signal);
+      if (kind === 'changes')
+        await applyChanges(rows, parquetRows(path, [...rows.names, ...META]), truncations, before);
+      else for await (const row of parquetRows(path, rows.names)) rows.put(row);
+      await rm(path);
     }
     for (const _ of truncations.splice(0)) rows.clear();
   }
@@ -221,13 +231,13 @@ async function addFiles(
 
 const META = [CHANGE_COLUMNS.op, CHANGE_COLUMNS.commitLsn, CHANGE_COLUMNS.ordinal];
 
-function applyChanges(
+async function applyChanges(
   rows: RowsByKey,
-  changes: Iterable<RowText>,
+  changes: AsyncIterable<RowText>,
   truncations: { readonly lsn: Lsn; readonly ordinal: number }[],
   before: Lsn,
-): void {
-  for (const change of changes) {
+): Promise<void> {
+  for await (const change of changes) {
     const {
       [CHANGE_COLUMNS.op]: op,
       [CHANGE_COLUMNS.commitLsn]: lsn,

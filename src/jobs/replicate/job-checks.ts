@@ -1,0 +1,60 @@
+/** What must be true before a replication changes anything. Pure. */
+
+import { formatLsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import type { ServerFacts, SlotState } from '../../databases/postgres/replication-setup.ts';
+import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { LongshoreError } from '../../errors.ts';
+import type { Manifest } from './manifest.ts';
+import type { ReplicateSettings } from './settings.ts';
+import { caseProblem, tableProblem } from './table-problems.ts';
+
+/** @throws CHECK_FAILED for tables that cannot be replicated, or none */
+export function checkTables(tables: readonly SourceTable[], settings: ReplicateSettings, url: string): void {
+  if (tables.length === 0)
+    fail(`no table of ${url} is chosen by ${settings.tables.join(', ')}`, 'choose some with --tables');
+  const follows = settings.mode !== 'full-load';
+  for (const table of tables) {
+    const problem = tableProblem(table, settings.timestampColumn, follows);
+    if (problem !== undefined) fail(problem.what, problem.fix);
+  }
+  const alike = caseProblem(tables);
+  if (alike !== undefined) fail(alike.what, alike.fix);
+}
+
+/** @throws CHECK_FAILED where the slot and the files do not belong together any more */
+export function checkCheckpoint(
+  { systemId, toLsn, epoch }: Manifest,
+  about: {
+    readonly settings: ReplicateSettings;
+    readonly url: string;
+    readonly slotName: string;
+    readonly facts: ServerFacts;
+    readonly slot: SlotState | undefined;
+  },
+): void {
+  const { settings, url, slotName, facts, slot } = about;
+  const elsewhere = 'begin a job of another name or under another prefix, which loads everything again';
+  if (systemId !== facts.systemId) fail(`the files are of another server than ${url}`, elsewhere);
+  if (settings.mode === 'full-load') {
+    fail(
+      `the job ${settings.name} has loaded already (epoch ${epoch})`,
+      'give another --name or another prefix',
+    );
+  }
+  if (settings.resync?.includes('*.*') === true) return;
+  const again = "`--resync '*.*'` loads every table again, and goes on from there";
+  if (slot === undefined)
+    fail(`the replication slot ${slotName} is gone: changes since ${toLsn} are lost`, again);
+  if (slot!.lost) fail(`the server has given up the log that the slot ${slotName} needs`, again);
+  const confirmed = slot!.confirmedLsn;
+  if (confirmed !== undefined && confirmed > parseLsn(toLsn)) {
+    fail(
+      `the slot ${slotName} is at ${formatLsn(confirmed)}, ahead of the files at ${toLsn}: changes between are lost`,
+      again,
+    );
+  }
+}
+
+function fail(what: string, hint: string): never {
+  throw new LongshoreError('CHECK_FAILED', what, { hint });
+}

@@ -1,0 +1,209 @@
+/** Lands changes as Parquet files: gathers them by table, fills in what updates did not send, and lands epochs. */
+
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import { eachField, FIELD, type Relation, type Tuple } from '../../databases/postgres/pgoutput.ts';
+import type { Failpoint } from '../../flow/failpoint.ts';
+import { type ChangePlace, ChangeTable, type Op } from './change-table.ts';
+import { landEpoch, readPending } from './epoch.ts';
+import type { LoadTarget } from './full-load.ts';
+import type { ChangeLanding, Landed, LandingEnd, Transaction } from './landing.ts';
+import type { Manifest, ManifestEvent, ManifestPlace, ManifestTable } from './manifest.ts';
+import { changeSchemaId } from './schema-id.ts';
+import type { ReplicateSettings } from './settings.ts';
+import type { TableRegistry } from './table-registry.ts';
+import { UnsentValues } from './unsent-values.ts';
+
+export interface LakeLandingOptions {
+  readonly settings: ReplicateSettings;
+  /** The newest manifest. */
+  readonly checkpoint: Manifest;
+  readonly place: ManifestPlace;
+  readonly target: LoadTarget;
+  readonly registry: TableRegistry;
+  readonly failpoint: Failpoint;
+}
+
+interface OpenTable {
+  readonly changes: ChangeTable;
+  readonly unsent: UnsentValues;
+}
+
+export class LakeLanding implements ChangeLanding {
+  readonly #options: LakeLandingOptions;
+  readonly #tables = new Map<number, OpenTable>();
+  /** Of this epoch, of columns that are others now. */
+  readonly #closed: OpenTable[] = [];
+  #checkpoint: Manifest;
+  /** The tables of the job with the columns that they have now. */
+  #described: readonly ManifestTable[];
+  #events: ManifestEvent[] = [];
+
+  constructor(options: LakeLandingOptions) {
+    this.#options = options;
+    this.#checkpoint = options.checkpoint;
+    this.#described = options.checkpoint.tables;
+  }
+
+  /** The newest manifest. */
+  get checkpoint(): Manifest {
+    return this.#checkpoint;
+  }
+
+  get bytes(): number {
+    let bytes = 0;
+    for (const { changes, unsent } of this.#tables.values()) bytes += changes.bytes + unsent.bytes;
+    return bytes;
+  }
+
+  async begun(signal: AbortSignal): Promise<Lsn | undefined> {
+    const pending = await readPending(this.#options.place, this.#checkpoint.epoch + 1, signal);
+    return pending === undefined ? undefined : parseLsn(pending.toLsn);
+  }
+
+  relation(relation: Relation, before: Relation | undefined, transaction: Transaction): Promise<void> {
+    return this.#relation(relation, before, transaction);
+  }
+
+  insert(relation: Relation, after: Tuple, transaction: Transaction): Promise<void> | undefined {
+    return this.#add(relation, 'I', after, undefined, transaction);
+  }
+
+  /** Another key is another row: the old one goes, the new one comes. */
+  update(
+    relation: Relation,
+    before: Tuple | undefined,
+    beforeIs: 'key' | 'row' | undefined,
+    after: Tuple,
+    transaction: Transaction,
+  ): Promise<void> | undefined {
+    const moved = before !== undefined && (beforeIs === 'key' || this.#keyChanged(relation, before, after));
+    if (!moved) return this.#add(relation, 'U', after, before, transaction);
+    const insert = (): Promise<void> | undefined => this.#add(relation, 'I', after, before, transaction);
+    const deleted = this.#add(relation, 'D', before, undefined, transaction);
+    return deleted === undefined ? insert() : deleted.then(insert);
+  }
+
+  delete(
+    relation: Relation,
+    before: Tuple,
+    _: 'key' | 'row',
+    transaction: Transaction,
+  ): Promise<void> | undefined {
+    return this.#add(relation, 'D', before, undefined, transaction);
+  }
+
+  truncate(
+    relations: readonly Relation[],
+    { cascade }: { readonly cascade: boolean },
+    transaction: Transaction,
+  ): undefined {
+    for (const relation of relations)
+      this.#event('truncate', relation, transaction, cascade ? 'cascade' : undefined);
+  }
+
+  async land({ lsn, commitMicros }: LandingEnd, signal: AbortSignal): Promise<Landed> {
+    const { place, target, settings, registry, failpoint } = this.#options;
+    const open = [...this.#closed, ...this.#tables.values()];
+    for (const { unsent } of open) await unsent.flush();
+    const before = this.#checkpoint;
+    this.#checkpoint = await landEpoch(
+      place,
+      target,
+      { before, toLsn: lsn, lastCommitMicros: commitMicros, events: this.#events, tables: this.#described },
+      open.map(({ changes }) => changes),
+      {
+        datePartition: settings.datePartition,
+        typesOf: (table) => registry.typesOf(table.relation),
+        failpoint,
+      },
+      signal,
+    );
+    this.#tables.clear();
+    this.#closed.length = 0;
+    this.#events = [];
+    const { epoch, files } = this.#checkpoint;
+    return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
+
+  async #relation(relation: Relation, before: Relation | undefined, transaction: Transaction): Promise<void> {
+    const { registry } = this.#options;
+    await registry.learn(relation);
+    const open = this.#tables.get(relation.oid);
+    if (before !== undefined && open !== undefined) {
+      await open.unsent.flush();
+      await open.changes.write();
+      this.#closed.push(open);
+      this.#tables.delete(relation.oid);
+    }
+    const schemaId = changeSchemaId(registry.mappingsOf(relation).map(({ column }) => column));
+    const known = this.#described.find(({ oid }) => oid === relation.oid)!;
+    if (known.schemaId === schemaId) return;
+    this.#described = this.#described.map((table) => (table === known ? { ...known, schemaId } : table));
+    this.#event('schema', relation, transaction, relation.columns.map(({ name }) => name).join(', '));
+  }
+
+  /** @param before the old row, or as much as is known of it */
+  #add(
+    relation: Relation,
+    op: Op,
+    tuple: Tuple,
+    before: Tuple | undefined,
+    transaction: Transaction,
+  ): Promise<void> | undefined {
+    const { changes, unsent } = this.#tables.get(relation.oid) ?? this.#open(relation);
+    const { commitLsn, commitMicros, xid } = transaction;
+    const place: ChangePlace = { commitLsn, commitMicros, xid, ordinal: transaction.ordinal++ };
+    if (unsent.takes(op, tuple, before)) return unsent.add(op, tuple, before, place);
+    changes.add(op, tuple, before, [], place);
+    return changes.isFull ? changes.write() : undefined;
+  }
+
+  #open(relation: Relation): OpenTable {
+    const { registry, settings, target, place } = this.#options;
+    const changes = new ChangeTable(relation, registry.mappingsOf(relation), registry.isToastable(relation), {
+      folder: target.folder,
+      compression: settings.compression,
+      maxFileSize: settings.maxFileSize,
+      timestampColumn: settings.timestampColumn,
+    });
+    const unsent = new UnsentValues(changes, registry, place, target.folder);
+    const open = { changes, unsent };
+    this.#tables.set(relation.oid, open);
+    return open;
+  }
+
+  #event(
+    kind: ManifestEvent['kind'],
+    { schema, table }: Relation,
+    transaction: Transaction,
+    detail: string | undefined,
+  ): void {
+    this.#events.push({
+      kind,
+      schema,
+      table,
+      lsn: formatLsn(transaction.commitLsn),
+      ordinal: transaction.ordinal++,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+
+  /**
+   * With the whole old row at hand the key columns are those of the primary key. Without one, only the whole old row
+   * says which row it was.
+   */
+  #keyChanged(relation: Relation, before: Tuple, after: Tuple): boolean {
+    const keys = this.#options.registry.keyPlaces(relation);
+    if (keys.length === 0) return true;
+    const values = (tuple: Tuple): (string | undefined)[] => {
+      const found: (string | undefined)[] = [];
+      eachField(tuple, (index, mark, at, length) => {
+        if (keys.includes(index))
+          found.push(mark === FIELD.text ? tuple.bytes.toString('latin1', at, at + length) : undefined);
+      });
+      return found;
+    };
+    const [old, now] = [values(before), values(after)];
+    return old.some((value, i) => now[i] !== undefined && now[i] !== value);
+  }
+}

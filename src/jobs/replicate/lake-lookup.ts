@@ -1,0 +1,146 @@
+/**
+ * Looks rows up in the files of a replica, by their keys: the newest image of each, with the columns asked for. Files are
+ * read from the newest to the oldest, until every key is found.
+ */
+
+import { openAsBlob } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tableFromIPC } from 'apache-arrow';
+import { ParquetFile } from 'parquet-wasm/node';
+import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
+import type { FieldMapping } from '../../databases/postgres/field-mapping.ts';
+import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
+import type { ColumnType } from '../../formats/columns/column-type.ts';
+import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
+import { CHANGE_COLUMNS } from './change-table.ts';
+import { fetchFile } from './fetch-file.ts';
+import { type ManifestPlace, manifestKeys, readManifest } from './manifest.ts';
+
+/** By key, as a JSON array of the texts of its columns: the text of each column by its name. */
+export type ImagesByKey = ReadonlyMap<string, ReadonlyMap<string, string | null>>;
+
+export interface LookupTable {
+  readonly place: ManifestPlace;
+  readonly table: { readonly schema: string; readonly table: string };
+  readonly mappings: readonly FieldMapping[];
+  readonly keyNames: readonly string[];
+  /** For temporary files. */
+  readonly folder: string;
+  /** Files that are not landed yet, in their order. */
+  readonly paths: readonly string[];
+}
+
+export async function newestImages(
+  about: LookupTable,
+  keys: ReadonlySet<string>,
+  columns: readonly string[],
+): Promise<ImagesByKey> {
+  const lookup = new Lookup(about, keys, columns);
+  for (const path of about.paths.toReversed()) await lookup.readFile(path);
+  await lookup.readLanded();
+  return lookup.found;
+}
+
+class Lookup {
+  readonly found = new Map<string, Map<string, string | null>>();
+  readonly #about: LookupTable;
+  readonly #columns: readonly string[];
+  readonly #types: ReadonlyMap<string, ColumnType>;
+  /** Keys as files store them, and as they were asked for. */
+  readonly #open: Map<string, string>;
+
+  constructor(about: LookupTable, keys: ReadonlySet<string>, columns: readonly string[]) {
+    this.#about = about;
+    this.#columns = columns;
+    this.#types = new Map(about.mappings.map(({ column }) => [column.name, column.type]));
+    this.#open = storedKeys(about, [...keys]);
+  }
+
+  async readLanded(): Promise<void> {
+    const { place, table, folder } = this.#about;
+    const signal = new AbortController().signal;
+    const manifests = await Array.fromAsync(manifestKeys(place, signal));
+    for (const key of manifests.reverse()) {
+      if (this.#open.size === 0) return;
+      const { files } = await readManifest(place.store, key, signal);
+      for (const file of files.toReversed()) {
+        if (file.schema !== table.schema || file.table !== table.table) continue;
+        const path = join(folder, 'lookup.parquet');
+        await fetchFile(place, file.key, path, signal);
+        await this.readFile(path);
+        await rm(path);
+      }
+    }
+  }
+
+  /** Of rows with the same key the last one counts. */
+  async readFile(path: string): Promise<void> {
+    if (this.#open.size === 0) return;
+    const { keyNames } = this.#about;
+    const inFile = new Map<string, RowText>();
+    for await (const row of parquetRows(path, [...keyNames, ...this.#columns, CHANGE_COLUMNS.op])) {
+      const stored = JSON.stringify(keyNames.map((name) => row[name]));
+      if (row[CHANGE_COLUMNS.op] !== 'D' && this.#open.has(stored)) inFile.set(stored, row);
+    }
+    for (const [stored, row] of inFile) {
+      const texts = this.#columns.map(
+        (name) => [name, asText(row[name] ?? null, this.#types.get(name))] as const,
+      );
+      this.found.set(this.#open.get(stored)!, new Map(texts));
+      this.#open.delete(stored);
+    }
+  }
+}
+
+/** The rows of a file, a row group at a time. @param names columns; one that the file has not is NULL */
+export async function* parquetRows(path: string, names: readonly string[]): AsyncGenerator<RowText> {
+  const file = await ParquetFile.fromFile(await openAsBlob(path));
+  try {
+    const present = new Set(tableFromIPC(file.schema().intoIPCStream()).schema.names.map(String));
+    const columns = names.filter((name) => present.has(name));
+    const groups = file.metadata().numRowGroups();
+    for (let group = 0; group < groups; group++) {
+      const table = await file.read({ rowGroups: [group], columns });
+      yield* rowTexts(tableFromIPC(table.intoIPCStream()), names);
+    }
+  } finally {
+    file.free();
+  }
+}
+
+/** Texts of keys as the server prints them, and what the files make of them. */
+function storedKeys({ keyNames, mappings }: LookupTable, keys: readonly string[]): Map<string, string> {
+  const of = keyNames.map((name) => mappings.find(({ column }) => column.name === name)!);
+  const decoders = of.map(fieldDecoder);
+  const batch = new BatchBuilder(
+    of.map(({ column }) => column),
+    decoders.map(({ builder }) => builder),
+  );
+  for (const key of keys) {
+    for (const [i, text] of (JSON.parse(key) as string[]).entries()) {
+      const bytes = Buffer.from(text);
+      decoders[i]!.text(bytes, 0, bytes.byteLength);
+    }
+  }
+  const rows = [...rowTexts(tableFromIPC(batch.takeIpc()), keyNames)];
+  return new Map(rows.map((row, i) => [JSON.stringify(keyNames.map((name) => row[name])), keys[i]!]));
+}
+
+/** As the server prints it. Only what can be stored apart is looked up: text, bytes and decimals. */
+function asText(stored: string | null, type: ColumnType | undefined): string | null {
+  if (stored === null) return null;
+  if (type?.kind === 'binary') return `\\x${Buffer.from(stored, 'latin1').toString('hex')}`;
+  if (type?.kind === 'decimal') return decimalText(stored, type.scale);
+  return Buffer.from(stored, 'latin1').toString('utf8');
+}
+
+/** @param words four of 32 bits, the least significant first */
+function decimalText(words: string, scale: number): string {
+  const unsigned = words.split(',').reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n);
+  const value = BigInt.asIntN(128, unsigned);
+  const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0');
+  const sign = value < 0n ? '-' : '';
+  const whole = digits.slice(0, digits.length - scale);
+  return scale === 0 ? sign + whole : `${sign}${whole}.${digits.slice(-scale)}`;
+}

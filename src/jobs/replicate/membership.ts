@@ -1,0 +1,52 @@
+/** Which tables come into a job and which leave it. Pure. */
+
+import type { Manifest, ManifestEvent, ManifestTable } from './manifest.ts';
+
+interface Named {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** Tables that come and go at one manifest. A table that is loaded again is in both. */
+export interface Membership {
+  readonly checkpoint: Manifest;
+  readonly added: readonly Named[];
+  readonly removed: readonly Named[];
+}
+
+/** Tables that the job has not yet; one of another name, or made again under its name, is another table. */
+export function addedTables<T extends Named>(
+  known: readonly ManifestTable[],
+  now: readonly T[],
+  again: (table: T) => boolean = () => false,
+): T[] {
+  return now.filter((table) => again(table) || !known.some((one) => isSame(one, table)));
+}
+
+/** Tables that the job has no more. */
+export function removedTables<T extends Named>(
+  known: readonly ManifestTable[],
+  now: readonly T[],
+  again: (table: T) => boolean = () => false,
+): ManifestTable[] {
+  return known.filter((table) => {
+    const there = now.find((one) => isSame(one, table));
+    return there === undefined || again(there);
+  });
+}
+
+export function keptTables({ checkpoint, removed }: Membership): ManifestTable[] {
+  return checkpoint.tables.filter((table) => !removed.some((one) => isSame(one, table)));
+}
+
+export function membershipEvents({ added, removed }: Membership, lsn: string): ManifestEvent[] {
+  const event =
+    (kind: 'table-added' | 'table-removed') =>
+    ({ schema, name }: Named): ManifestEvent => ({ kind, schema, table: name, lsn, ordinal: 0 });
+  return [...removed.map(event('table-removed')), ...added.map(event('table-added'))];
+}
+
+function isSame(one: Named, other: Named): boolean {
+  return one.oid === other.oid && one.schema === other.schema && one.name === other.name;
+}
