@@ -41,6 +41,14 @@ export function registerReplicate(program: Command, finish: Finish): void {
     .option('--date-partition', 'put change files into YYYY/MM/DD/ by commit time')
     .option('--timestamp-column <name>', 'a text column with the commit time')
     .option('--op-in-full-load', 'an Op column in full load files too')
+    .option(
+      '--keep-snapshot <duration>',
+      'how long the snapshot of a full load is held for one that goes on with it',
+    )
+    .option('--resync <patterns>', "tables to load again; '*.*' for all, also where the slot is gone")
+    .option('--wal-warning <bytes>', 'warn when the server keeps so much log for the slot')
+    .option('--wal-limit <bytes>', 'stop when the server keeps so much log for the slot')
+    .option('--wal-limit-action <action>', 'at the limit: stop, or drop the slot')
     .option('--dms-settings <file>', 'settings of an AWS DMS endpoint for S3, as JSON; flags go over them')
     .option('--config <file>', 'where jobs are described', 'longshore.yaml')
     .option('--plan', 'say what would be done, and which type becomes what, and change nothing')
