@@ -56,28 +56,54 @@ export class Lake {
   /** What the files say that the table holds, by its key. */
   current(table: string, key = 'id'): Map<unknown, Row> {
     const state = new Map<unknown, Row>();
+    for (const step of this.#steps(table)) {
+      if (step === 'truncate') state.clear();
+      else if (step['Op'] === 'D') state.delete(step[key]);
+      else state.set(step[key], step);
+    }
+    return state;
+  }
+
+  /** Rows that come although they are there, and changes of rows that are not: what came twice, or not at all. */
+  contradictions(table: string, key = 'id'): string[] {
+    const there = new Set<unknown>();
+    const found: string[] = [];
+    for (const step of this.#steps(table)) {
+      if (step === 'truncate') {
+        there.clear();
+        continue;
+      }
+      const op = (step['Op'] as string | undefined) ?? 'I';
+      if (there.has(step[key]) === (op === 'I')) found.push(`${op} of ${String(step[key])}`);
+      if (op === 'D') there.delete(step[key]);
+      else there.add(step[key]);
+    }
+    return found;
+  }
+
+  /** Rows and truncations in their order, from where the table was loaded last. */
+  *#steps(table: string): Generator<Row | 'truncate'> {
     const manifests = this.manifests();
     const first = manifests.findLastIndex(({ events }) =>
       events.some((event) => event.kind === 'table-added' && event.table === table),
     );
     for (const { kind, files, events } of manifests.slice(Math.max(0, first))) {
-      const truncations = events.filter((event) => event.kind === 'truncate' && event.table === table);
       const rows = files.filter((file) => file.table === table).flatMap((file) => this.rowsOf(file.key));
-      if (kind !== 'changes') for (const row of rows) state.set(row[key], row);
-      else this.#apply(state, rows, key, truncations);
-    }
-    return state;
-  }
-
-  #apply(state: Map<unknown, Row>, rows: readonly Row[], key: string, truncations: Manifest['events']): void {
-    const steps = [
-      ...truncations.map((event) => ({ lsn: lsnOf(event.lsn), ordinal: event.ordinal, row: undefined })),
-      ...rows.map((row) => ({ lsn: Number(row['_commit_lsn']), ordinal: Number(row['_ordinal']), row })),
-    ].sort((a, b) => a.lsn - b.lsn || a.ordinal - b.ordinal);
-    for (const { row } of steps) {
-      if (row === undefined) state.clear();
-      else if (row['Op'] === 'D') state.delete(row[key]);
-      else state.set(row[key], row);
+      if (kind !== 'changes') yield* rows;
+      else {
+        const steps = [
+          ...events
+            .filter((event) => event.kind === 'truncate' && event.table === table)
+            .map(({ lsn, ordinal }) => ({ lsn: lsnOf(lsn), ordinal, step: 'truncate' as const })),
+          ...rows.map((step) => ({
+            lsn: Number(step['_commit_lsn']),
+            ordinal: Number(step['_ordinal']),
+            step,
+          })),
+        ];
+        steps.sort((a, b) => a.lsn - b.lsn || a.ordinal - b.ordinal);
+        for (const { step } of steps) yield step;
+      }
     }
   }
 }

@@ -68,7 +68,7 @@ const GROUP_BYTES = 16 * 1024 ** 2;
 
 let fileNumbers = 0;
 
-export class ChangeTable {
+export class ChangeTable implements AsyncDisposable {
   readonly relation: Relation;
   readonly mappings: readonly FieldMapping[];
   readonly #options: ChangeTableOptions;
@@ -193,6 +193,12 @@ export class ChangeTable {
     await this.write();
     if (this.#file !== undefined) await this.#endFile();
     return this.#finished;
+  }
+
+  /** Gives up what is not finished. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file?.output[Symbol.asyncDispose]();
+    this.#file = undefined;
   }
 
   async #endFile(): Promise<void> {

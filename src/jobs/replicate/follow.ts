@@ -7,7 +7,7 @@
  */
 
 import { join } from 'node:path';
-import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import { formatLsn, type Lsn } from '../../databases/postgres/lsn.ts';
 import type { Session } from '../../databases/postgres/open-session.ts';
 import { type PgoutputMessage, type Relation, readPgoutput } from '../../databases/postgres/pgoutput.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';

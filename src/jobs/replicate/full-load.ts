@@ -108,9 +108,11 @@ class Load {
     const noted = before === undefined ? [] : await ledger.done(this.#signal);
     const plan = before === undefined ? this.#firstPlan() : await this.#nextPlan(before, noted);
     const chunks = plan.tables.flatMap((table) => table.chunks);
-    const names = new Set(chunks.map(nameOf));
-    const loaded = new Map(noted.map((chunk) => [nameOf(chunk), chunk]));
-    for (const name of loaded.keys()) if (!names.has(name)) loaded.delete(name);
+    // What was planned anew has chunks of the same numbers.
+    const kept = new Set(
+      before?.tables.filter((table) => plan.tables.includes(table)).map(({ table }) => table.oid),
+    );
+    const loaded = new Map(noted.filter(({ oid }) => kept.has(oid)).map((chunk) => [nameOf(chunk), chunk]));
     const open = chunks.filter((chunk) => !loaded.has(nameOf(chunk)));
     await ledger.writePlan(plan, this.#signal);
     emit({ type: 'load-started', tables: plan.tables.length, chunks: open.length, chunksKept: loaded.size });

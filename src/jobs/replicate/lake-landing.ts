@@ -28,7 +28,7 @@ interface OpenTable {
   readonly unsent: UnsentValues;
 }
 
-export class LakeLanding implements ChangeLanding {
+export class LakeLanding implements ChangeLanding, AsyncDisposable {
   readonly #options: LakeLandingOptions;
   readonly #tables = new Map<number, OpenTable>();
   /** Of this epoch, of columns that are others now. */
@@ -123,6 +123,12 @@ export class LakeLanding implements ChangeLanding {
     this.#events = [];
     const { epoch, files } = this.#checkpoint;
     return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
+
+  /** Gives up what is not landed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { changes } of [...this.#closed, ...this.#tables.values()])
+      await changes[Symbol.asyncDispose]();
   }
 
   async #relation(relation: Relation, before: Relation | undefined, transaction: Transaction): Promise<void> {

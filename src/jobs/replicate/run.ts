@@ -546,7 +546,7 @@ class Replication {
       for (let checkpoint = from; ; ) {
         const tables = await this.#asked((client) => readTables(client), 'list its tables');
         const registry = new TableRegistry(this.#control.client, tables);
-        const landing = new LakeLanding({
+        await using landing = new LakeLanding({
           settings: this.#settings,
           checkpoint,
           place: this.#place,
