@@ -153,6 +153,19 @@ export async function setPublication(
   await client.query(`CREATE PUBLICATION ${name} FOR TABLE ${list}${viaRoot}`);
 }
 
+/** Oids of the tables of a publication; undefined where there is none of that name. */
+export async function publishedTables(
+  client: pg.ClientBase,
+  publication: string,
+): Promise<number[] | undefined> {
+  const { rows } = await client.query<{ oids: number[] | null }>(
+    `SELECT (SELECT array_agg(r.prrelid::int8::float8) FROM pg_publication_rel r WHERE r.prpubid = p.oid) AS oids
+     FROM pg_publication p WHERE p.pubname = $1`,
+    [publication],
+  );
+  return rows[0] === undefined ? undefined : (rows[0].oids ?? []);
+}
+
 /** Takes slot and publication away, where they are there. */
 export async function dropReplication(
   client: pg.ClientBase,

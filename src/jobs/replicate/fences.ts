@@ -11,18 +11,21 @@ import type { ManifestTable } from './manifest.ts';
 export interface Fence {
   /** Every change that committed at or behind this is wanted. */
   readonly wholeFrom: Lsn;
+  /** No change that committed at or behind this is wanted. */
+  readonly until: Lsn;
   /** @param tuple holds the key */
   wants(commitLsn: Lsn, tuple: Tuple): boolean;
 }
 
 /** The fence of a table of the job; undefined for any other table, also for one that has another name meanwhile. */
 export function fenceOf(tables: readonly ManifestTable[], relation: Relation): Fence | undefined {
-  const table = tables.find(({ oid }) => oid === relation.oid);
-  if (table === undefined || table.schema !== relation.schema || table.name !== relation.table)
-    return undefined;
+  const table = tables.find((one) => isOf(relation, one));
+  if (table === undefined) return undefined;
   const from = parseLsn(table.fromLsn);
-  const { keys } = table;
-  if (keys === undefined) return { wholeFrom: from, wants: (commitLsn) => commitLsn >= from };
+  const { keys, untilLsn } = table;
+  const until = untilLsn === undefined ? END_OF_LOG : parseLsn(untilLsn);
+  if (keys === undefined)
+    return { wholeFrom: from, until, wants: (commitLsn) => commitLsn >= from && commitLsn < until };
   const ranges = keys.ranges.map((range) => ({
     low: range.low === null ? undefined : BigInt(range.low),
     from: parseLsn(range.fromLsn),
@@ -31,14 +34,23 @@ export function fenceOf(tables: readonly ManifestTable[], relation: Relation): F
   const wholeFrom = ranges.reduce((last, range) => (range.from > last ? range.from : last), from);
   return {
     wholeFrom,
+    until,
     wants(commitLsn, tuple) {
-      if (commitLsn >= wholeFrom) return true;
+      if (commitLsn >= wholeFrom) return commitLsn < until;
       const key = BigInt(fieldText(tuple, place));
       const range = ranges.findLast(({ low }) => low === undefined || low <= key);
       return commitLsn >= (range?.from ?? from);
     },
   };
 }
+
+/** Whether the relation is that table, under the name that it had in the job. */
+export function isOf(relation: Relation, table: ManifestTable): boolean {
+  return table.oid === relation.oid && table.schema === relation.schema && table.name === relation.table;
+}
+
+/** Behind every place of a log. */
+const END_OF_LOG = 1n << 64n;
 
 function fieldText(tuple: Tuple, place: number): string {
   let text = '';

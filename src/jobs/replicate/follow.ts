@@ -260,7 +260,11 @@ class Follower {
       case 'truncate': {
         const transaction = this.#transaction!;
         const relations = message.oids
-          .filter((oid) => (this.#fences.get(oid)?.wholeFrom ?? NEVER) <= transaction.commitLsn)
+          .filter((oid) => {
+            const fence = this.#fences.get(oid);
+            const { commitLsn } = transaction;
+            return fence !== undefined && commitLsn >= fence.wholeFrom && commitLsn < fence.until;
+          })
           .map((oid) => this.#relationOf(oid));
         if (relations.length === 0) return undefined;
         this.#sinceMs ??= this.#options.nowMs();
@@ -424,8 +428,6 @@ const STREAMS_FROM = 140000;
 const STREAM_STOP = 0x45;
 /** `O` */
 const ORIGIN = 0x4f;
-/** Behind every place of a log. */
-const NEVER = 1n << 64n;
 
 function sameColumns(one: Relation, other: Relation): boolean {
   return (

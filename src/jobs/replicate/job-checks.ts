@@ -4,7 +4,7 @@ import { formatLsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { ServerFacts, SlotState } from '../../databases/postgres/replication-setup.ts';
 import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest, ManifestTable } from './manifest.ts';
 import type { ReplicateSettings } from './settings.ts';
 import { caseProblem, tableProblem } from './table-problems.ts';
 
@@ -53,6 +53,33 @@ export function checkCheckpoint(
       again,
     );
   }
+}
+
+/**
+ * Whoever takes a table out of the publication takes its changes out of the stream.
+ * @param published oids; undefined where the publication is gone
+ * @param present oids of the tables of the job that the database still has
+ */
+export function checkPublication(
+  publication: string,
+  tables: readonly ManifestTable[],
+  published: readonly number[] | undefined,
+  present: ReadonlySet<number>,
+): void {
+  if (published === undefined)
+    fail(
+      `the publication ${publication} is gone: changes may be lost`,
+      "`--resync '*.*'` loads every table again, and goes on from there",
+    );
+  const missing = tables.find(
+    ({ oid, untilLsn }) => untilLsn === undefined && present.has(oid) && !published!.includes(oid),
+  );
+  if (missing === undefined) return;
+  const name = `${missing.schema}.${missing.name}`;
+  fail(
+    `the publication ${publication} has no ${name} any more: its changes may be lost`,
+    `--resync '${name}' loads it again`,
+  );
 }
 
 function fail(what: string, hint: string): never {

@@ -5,6 +5,7 @@ import { eachField, FIELD, type Relation, type Tuple } from '../../databases/pos
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { type ChangePlace, ChangeTable, type Op } from './change-table.ts';
 import { landEpoch, readPending } from './epoch.ts';
+import { isOf } from './fences.ts';
 import type { LoadTarget } from './full-load.ts';
 import type { ChangeLanding, Landed, LandingEnd, Transaction } from './landing.ts';
 import type { Manifest, ManifestEvent, ManifestPlace, ManifestTable } from './manifest.ts';
@@ -106,6 +107,10 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     const open = [...this.#closed, ...this.#tables.values()];
     for (const { unsent } of open) await unsent.flush();
     const before = this.#checkpoint;
+    // A table that left has no more changes from here on.
+    this.#described = this.#described.filter(
+      ({ untilLsn }) => untilLsn === undefined || parseLsn(untilLsn) > lsn,
+    );
     this.#checkpoint = await landEpoch(
       place,
       target,
@@ -142,7 +147,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       this.#tables.delete(relation.oid);
     }
     const schemaId = changeSchemaId(registry.mappingsOf(relation).map(({ column }) => column));
-    const known = this.#described.find(({ oid }) => oid === relation.oid)!;
+    const known = this.#described.find((table) => isOf(relation, table))!;
     if (known.schemaId === schemaId) return;
     this.#described = this.#described.map((table) => (table === known ? { ...known, schemaId } : table));
     this.#event('schema', relation, transaction, relation.columns.map(({ name }) => name).join(', '));

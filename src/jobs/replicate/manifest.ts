@@ -54,6 +54,8 @@ export const manifestTableSchema = z.strictObject({
   oid: count,
   /** Changes that committed at or behind this are in change files. */
   fromLsn: lsnSchema,
+  /** Of a table that left the job: changes that committed before this are still landed. */
+  untilLsn: lsnSchema.optional(),
   /** Of the columns that changes have, as they were last seen. */
   schemaId: z.string(),
   /** Where ranges of its keys were loaded at places of their own. */

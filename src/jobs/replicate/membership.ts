@@ -13,6 +13,8 @@ export interface Membership {
   readonly checkpoint: Manifest;
   readonly added: readonly Named[];
   readonly removed: readonly Named[];
+  /** A place of the log behind the removals. */
+  readonly lsn: string;
 }
 
 /** Tables that the job has not yet; one of another name, or made again under its name, is another table. */
@@ -21,7 +23,7 @@ export function addedTables<T extends Named>(
   now: readonly T[],
   again: (table: T) => boolean = () => false,
 ): T[] {
-  return now.filter((table) => again(table) || !known.some((one) => isSame(one, table)));
+  return now.filter((table) => again(table) || !known.some((one) => isMember(one) && isSame(one, table)));
 }
 
 /** Tables that the job has no more. */
@@ -30,21 +32,33 @@ export function removedTables<T extends Named>(
   now: readonly T[],
   again: (table: T) => boolean = () => false,
 ): ManifestTable[] {
-  return known.filter((table) => {
+  return known.filter(isMember).filter((table) => {
     const there = now.find((one) => isSame(one, table));
     return there === undefined || again(there);
   });
 }
 
-export function keptTables({ checkpoint, removed }: Membership): ManifestTable[] {
-  return checkpoint.tables.filter((table) => !removed.some((one) => isSame(one, table)));
+/**
+ * Tables that stay, and those that left and whose last changes are still to come; of these not the ones in whose folder
+ * another table of their name lies now.
+ */
+export function keptTables({ checkpoint, added, removed, lsn }: Membership): ManifestTable[] {
+  return checkpoint.tables.flatMap((table) => {
+    const replaced = added.some(({ schema, name }) => schema === table.schema && name === table.name);
+    if (replaced) return [];
+    return removed.some((one) => isSame(one, table)) ? [{ ...table, untilLsn: lsn }] : [table];
+  });
 }
 
-export function membershipEvents({ added, removed }: Membership, lsn: string): ManifestEvent[] {
+export function membershipEvents({ added, removed, lsn }: Membership): ManifestEvent[] {
   const event =
     (kind: 'table-added' | 'table-removed') =>
     ({ schema, name }: Named): ManifestEvent => ({ kind, schema, table: name, lsn, ordinal: 0 });
   return [...removed.map(event('table-removed')), ...added.map(event('table-added'))];
+}
+
+function isMember({ untilLsn }: ManifestTable): boolean {
+  return untilLsn === undefined;
 }
 
 function isSame(one: Named, other: Named): boolean {

@@ -11,6 +11,7 @@ import { openSession, type Session } from '../../databases/postgres/open-session
 import {
   checkServer,
   dropReplication,
+  publishedTables,
   type ServerFacts,
   type SlotState,
   serverFacts,
@@ -26,7 +27,7 @@ import { begin, unbegin, wasBegun } from './beginning.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
-import { checkCheckpoint, checkTables } from './job-checks.ts';
+import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { LakeLanding } from './lake-landing.ts';
 import { heapBytes } from './load-chunks.ts';
@@ -364,8 +365,19 @@ class Replication {
     let newSlot = slot === undefined || slot.lost;
     for (;;) {
       const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
+      if (tables.length === 0) {
+        throw new LongshoreError('CHECK_FAILED', `no table of the job ${this.#settings.name} is left`, {
+          hint: '`longshore replicate drop` ends it; its files stay',
+        });
+      }
       const added = addedTables(checkpoint.tables, tables, this.#resync);
       const removed = removedTables(checkpoint.tables, tables, this.#resync);
+      const stay = new Set(tables.filter((table) => !added.includes(table)).map(({ oid }) => oid));
+      const published = await this.#asked(
+        (client) => publishedTables(client, this.#slot),
+        'read the publication',
+      );
+      if (stay.size > 0) checkPublication(this.#slot, checkpoint.tables, published, stay);
       const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
       let plan = await ledger.plan(signal);
       if (added.length === 0 && removed.length === 0 && plan === undefined) return checkpoint;
@@ -380,6 +392,7 @@ class Replication {
         (client) => setPublication(client, this.#slot, tables, facts.version),
         'change the publication',
       );
+      const { walLsn } = await this.#asked((client) => serverFacts(client), 'tell where its log ends');
       let load: FullLoad | undefined;
       if (added.length > 0) {
         load = await this.#load({
@@ -392,7 +405,12 @@ class Replication {
           filesBefore: await this.#filesBefore(added),
         });
       }
-      checkpoint = await this.#land(facts, { checkpoint, added, removed }, load, ledger);
+      checkpoint = await this.#land(
+        facts,
+        { checkpoint, added, removed, lsn: formatLsn(walLsn) },
+        load,
+        ledger,
+      );
       newSlot = false;
       this.#resync = () => false;
     }
@@ -511,7 +529,7 @@ class Replication {
       toLsn,
       files: [...(load?.files ?? [])],
       schemas: { ...load?.schemas },
-      events: change === undefined ? [] : membershipEvents(change, toLsn),
+      events: change === undefined ? [] : membershipEvents(change),
       tables: [...(change === undefined ? [] : keptTables(change)), ...tables],
     };
     await writeManifest(this.#place, manifest, signal);

@@ -102,7 +102,9 @@ export async function verifyReplica(
     if (settings.mode !== 'full-load') await replicate({ ...options, untilCaughtUp: true }, environment);
     const manifests: Manifest[] = [];
     for await (const manifest of allManifests(place, signal)) manifests.push(manifest);
-    const members = new Set(manifests.at(-1)!.tables.map(({ oid }) => oid));
+    const members = new Set(
+      manifests.at(-1)!.tables.flatMap(({ oid, untilLsn }) => (untilLsn === undefined ? [oid] : [])),
+    );
     const chosen = (await readTables(reader.client))
       .filter(tableFilter(settings.tables))
       .filter(({ oid }) => members.has(oid));

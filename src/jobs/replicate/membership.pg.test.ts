@@ -1,0 +1,218 @@
+/** Tables that come into a job and leave it, are renamed, made again, or loaded again on request. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  type PostgresServer,
+  type PostgresTestDatabase,
+  postgresServer,
+} from '../../../test/servers/postgres.ts';
+import { Lake } from '../../../test/worlds/lake.ts';
+import type { ReplicateEvent } from './events.ts';
+import { dropReplicationOf, replicate } from './run.ts';
+import type { ReplicateOptions } from './settings.ts';
+import { verifyReplica } from './verify.ts';
+
+let postgres: PostgresServer;
+let database: PostgresTestDatabase;
+let folder: string;
+let name: string;
+let jobs = 0;
+beforeAll(async () => {
+  postgres = await postgresServer();
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+beforeEach(async () => {
+  database = await postgres.createDatabase();
+  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
+  name = `members_${++jobs}`;
+  await database.sql(`CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'one');
+    CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b SELECT i, 'b' FROM generate_series(1, 100) i`);
+  return async () => {
+    await dropReplicationOf(optionsOf());
+    rmSync(folder, { recursive: true, force: true });
+  };
+});
+
+const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
+  from: database.url,
+  to: `file://${folder}/`,
+  name,
+  untilCaughtUp: true,
+  every: 50,
+  ...more,
+});
+const lake = () => new Lake(folder, name);
+const kinds = () =>
+  lake()
+    .manifests()
+    .flatMap(({ events }) => events.map(({ kind, table }) => `${kind} ${table}`));
+
+async function expectTrue(...tables: string[]): Promise<void> {
+  const verified = await verifyReplica(optionsOf());
+  expect(verified.differences).toBe(0);
+  expect(verified.tables.map(({ table }) => table)).toEqual(tables);
+  const named = lake()
+    .manifests()
+    .flatMap(({ files }) => files.map(({ key }) => key));
+  for (const key of lake().listed()) expect(named).toContain(key);
+  for (const table of tables) expect(lake().contradictions(table)).toEqual([]);
+}
+
+test('a table that is made between two runs is loaded, and followed from there', async () => {
+  await replicate(optionsOf());
+  await database.sql(
+    "CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2); INSERT INTO a VALUES (2, 'two')",
+  );
+  await replicate(optionsOf());
+  expect(kinds()).toEqual(['table-added c']);
+  expect(lake().listed()).toContain('public/c/LOAD00000001.parquet');
+  await database.sql('INSERT INTO c VALUES (3); DELETE FROM c WHERE id = 1');
+  await replicate(optionsOf());
+  await expectTrue('a', 'b', 'c');
+});
+
+test('a table that is made while the job runs comes in, and one without an identity is told and left out', async () => {
+  const stop = new AbortController();
+  const events: ReplicateEvent[] = [];
+  let came!: () => void;
+  const added = new Promise<void>((resolve) => {
+    came = resolve;
+  });
+  let now = Date.now();
+  const clock = { now: () => now, wait: () => Promise.resolve() };
+  const following = replicate(optionsOf({ untilCaughtUp: false }), {
+    signal: stop.signal,
+    clock,
+    emit: (event) => {
+      events.push(event);
+      // Time goes by as fast as the job looks at it.
+      now += 20_000;
+      if (event.type === 'load-finished' && event.rows === 2) came();
+    },
+  });
+  const ticking = setInterval(() => {
+    now += 20_000;
+  }, 20);
+  try {
+    await expect.poll(() => events.some(({ type }) => type === 'following'), { timeout: 10_000 }).toBe(true);
+    await database.sql(
+      'CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2); CREATE TABLE d (x int)',
+    );
+    await added;
+    await database.sql('INSERT INTO c VALUES (3)');
+    await expect.poll(() => lake().changesOf('c').length, { timeout: 10_000 }).toBe(1);
+  } finally {
+    clearInterval(ticking);
+    stop.abort(new Error('stopped'));
+    await expect(following).rejects.toThrow('stopped');
+  }
+  expect(events.filter((event) => event.type === 'notice').map(({ text }) => text)).toEqual([
+    expect.stringContaining('left out: public.d has neither a primary key'),
+  ]);
+  await expectTrue('a', 'b', 'c');
+});
+
+test('a table that is dropped leaves the job, its files stay', async () => {
+  await replicate(optionsOf());
+  await database.sql("INSERT INTO b VALUES (101, 'last'); DROP TABLE b; INSERT INTO a VALUES (2, 'two')");
+  await replicate(optionsOf());
+  expect(kinds()).toEqual(['table-removed b']);
+  expect(lake().listed()).toContain('public/b/LOAD00000001.parquet');
+  // What it was told before it went is there, too.
+  expect(lake().changesOf('b')).toMatchObject([{ Op: 'I', id: 101, v: 'last' }]);
+  expect(
+    lake()
+      .manifests()
+      .at(-1)!
+      .tables.map((table) => table.name),
+  ).toEqual(['a']);
+  await expectTrue('a');
+});
+
+test('a table that is made again under its name is another one: it is loaded, and the files of the one before go', async () => {
+  await replicate(optionsOf());
+  await database.sql("INSERT INTO b VALUES (101, 'last')");
+  await replicate(optionsOf());
+  await database.sql('DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, w int); INSERT INTO b VALUES (1, 7)');
+  await replicate(optionsOf());
+  expect(kinds()).toEqual(['table-removed b', 'table-added b']);
+  expect(
+    lake()
+      .listed()
+      .filter((key) => key.startsWith('public/b/')),
+  ).toEqual(['public/b/LOAD00000002.parquet']);
+  await database.sql('UPDATE b SET w = 8');
+  await expectTrue('a', 'b');
+});
+
+test('a table that is renamed is loaded under its new name', async () => {
+  await replicate(optionsOf());
+  await database.sql("ALTER TABLE b RENAME TO bb; INSERT INTO bb VALUES (101, 'x')");
+  await replicate(optionsOf());
+  await database.sql('DELETE FROM bb WHERE id < 50');
+  await replicate(optionsOf());
+  expect(kinds()).toEqual(['table-removed b', 'table-added bb']);
+  await expectTrue('a', 'bb');
+});
+
+test('other patterns change the tables of the job', async () => {
+  await replicate(optionsOf({ tables: ['a'] }));
+  await database.sql("INSERT INTO b VALUES (101, 'x')");
+  await replicate(optionsOf({ tables: ['b'] }));
+  expect(kinds()).toEqual(['table-removed a', 'table-added b']);
+  const verified = await verifyReplica(optionsOf({ tables: ['b'] }));
+  expect(verified).toMatchObject({ differences: 0, tables: [{ table: 'b', rows: 101 }] });
+});
+
+test('a table is loaded again on request', async () => {
+  await replicate(optionsOf());
+  await database.sql("INSERT INTO b VALUES (101, 'x')");
+  await replicate(optionsOf());
+  await database.sql(`ALTER PUBLICATION longshore_${name} DROP TABLE b`);
+  await database.sql("INSERT INTO b VALUES (102, 'lost')");
+  await expect(replicate(optionsOf())).rejects.toThrow('has no public.b any more');
+  await replicate(optionsOf({ resync: 'public.b' }));
+  await expectTrue('a', 'b');
+  expect(
+    lake()
+      .listed()
+      .filter((key) => key.startsWith('public/b/')),
+  ).toEqual(['public/b/LOAD00000002.parquet']);
+});
+
+test('everything is loaded again where the slot is gone', async () => {
+  await replicate(optionsOf());
+  await dropReplicationOf(optionsOf());
+  await database.sql("INSERT INTO a VALUES (2, 'lost'); DELETE FROM b");
+  await expect(replicate(optionsOf())).rejects.toMatchObject({
+    message: expect.stringContaining('is gone: changes since'),
+    hint: expect.stringContaining("--resync '*.*'"),
+  });
+  await replicate(optionsOf({ resync: '*.*' }));
+  await database.sql("INSERT INTO a VALUES (3, 'three')");
+  await expectTrue('a', 'b');
+  expect(
+    lake()
+      .listed()
+      .filter((key) => key.startsWith('public/a/LOAD')),
+  ).toEqual(['public/a/LOAD00000002.parquet']);
+});
+
+test.each(['snapshot-taken', 'chunk-uploaded', 'chunk-noted', 'load-landed'])(
+  'a load of a table that came that fails at %s is gone on with or begun again',
+  async (point) => {
+    await replicate(optionsOf());
+    await database.sql('CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2)');
+    const failpoint = (passed: string): void => {
+      if (passed === point) throw new Error('here');
+    };
+    await expect(replicate(optionsOf(), { failpoint })).rejects.toThrow('here');
+    await database.sql("INSERT INTO c VALUES (3); UPDATE a SET v = 'x'");
+    await replicate(optionsOf());
+    await database.sql('DELETE FROM c WHERE id = 2');
+    await expectTrue('a', 'b', 'c');
+  },
+);

@@ -1,0 +1,105 @@
+/** What the server keeps of its log for a slot: told, warned of, and the end of it. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  type PostgresServer,
+  type PostgresTestDatabase,
+  postgresServer,
+} from '../../../test/servers/postgres.ts';
+import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { openSession } from '../../databases/postgres/open-session.ts';
+import type { ReplicateEvent } from './events.ts';
+import { dropReplicationOf, replicate } from './run.ts';
+import { WalWatch } from './wal-watch.ts';
+
+let postgres: PostgresServer;
+let database: PostgresTestDatabase;
+let folder: string;
+beforeAll(async () => {
+  postgres = await postgresServer();
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+beforeEach(async () => {
+  database = await postgres.createDatabase();
+  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
+  await database.sql('CREATE TABLE t (id int PRIMARY KEY, v text)');
+  await replicate(optionsOf());
+  return async () => {
+    await dropReplicationOf(optionsOf());
+    rmSync(folder, { recursive: true, force: true });
+  };
+});
+
+const optionsOf = () => ({ from: database.url, to: `file://${folder}/`, name: 'wal', untilCaughtUp: true });
+const slots = () =>
+  database.sql("SELECT slot_name FROM pg_replication_slots WHERE slot_name = 'longshore_wal'");
+
+/** Watches, until something is told that the test waits for. */
+async function watch(
+  limits: { walWarning?: number; walLimit?: number; walLimitAction?: 'stop' | 'drop' },
+  until: (events: readonly ReplicateEvent[], watch: WalWatch) => boolean,
+) {
+  const { connection } = parseDatabaseUrl(database.url);
+  await using session = await openSession(connection, {
+    doing: { action: 'watch', database: 'd', user: 'u' },
+  });
+  const events: ReplicateEvent[] = [];
+  using watching = new WalWatch(
+    session.client,
+    'longshore_wal',
+    { walWarning: 2 ** 50, walLimitAction: 'stop', ...limits },
+    (event) => events.push(event),
+    () => Date.now(),
+    20,
+  );
+  await expect.poll(() => until(events, watching)).toBe(true);
+  return { events, reason: watching.signal.reason as unknown, limitReached: watching.limitReached };
+}
+
+const write = () =>
+  database.sql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 5000) i; DELETE FROM t");
+
+test('how much it is and how fast it grows', async () => {
+  await write();
+  let wrote = false;
+  const { events } = await watch({}, (seen) => {
+    if (!wrote && seen.length > 0) void write();
+    wrote ||= seen.length > 0;
+    return seen.some((event) => event.type === 'wal-retained' && event.bytesPerSecond > 0);
+  });
+  expect(events.every(({ type }) => type === 'wal-retained')).toBe(true);
+  const [first] = events;
+  expect(first?.type === 'wal-retained' && first.bytes).toBeGreaterThan(500_000);
+});
+
+test('a warning once, as long as it is above the bound', async () => {
+  await write();
+  const { events } = await watch({ walWarning: 1000 }, (seen) => seen.length >= 5);
+  expect(events.filter(({ type }) => type === 'notice')).toEqual([
+    {
+      type: 'notice',
+      text: expect.stringMatching(/^the server keeps .* of its log for the slot longshore_wal/),
+    },
+  ]);
+});
+
+test('the limit ends the job', async () => {
+  await write();
+  const { reason, limitReached } = await watch({ walLimit: 1000 }, (_, { signal }) => signal.aborted);
+  expect(limitReached).toBe(true);
+  expect(reason).toMatchObject({
+    code: 'RUN_INCOMPLETE',
+    message: expect.stringContaining('the limit is 1000 B'),
+    hint: expect.stringContaining('--wal-limit'),
+  });
+  expect(await slots()).toHaveLength(1);
+});
+
+test('a slot that is gone ends the job', async () => {
+  await database.sql("SELECT pg_drop_replication_slot('longshore_wal')");
+  const { reason } = await watch({}, (_, { signal }) => signal.aborted);
+  expect(reason).toMatchObject({ code: 'CHECK_FAILED', hint: expect.stringContaining('--resync') });
+});
