@@ -27,6 +27,8 @@ export function prepareServers() {
   ) {
     skipped.push({ what: 'tests on MariaDB', enable: install('mariadb-server', 'mariadb') });
   }
+  if (findProgram('pgbouncer', ['/usr/sbin', '/opt/homebrew/bin']) === undefined)
+    skipped.push({ what: 'tests behind a pooler', enable: install('pgbouncer', 'pgbouncer') });
   const versitygw = prepareVersitygw();
   if (versitygw === undefined) {
     skipped.push({
@@ -55,8 +57,9 @@ function installDebianPackages() {
   if (findPostgres() === undefined && process.env.TEST_PG === undefined) missing.push('postgresql');
   if (findProgram('mariadbd', ['/usr/sbin']) === undefined && process.env.TEST_MYSQL === undefined)
     missing.push('mariadb-server');
+  if (findProgram('pgbouncer', ['/usr/sbin']) === undefined) missing.push('pgbouncer');
   if (missing.length === 0) return;
-  say(`installing ${missing.join(' and ')} …`);
+  say(`installing ${missing.join(', ')} …`);
   // In runlevel 1 invoke-rc.d starts nothing.
   const options = {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -13,6 +13,7 @@ export type { MoveSummary } from './jobs/move/summary.ts';
 export type { Tally } from './jobs/move/tally.ts';
 export { type UndoOptions, type UndoSummary, undoMove } from './jobs/move/undo.ts';
 export { verifyMove } from './jobs/move/verify.ts';
+export { checkReplication, type ReplicateCheck } from './jobs/replicate/check.ts';
 export type { ReplicateEvent, ReplicateListener } from './jobs/replicate/events.ts';
 export type { Manifest } from './jobs/replicate/manifest.ts';
 export { planReplication } from './jobs/replicate/plan.ts';

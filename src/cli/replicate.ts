@@ -1,6 +1,6 @@
 /**
- * `longshore replicate`: PostgreSQL into Parquet files; `verify` behind it holds files against tables, `drop` takes the
- * slot away.
+ * `longshore replicate`: PostgreSQL into Parquet files; `check` behind it says what is in the way, `verify` holds files
+ * against tables, `drop` takes the slot away.
  */
 
 import { readFileSync } from 'node:fs';
@@ -22,9 +22,9 @@ export function registerReplicate(program: Command, finish: Finish): void {
     .description('replicate PostgreSQL into Parquet files: load every table, then follow the changes')
     .argument(
       '[job]',
-      'a job of longshore.yaml; or verify: hold its files against its tables; or drop: take its slot and its publication away',
+      'a job of longshore.yaml; or verify: hold its files against its tables; or drop: take its slot and its publication away; or check: say what is in the way',
     )
-    .argument('[name]', 'the job that is verified or dropped')
+    .argument('[name]', 'the job that is verified, dropped or checked')
     .option('--from <url>', 'the database: postgres://…/database')
     .option('--to <url>', 'where files go: s3://bucket/prefix/ or file:///folder/')
     .option('--mode <mode>', 'full-load, cdc or full-load-and-cdc')
@@ -55,11 +55,15 @@ export function registerReplicate(program: Command, finish: Finish): void {
     .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error');
   command.action(
     async (first: string | undefined, second: string | undefined, flags: Record<string, unknown>) => {
-      const verb = first === 'drop' || first === 'verify' ? first : undefined;
+      const verb = first === 'drop' || first === 'verify' || first === 'check' ? first : undefined;
       const options = replicateOptionsOf(verb === undefined ? first : second, flags, process.env);
       const json = flags['json'] === true;
       if (verb === 'verify') {
         await verifyReplication(options, json, finish);
+        return;
+      }
+      if (verb === 'check') {
+        await checkReplicationOf(options, json, finish);
         return;
       }
       if (verb === 'drop') {
@@ -111,6 +115,24 @@ export async function verifyReplication(
   });
   process.stdout.write(`${json ? JSON.stringify(verified) : replicaVerifiedText(verified)}\n`);
   finish(verified.differences > 0 ? 1 : 0);
+}
+
+/** Checks, and tells what it found; 3 is for what keeps the job from starting. */
+export async function checkReplicationOf(
+  options: ReplicateOptions,
+  json: boolean,
+  finish: Finish,
+): Promise<void> {
+  const [{ checkReplication }, { replicateCheckText }] = await Promise.all([
+    import('../jobs/replicate/check.ts'),
+    import('../report/replicate-text.ts'),
+  ]);
+  const result = await stoppable((signal) => checkReplication(options, { signal }), {
+    json,
+    text: 'nothing was changed',
+  });
+  process.stdout.write(`${json ? JSON.stringify(result) : replicateCheckText(result)}\n`);
+  finish(result.errors > 0 ? 3 : 0);
 }
 
 export function replicateOptionsOf(

@@ -1,6 +1,11 @@
 /** Findings as a person reads them, each with its fix. */
 
-import type { Finding } from '../jobs/move/findings.ts';
+/** Of a check of any job. */
+interface Finding {
+  readonly level: keyof typeof MARKS;
+  readonly what: string;
+  readonly fix: string;
+}
 
 const MARKS = { error: '✗', warning: '!', info: '·' } as const;
 

@@ -2,11 +2,13 @@
 
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
+import type { ReplicateCheck } from '../jobs/replicate/check.ts';
 import type { ReplicateListener } from '../jobs/replicate/events.ts';
 import type { ReplicatePlan } from '../jobs/replicate/plan.ts';
 import type { ReplicateSummary } from '../jobs/replicate/run.ts';
 import type { ReplicateStatus } from '../jobs/replicate/status.ts';
 import type { VerifiedReplica } from '../jobs/replicate/verify.ts';
+import { findingLines } from './finding-text.ts';
 
 /** Listens, and writes a line for what is worth one. */
 export function replicateReporter(
@@ -22,7 +24,9 @@ export function replicateReporter(
         stream.write(`note: ${event.text}\n`);
         break;
       case 'load-started':
-        stream.write(`loading ${n(event.tables)} tables in ${n(event.chunks)} chunks\n`);
+        stream.write(
+          `loading ${n(event.tables)} tables in ${n(event.chunks)} chunks${event.chunksKept > 0 ? `; ${n(event.chunksKept)} were loaded before` : ''}\n`,
+        );
         break;
       case 'chunk-loaded':
         if (event.rows > 0)
@@ -64,6 +68,14 @@ export function replicaVerifiedText({ lsn, tables, differences }: VerifiedReplic
     if (differencesCount > listed.length) lines.push(`      … ${n(differencesCount - listed.length)} more`);
   }
   return lines.join('\n');
+}
+
+export function replicateCheckText({ from, to, findings, errors }: ReplicateCheck): string {
+  return [
+    `${from} → ${to}`,
+    ...findingLines(findings),
+    errors === 0 ? 'ready' : `${n(errors)} errors: the replication would not start`,
+  ].join('\n');
 }
 
 export function replicatePlanText(plan: ReplicatePlan): string {

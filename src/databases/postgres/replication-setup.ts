@@ -7,6 +7,8 @@ import { quoteName } from './sql.ts';
 import { quotedTable } from './table-catalogue.ts';
 
 export interface ServerFacts {
+  /** Whether something between us and the server hands connections out, which replication cannot go through. */
+  readonly pooled: boolean;
   /** Of the cluster: another one after a restore elsewhere. */
   readonly systemId: string;
   /** As `server_version_num`: 150018. */
@@ -15,61 +17,89 @@ export interface ServerFacts {
   readonly slotsFree: number;
   readonly sendersFree: number;
   readonly mayReplicate: boolean;
+  /** Bytes of the log that a slot may keep; undefined for any number. */
+  readonly slotWalMax: number | undefined;
   /** A standby cannot export what a full load needs. */
   readonly inRecovery: boolean;
   readonly walLsn: Lsn;
 }
 
-export async function serverFacts(client: pg.ClientBase): Promise<ServerFacts> {
+export async function serverFacts(client: pg.Client): Promise<ServerFacts> {
   const { rows } = await client.query<Record<string, string | boolean | number>>(FACTS);
   const row = rows[0]!;
   return {
+    // A pooler makes up the process that it tells its clients of.
+    pooled:
+      Number(row['backend_pid']) !== (client as pg.Client & { readonly processID: number | null }).processID,
     systemId: String(row['system_id']),
     version: Number(row['version']),
     walLevel: String(row['wal_level']),
     slotsFree: Number(row['slots_free']),
     sendersFree: Number(row['senders_free']),
     mayReplicate: row['may_replicate'] === true,
+    slotWalMax: Number(row['slot_wal_max_mb']) < 0 ? undefined : Number(row['slot_wal_max_mb']) * 1024 ** 2,
     inRecovery: row['in_recovery'] === true,
     walLsn: parseLsn(String(row['wal_lsn'])),
   };
 }
 
 const FACTS = `
-SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
+SELECT pg_backend_pid() AS backend_pid, (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
        current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
        current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int AS slots_free,
        current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders_free,
        (SELECT rolreplication OR rolsuper OR EXISTS (
           SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication' AND pg_has_role(current_user, r.oid, 'member'))
         FROM pg_roles WHERE rolname = current_user) AS may_replicate,
+       coalesce((SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), -1)::text AS slot_wal_max_mb,
        pg_is_in_recovery() AS in_recovery,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text AS wal_lsn`;
 
 const VERSION_MIN = 120000;
 
-/**
- * @param follows whether changes are followed, which needs a slot
- * @throws CHECK_FAILED, with what to do
- */
-export function checkServer(facts: ServerFacts, name: string, follows: boolean): void {
-  const fail = (what: string, hint: string): never => {
-    throw new LongshoreError('CHECK_FAILED', `${name}: ${what}`, { hint });
+export interface Problem {
+  readonly what: string;
+  readonly fix: string;
+}
+
+/** What keeps a replication from starting. @param follows whether changes are followed, which needs a slot */
+export function serverProblems(facts: ServerFacts, follows: boolean): Problem[] {
+  const problems: Problem[] = [];
+  const add = (is: boolean, what: string, fix: string): void => {
+    if (is) problems.push({ what, fix });
   };
-  if (facts.version < VERSION_MIN) fail('the server is older than PostgreSQL 12', 'update it');
-  if (!follows) return;
-  if (facts.inRecovery) fail('the server is a standby', 'name the primary');
-  if (facts.walLevel !== 'logical') {
-    fail(
-      `wal_level is ${facts.walLevel}`,
-      "ALTER SYSTEM SET wal_level = 'logical' and restart the server (on RDS: rds.logical_replication = 1)",
-    );
-  }
-  if (!facts.mayReplicate)
-    fail('the role may not replicate', 'ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication TO …)');
-  if (facts.slotsFree < 1)
-    fail('no replication slot is free', 'raise max_replication_slots, or drop a slot that nobody uses');
-  if (facts.sendersFree < 1) fail('no WAL sender is free', 'raise max_wal_senders');
+  add(facts.version < VERSION_MIN, 'the server is older than PostgreSQL 12', 'update it');
+  add(
+    facts.pooled,
+    'the URL leads to a pooler of connections',
+    'give the host and port of the server itself',
+  );
+  if (!follows) return problems;
+  add(facts.inRecovery, 'the server is a standby', 'name the primary');
+  add(
+    facts.walLevel !== 'logical',
+    `wal_level is ${facts.walLevel}`,
+    "ALTER SYSTEM SET wal_level = 'logical' and restart the server (on RDS: rds.logical_replication = 1)",
+  );
+  add(
+    !facts.mayReplicate,
+    'the role may not replicate',
+    'ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication TO …)',
+  );
+  add(
+    facts.slotsFree < 1,
+    'no replication slot is free',
+    'raise max_replication_slots, or drop a slot that nobody uses',
+  );
+  add(facts.sendersFree < 1, 'no WAL sender is free', 'raise max_wal_senders');
+  return problems;
+}
+
+/** @throws CHECK_FAILED for the first problem */
+export function checkServer(facts: ServerFacts, name: string, follows: boolean): void {
+  const [first] = serverProblems(facts, follows);
+  if (first !== undefined)
+    throw new LongshoreError('CHECK_FAILED', `${name}: ${first.what}`, { hint: first.fix });
 }
 
 export interface SlotState {

@@ -4,9 +4,8 @@ import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { mapField } from '../../databases/postgres/field-mapping.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
-import { checkServer, serverFacts } from '../../databases/postgres/replication-setup.ts';
+import { type Problem, serverFacts, serverProblems } from '../../databases/postgres/replication-setup.ts';
 import { readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
-import { LongshoreError } from '../../errors.ts';
 import { parquetTypeName } from '../../formats/columns/column-type.ts';
 import { cutByPages } from './load-chunks.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
@@ -19,7 +18,7 @@ export interface ReplicatePlan {
   readonly mode: string;
   readonly tables: readonly PlannedTable[];
   /** What keeps it from starting, each with its fix. */
-  readonly problems: readonly { readonly what: string; readonly fix: string }[];
+  readonly problems: readonly Problem[];
 }
 
 export interface PlannedTable {
@@ -51,16 +50,13 @@ export async function planReplication(
   };
   await using session = await openSession(url.connection, { doing });
   const follows = settings.mode !== 'full-load';
-  const problems: { what: string; fix: string }[] = [];
+  const problems: Problem[] = [];
   let tables: SourceTable[];
   try {
-    const facts = await serverFacts(session.client);
+    problems.push(...serverProblems(await serverFacts(session.client), follows));
     tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
-    checkServer(facts, url.name, follows);
   } catch (error) {
-    if (!(error instanceof LongshoreError)) throw postgresError(error, doing);
-    problems.push({ what: error.message, fix: error.hint ?? '' });
-    tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
+    throw postgresError(error, doing);
   }
   for (const table of tables) {
     const problem = tableProblem(table, settings.timestampColumn, follows);

@@ -34,6 +34,7 @@ import { heapBytes } from './load-chunks.ts';
 import { LoadLedger, type LoadPlan } from './load-ledger.ts';
 import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
 import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
+import { probeTarget } from './probe-target.ts';
 import { type ReplicateOptions, type ReplicateSettings, resolveReplicateOptions } from './settings.ts';
 import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from './snapshot.ts';
 import { endHolders, startHolder } from './snapshot-holder.ts';
@@ -207,15 +208,18 @@ class Replication {
     const startedMs = this.#nowMs();
     const facts = await this.#asked((client) => serverFacts(client), 'ask about itself');
     const follows = mode !== 'full-load';
-    const before = await newestManifest(this.#place, this.#environment.signal);
-    await this.#asked((client) => lockJob(client, this.#slot), 'lock the job');
-    const slot = follows ? await this.#idleSlot() : undefined;
+    const there = follows
+      ? await this.#asked((client) => slotState(client, this.#slot), 'list slots')
+      : undefined;
     // A slot that is ours already is not another one.
     checkServer(
-      slot === undefined ? facts : { ...facts, slotsFree: facts.slotsFree + 1 },
+      there === undefined ? facts : { ...facts, slotsFree: facts.slotsFree + 1 },
       this.#url.name,
       follows,
     );
+    await this.#asked((client) => lockJob(client, this.#slot), 'lock the job');
+    const before = await newestManifest(this.#place, this.#environment.signal);
+    const slot = follows ? await this.#idleSlot() : undefined;
     let checkpoint: Manifest;
     if (before === undefined) checkpoint = await this.#begin(facts, slot);
     else {
@@ -277,6 +281,7 @@ class Replication {
     const tables = await this.#chosenTables();
     checkTables(tables, this.#settings, this.#url.name);
     if (follows) await this.#checkReplication();
+    await probeTarget(this.#place, signal);
     const ledger = new LoadLedger(this.#place, 0);
     let plan = died ? await ledger.plan(signal) : undefined;
     const slotServes = !follows || (slot !== undefined && !slot.lost);

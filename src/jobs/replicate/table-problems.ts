@@ -1,20 +1,16 @@
 /** What keeps tables from being replicated. Pure. */
 
 import { UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
+import type { Problem } from '../../databases/postgres/replication-setup.ts';
 import { quotedTable, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { CHANGE_COLUMNS } from './change-table.ts';
-
-export interface TableProblem {
-  readonly what: string;
-  readonly fix: string;
-}
 
 /** The first one of a table. @param follows whether its changes are followed */
 export function tableProblem(
   table: SourceTable,
   timestampColumn: string | undefined,
   follows: boolean,
-): TableProblem | undefined {
+): Problem | undefined {
   return (
     readProblem(table) ??
     columnProblem(table, timestampColumn) ??
@@ -22,7 +18,7 @@ export function tableProblem(
   );
 }
 
-function readProblem(table: SourceTable): TableProblem | undefined {
+function readProblem(table: SourceTable): Problem | undefined {
   if (table.canSelect) return undefined;
   return {
     what: `the role may not read ${table.schema}.${table.name}`,
@@ -31,7 +27,7 @@ function readProblem(table: SourceTable): TableProblem | undefined {
 }
 
 /** Folders and catalogues of lakes take names that differ by case for one. */
-export function caseProblem(tables: readonly SourceTable[]): TableProblem | undefined {
+export function caseProblem(tables: readonly SourceTable[]): Problem | undefined {
   const [one, other] = firstAlike(tables.map(({ schema, name }) => `${schema}.${name}`)) ?? [];
   if (one === undefined) return undefined;
   return {
@@ -51,7 +47,7 @@ function firstAlike(names: readonly string[]): [string, string] | undefined {
 }
 
 /** Columns of our own, beside which no other may have their names. */
-function columnProblem(table: SourceTable, timestampColumn: string | undefined): TableProblem | undefined {
+function columnProblem(table: SourceTable, timestampColumn: string | undefined): Problem | undefined {
   const own = new Set<string>([...Object.values(CHANGE_COLUMNS), UNFIT_COLUMN]);
   const twice = timestampColumn !== undefined && own.has(timestampColumn);
   if (timestampColumn !== undefined) own.add(timestampColumn);
@@ -71,7 +67,7 @@ function columnProblem(table: SourceTable, timestampColumn: string | undefined):
 }
 
 /** Once published, updates and deletions of a table without an identity fail in the application. */
-export function identityProblem(table: SourceTable): TableProblem | undefined {
+export function identityProblem(table: SourceTable): Problem | undefined {
   const { replicaIdentity, primaryKey, identityColumns } = table;
   const identified =
     replicaIdentity === 'f' ||
