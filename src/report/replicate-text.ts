@@ -6,7 +6,7 @@ import type { ReplicateCheck } from '../jobs/replicate/check.ts';
 import type { ReplicateListener } from '../jobs/replicate/events.ts';
 import type { ReplicatePlan } from '../jobs/replicate/plan.ts';
 import type { ReplicateSummary } from '../jobs/replicate/run.ts';
-import type { ReplicateStatus } from '../jobs/replicate/status.ts';
+import type { ReplicateStatus, TableStatistics } from '../jobs/replicate/status.ts';
 import type { VerifiedReplica } from '../jobs/replicate/verify.ts';
 import { findingLines } from './finding-text.ts';
 
@@ -96,18 +96,33 @@ function n(value: number): string {
 }
 
 export function replicateStatusText(status: ReplicateStatus): string {
-  if (status.lsn === undefined) return `${status.job}: nothing is landed`;
-  const commit =
-    status.lastCommitMs === undefined ? '' : `, committed ${new Date(status.lastCommitMs).toISOString()}`;
-  const lines = [`${status.job}: epoch ${status.epoch}, up to ${status.lsn}${commit}`];
-  if (status.server !== undefined) {
-    const { lagBytes, slot, retainedBytes } = status.server;
+  const { job, epoch, lsn, lastCommitMs, server, verified, lastError } = status;
+  const commit = lastCommitMs === undefined ? '' : `, committed ${iso(lastCommitMs)}`;
+  const lines = [
+    lsn === undefined ? `${job}: nothing is landed` : `${job}: epoch ${epoch}, up to ${lsn}${commit}`,
+  ];
+  if (server !== undefined) {
+    const { lagBytes, lagSeconds, slot, retainedBytes } = server;
+    const seconds = lagSeconds === undefined ? '' : `, ${formatDuration(lagSeconds * 1000)}`;
     lines.push(
-      `  ${formatBytes(lagBytes)} behind; slot ${slot}, the server keeps ${formatBytes(retainedBytes)} for it`,
+      `  ${formatBytes(lagBytes)}${seconds} behind; slot ${slot}, the server keeps ${formatBytes(retainedBytes)} for it`,
     );
   }
-  const rows = status.tables.map((table) => [
+  if (verified !== undefined) lines.push(`  verified ${iso(verified.atMs)}, as of ${verified.lsn}`);
+  if (lastError !== undefined)
+    lines.push(`  ended ${iso(lastError.atMs)}: ${lastError.message} [${lastError.code}]`);
+  if (status.tables.length > 0) lines.push(...tableLines(status.tables));
+  return lines.join('\n');
+}
+
+function tableLines(tables: readonly TableStatistics[]): string[] {
+  const head = [
+    ...['table', 'state', 'loaded', 'inserts', 'updates', 'deletes', 'DDLs', 'files', 'size'],
+    ...['last LSN', 'verified'],
+  ];
+  const rows = tables.map((table) => [
     `${table.schema}.${table.table}`,
+    table.chunks === undefined ? table.state : `${table.state} ${table.chunks.done}/${table.chunks.all}`,
     n(table.fullLoadRows),
     n(table.inserts),
     n(table.updates),
@@ -116,13 +131,19 @@ export function replicateStatusText(status: ReplicateStatus): string {
     n(table.files),
     formatBytes(table.bytes),
     table.lastLsn ?? '',
+    table.differences === undefined
+      ? ''
+      : table.differences === 0
+        ? 'same'
+        : `${n(table.differences)} differ`,
   ]);
-  const head = ['table', 'loaded', 'inserts', 'updates', 'deletes', 'DDLs', 'files', 'size', 'last LSN'];
   const widths = head.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i]!.length)));
-  for (const row of [head, ...rows]) {
-    lines.push(
-      `  ${row.map((text, i) => (i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join('  ')}`,
-    );
-  }
-  return lines.join('\n');
+  return [head, ...rows].map(
+    (row) =>
+      `  ${row.map((text, i) => (i < 2 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join('  ')}`,
+  );
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }

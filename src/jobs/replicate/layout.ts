@@ -80,6 +80,16 @@ export function beginningKey(job: string): string {
   return `${META_FOLDER}/${job}/begun.json`;
 }
 
+/** What was found when the replica was held against the tables last. */
+export function verificationKey(job: string): string {
+  return `${META_FOLDER}/${job}/verified.json`;
+}
+
+/** Why a run ended last. */
+export function errorKey(job: string): string {
+  return `${META_FOLDER}/${job}/last-error.json`;
+}
+
 /** The plan of a full load that becomes an epoch. */
 export function planKey(job: string, epoch: number): string {
   return `${META_FOLDER}/${job}/load/${String(epoch).padStart(10, '0')}/plan.json`;

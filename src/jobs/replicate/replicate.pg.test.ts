@@ -303,6 +303,22 @@ test('table statistics', async () => {
     },
   ]);
   expect(status.lastCommitMs).toBeLessThanOrEqual(Date.now());
+  expect(status.tables).toMatchObject([{ state: 'following', lastCommitMs: status.lastCommitMs }]);
+  expect(status.tables[0]!.differences).toBeUndefined();
+  await verifyReplica(optionsOf());
+  await database.sql("INSERT INTO t VALUES (9, 'x')");
+  const later = await replicateStatus({ to: `file://${folder}/`, name: job(), from: database.url });
+  expect(later).toMatchObject({ verified: { lsn: expect.any(String) }, tables: [{ differences: 0 }] });
+  expect(later.server!.lagBytes).toBeGreaterThan(0);
+  expect(later.server!.lagSeconds).toBeGreaterThanOrEqual(0);
+  await database.sql(`SELECT pg_drop_replication_slot('longshore_${job()}')`);
+  await expect(replicate(optionsOf())).rejects.toThrow('is gone');
+  const failed = await replicateStatus({ to: `file://${folder}/`, name: job(), from: database.url });
+  expect(failed.server!.slot).toBe('absent');
+  expect(failed.lastError).toMatchObject({
+    code: 'CHECK_FAILED',
+    message: expect.stringContaining('is gone'),
+  });
 });
 
 describe('verification', () => {

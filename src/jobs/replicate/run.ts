@@ -19,7 +19,7 @@ import {
   slotState,
 } from '../../databases/postgres/replication-setup.ts';
 import { listTables, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
-import { LongshoreError } from '../../errors.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { openStore } from '../../stores/open-store.ts';
@@ -29,6 +29,7 @@ import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
 import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
+import { noteError } from './job-notes.ts';
 import { LakeLanding } from './lake-landing.ts';
 import { heapBytes } from './load-chunks.ts';
 import { LoadLedger, type LoadPlan } from './load-ledger.ts';
@@ -149,6 +150,8 @@ class Replication {
   /** Oids of tables that appeared and cannot be replicated; each is told once. */
   readonly #unfit = new Set<number>();
   #resync: (table: SourceTable) => boolean;
+  /** Whether the job has landed anything. */
+  #begun = false;
   #loaded = { rows: 0, files: 0, bytes: 0 };
   #changes = 0;
 
@@ -204,6 +207,26 @@ class Replication {
   }
 
   async run(): Promise<ReplicateSummary> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      await this.#noteError(error);
+      throw error;
+    }
+  }
+
+  /** For `status`; only of a job that has something, and not of a stop or of a second process. */
+  async #noteError(error: unknown): Promise<void> {
+    const isStop = this.#environment.signal.aborted;
+    if (isStop || !this.#begun || (error instanceof LongshoreError && error.code === 'RUN_LOCKED')) return;
+    try {
+      await noteError(this.#place, error, this.#nowMs(), this.#environment.signal);
+    } catch (noting) {
+      this.#emit({ type: 'notice', text: `the error is not noted in the bucket: ${messageOf(noting)}` });
+    }
+  }
+
+  async #run(): Promise<ReplicateSummary> {
     const { mode, untilCaughtUp } = this.#settings;
     const startedMs = this.#nowMs();
     const facts = await this.#asked((client) => serverFacts(client), 'ask about itself');
@@ -223,6 +246,7 @@ class Replication {
     let checkpoint: Manifest;
     if (before === undefined) checkpoint = await this.#begin(facts, slot);
     else {
+      this.#begun = true;
       checkCheckpoint(before, {
         settings: this.#settings,
         url: this.#url.name,
@@ -299,7 +323,9 @@ class Replication {
     }
     try {
       const load = await this.#firstLoad(facts, tables, ledger, plan);
-      return await this.#land(facts, undefined, load, ledger);
+      const manifest = await this.#land(facts, undefined, load, ledger);
+      this.#begun = true;
+      return manifest;
     } catch (error) {
       await this.#afterFailedLoad(ledger);
       throw error;

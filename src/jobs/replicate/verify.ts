@@ -30,6 +30,7 @@ import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { CHANGE_COLUMNS } from './change-table.ts';
 import { fetchFile } from './fetch-file.ts';
+import { noteVerification } from './job-notes.ts';
 import { parquetRows } from './lake-lookup.ts';
 import { allManifests, type Manifest, type ManifestPlace, newestManifest } from './manifest.ts';
 import { type ReplicateEnvironment, replicate, slotOf } from './run.ts';
@@ -115,6 +116,20 @@ export async function verifyReplica(
       tables.push(await compare(rows, reader));
     }
     const differences = tables.reduce((sum, { differencesCount }) => sum + differencesCount, 0);
+    await noteVerification(
+      place,
+      {
+        lsn: formatLsn(consistentLsn),
+        atMs: (environment.clock ?? systemClock).now(),
+        tables: tables.map(({ schema, table, rows, differencesCount }) => ({
+          schema,
+          table,
+          rows,
+          differences: differencesCount,
+        })),
+      },
+      signal,
+    );
     return { lsn: formatLsn(consistentLsn), tables, differences };
   } catch (error) {
     signal.throwIfAborted();
