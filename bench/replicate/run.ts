@@ -1,7 +1,7 @@
 /**
  * Full load and change stream of one table, as ratios of what the server itself takes: `node bench/replicate/run.ts
- * --rows 3000000 --changes 1400000`. The table has bigint, uuid, text, numeric(12,2), int, timestamptz, boolean and
- * jsonb columns.
+ * --rows 3000000 --changes 1400000 --python venv/bin/python`. The table has bigint, uuid, text, numeric(12,2), int, timestamptz, boolean and
+ * jsonb columns. With --python the same table is loaded by dlt, too.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -19,11 +19,14 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '3000000' },
     changes: { type: 'string', default: '1400000' },
     bin: { type: 'string' },
+    // Of an environment with dlt[parquet], connectorx and psycopg2; without it no peer runs.
+    python: { type: 'string' },
   },
 });
 const rows = Number(values.rows);
 const changes = Number(values.changes);
 const program = fileURLToPath(new URL('../../bin/longshore.mjs', import.meta.url));
+const peer = fileURLToPath(new URL('peer_dlt.py', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'longshore-bench-'));
 await using postgres = await startPostgres(values.bin === undefined ? {} : { binFolder: values.bin });
 const client = new pg.Client({ connectionString: postgres.url });
@@ -58,6 +61,18 @@ try {
     } = await replicate(`load_${compression}`, '--mode', 'full-load', '--compression', compression);
     process.stdout.write(
       `| longshore, ${compression} | ${seconds.toFixed(2)} | ${(seconds / baseline).toFixed(2)} | ${((cpuSeconds / rows) * 1e6).toFixed(2)} | ${Math.round(peakBytes / 1e6)} |\n`,
+    );
+  }
+  for (const backend of values.python === undefined ? [] : ['pyarrow', 'connectorx']) {
+    const to = join(folder, `dlt_${backend}`);
+    mkdirSync(to, { recursive: true });
+    const {
+      seconds,
+      cpuSeconds,
+      peakBytes = 0,
+    } = await measure([values.python!, peer, postgres.url, 't', to, backend], {});
+    process.stdout.write(
+      `| dlt, ${backend} | ${seconds.toFixed(2)} | ${(seconds / baseline).toFixed(2)} | ${((cpuSeconds / rows) * 1e6).toFixed(2)} | ${Math.round(peakBytes / 1e6)} |\n`,
     );
   }
   await changeStream();
