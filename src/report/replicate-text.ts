@@ -35,14 +35,14 @@ export function replicateReporter(
           );
         break;
       case 'load-finished':
-        stream.write(`loaded ${n(event.rows)} rows into ${n(event.files)} files, as of ${event.lsn}\n`);
+        stream.write(`loaded ${n(event.rows)} rows${intoFiles(event.files)}, as of ${event.lsn}\n`);
         break;
       case 'following':
         stream.write(`following the changes from ${event.fromLsn}\n`);
         break;
       case 'epoch-landed':
         stream.write(
-          `  epoch ${event.epoch}: ${n(event.changes)} changes in ${n(event.files)} files, ${formatBytes(event.bytes)}, up to ${event.toLsn}; ${formatBytes(event.lagBytes)} behind\n`,
+          `  epoch ${event.epoch}: ${n(event.changes)} changes${event.files > 0 ? ` in ${n(event.files)} files` : ''}, ${formatBytes(event.bytes)}, up to ${event.toLsn}; ${formatBytes(event.lagBytes)} behind\n`,
         );
     }
   };
@@ -51,15 +51,15 @@ export function replicateReporter(
 export function replicateText(summary: ReplicateSummary): string {
   return [
     `landed up to ${summary.lsn} (epoch ${summary.epoch}) in ${formatDuration(summary.seconds * 1000)}`,
-    `  loaded    ${n(summary.loaded.rows)} rows into ${n(summary.loaded.files)} files (${formatBytes(summary.loaded.bytes)})`,
+    `  loaded    ${n(summary.loaded.rows)} rows${intoFiles(summary.loaded.files)} (${formatBytes(summary.loaded.bytes)})`,
     `  changes   ${n(summary.changes)}`,
   ].join('\n');
 }
 
-export function replicaVerifiedText({ lsn, tables, differences }: VerifiedReplica): string {
+export function replicaVerifiedText({ lsn, into, tables, differences }: VerifiedReplica): string {
   const lines = [
     differences === 0
-      ? `files and tables are the same, as of ${lsn}`
+      ? `${into === 'database' ? 'the tables of both databases' : 'files and tables'} are the same, as of ${lsn}`
       : `${n(differences)} rows differ, as of ${lsn}`,
   ];
   for (const { schema, table, rows, differences: listed, differencesCount } of tables) {
@@ -80,15 +80,22 @@ export function replicateCheckText({ from, to, findings, errors }: ReplicateChec
 
 export function replicatePlanText(plan: ReplicatePlan): string {
   const lines = [`${plan.from} → ${plan.to}, ${plan.mode}`];
-  for (const { name, rowsEstimate, bytes, files, columns } of plan.tables) {
-    lines.push('', `${name}: about ${n(rowsEstimate)} rows, ${formatBytes(bytes)}, ${n(files)} files`);
-    for (const { name: column, type, parquet, unfit } of columns) {
+  for (const { name, rowsEstimate, bytes, files, chunks, columns } of plan.tables) {
+    const parts = chunks === undefined ? `${n(files)} files` : `${n(chunks)} chunks`;
+    lines.push('', `${name}: about ${n(rowsEstimate)} rows, ${formatBytes(bytes)}, ${parts}`);
+    for (const { name: column, type, parquet, duckdb, unfit } of columns) {
       const aside = unfit === undefined ? '' : `; to the side column: ${unfit}`;
-      lines.push(`  ${column.padEnd(24)} ${type.padEnd(28)} ${parquet}${aside}`);
+      lines.push(`  ${column.padEnd(24)} ${type.padEnd(28)} ${duckdb ?? parquet}${aside}`);
     }
   }
+  if (plan.notices !== undefined) lines.push('', ...plan.notices.map((notice) => `  note: ${notice}`));
   for (const { what, fix } of plan.problems) lines.push('', `  ✗ ${what}`, `    → ${fix}`);
   return lines.join('\n');
+}
+
+/** Nothing for a replica that is not made of files. */
+function intoFiles(files: number): string {
+  return files > 0 ? ` into ${n(files)} files` : '';
 }
 
 function n(value: number): string {

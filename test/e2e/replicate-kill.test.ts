@@ -208,3 +208,19 @@ test(`killed at ${RANDOM_KILLS} random moments while a program writes`, async ()
   expect(last.code, last.stderr).toBe(0);
   await expectWhole(world);
 });
+
+test('killed while it landed, and a table came meanwhile: the epoch is landed as it was begun', async () => {
+  await using world = await setUp();
+  const writer = await Writer.open(world.database.url, seededRandom(SEED));
+  expect((await world.run({}, '--until-caught-up')).code).toBe(0);
+  await writer.write(40);
+  const killed = await world.run({ LONGSHORE_KILL_AT: 'file-uploaded:1' }, '--until-caught-up');
+  expect(killed.signal, killed.stderr).toBe('SIGKILL');
+  await writer.write(20);
+  await world.database.sql('CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)');
+  const last = await world.run({}, '--until-caught-up');
+  await writer.close();
+  expect(last.code, last.stderr).toBe(0);
+  expect(world.lake.current('late').size).toBe(1);
+  await expectWhole(world);
+});

@@ -90,11 +90,12 @@ const DECODERS = {
 
   float32: (builder: FixedBuilder): Decoders => ({
     binary(bytes, at) {
-      builder.push32(int32(bytes, at));
+      const word = int32(bytes, at);
+      builder.push32((word & 0x7fff_ffff) > 0x7f80_0000 ? NAN_32 : word);
       return undefined;
     },
     text(bytes, at, length) {
-      FLOAT.setFloat32(0, floatOf(bytes, at, length));
+      FLOAT.setFloat32(0, nearestFloat32(bytes.toString('latin1', at, at + length)));
       builder.push32(FLOAT.getInt32(0));
       return undefined;
     },
@@ -102,7 +103,11 @@ const DECODERS = {
 
   float64: (builder: FixedBuilder): Decoders => ({
     binary(bytes, at) {
-      builder.push64(int32(bytes, at), int32(bytes, at + 4));
+      const high = int32(bytes, at);
+      const low = int32(bytes, at + 4);
+      const exponent = high & 0x7ff0_0000;
+      if (exponent === 0x7ff0_0000 && ((high & 0xf_ffff) !== 0 || low !== 0)) builder.push64(NAN_64_HIGH, 0);
+      else builder.push64(high, low);
       return undefined;
     },
     text(bytes, at, length) {
@@ -180,8 +185,9 @@ const DECODERS = {
         const low = int32(bytes, at + 4) >>> 0;
         const sum = low + MICROS_2000_LOW;
         const carried = high + MICROS_2000_HIGH + (sum >= 4_294_967_296 ? 1 : 0);
-        // Infinity is the largest and the smallest of 64 bits; beyond the year 294246 the sum has no room.
-        if (carried > INT32_MAX || (high === INT32_MIN && low === 0)) {
+        // Infinity is the largest and the smallest of 64 bits, also to readers; beyond the year 294247 the sum has no room.
+        const isLast = carried === INT32_MAX && (sum | 0) === -1;
+        if (carried > INT32_MAX || isLast || (high === INT32_MIN && low === 0)) {
           builder.pushNull();
           return unfitTimestamp(high, low, utc);
         }
@@ -204,7 +210,7 @@ const DECODERS = {
           return undefined;
         }
         const exact = BigInt(days) * BigInt(MICROS_OF_DAY) + BigInt(time - iso.offset() * 1_000_000);
-        if (exact > INT64_MAX) {
+        if (exact >= INT64_MAX) {
           builder.pushNull();
           return bytes.toString('latin1', at, at + length);
         }
@@ -255,6 +261,10 @@ const DECODERS = {
 export type DecoderName = keyof typeof DECODERS;
 
 const FLOAT = new DataView(new ArrayBuffer(8));
+
+/** The text form has one NaN; of the binary form, every other one becomes the same. */
+const NAN_32 = 0x7fc0_0000;
+const NAN_64_HIGH = 0x7ff8_0000;
 
 /** The two digits of each byte, as one number. */
 const HEX = Uint16Array.from({ length: 256 }, (_, byte) => {
@@ -321,6 +331,35 @@ function pushBig(builder: FixedBuilder, value: bigint): void {
 /** `NaN`, `Infinity`, `-Infinity` and every finite number read as JavaScript does. */
 function floatOf(bytes: Buffer, at: number, length: number): number {
   return Number(bytes.toString('latin1', at, at + length));
+}
+
+/** Not by way of the nearest double: of a decimal almost between two floats, that may be exactly between them. */
+function nearestFloat32(text: string): number {
+  const double = Number(text);
+  const float = Math.fround(double);
+  const other = 2 * double - float;
+  if (float === double || Math.fround(other) !== other) return float;
+  const order = compareDecimal(text, double);
+  if (order === 0) return float;
+  return order > 0 ? Math.max(float, other) : Math.min(float, other);
+}
+
+/** Whether a decimal is more than a double (> 0), less (< 0) or the same. */
+function compareDecimal(text: string, double: number): number {
+  const [, sign, whole, fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(text)!;
+  let decimal = BigInt(sign! + whole! + fraction);
+  const tens = Number(exponent) - fraction.length;
+  FLOAT.setFloat64(0, double);
+  const bits = FLOAT.getBigUint64(0);
+  // A double between two floats is not subnormal.
+  let binary = (bits & 0xf_ffff_ffff_ffffn) | 0x10_0000_0000_0000n;
+  if (double < 0) binary = -binary;
+  const twos = Number((bits >> 52n) & 0x7ffn) - 1075;
+  if (tens > 0) decimal *= 10n ** BigInt(tens);
+  else binary *= 10n ** BigInt(-tens);
+  if (twos > 0) binary *= 2n ** BigInt(twos);
+  else decimal *= 2n ** BigInt(-twos);
+  return decimal === binary ? 0 : decimal > binary ? 1 : -1;
 }
 
 /** `24:00:00` is no time of day elsewhere. */

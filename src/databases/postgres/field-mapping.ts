@@ -111,7 +111,7 @@ export function outputText(name: string): string {
   return `CASE WHEN ${quoted} IS DISTINCT FROM NULL THEN format('%s', ${quoted}) END`;
 }
 
-const TIMESTAMP_UNFIT = 'infinity, -infinity, after the year 294246';
+const TIMESTAMP_UNFIT = 'infinity, -infinity, from 294247-01-10 04:00:54.775807 on';
 
 /** A decimal that holds every finite value of numeric(p, s); undefined where 38 digits are too few. */
 function decimalOf(typeModifier: number): ColumnType | undefined {

@@ -159,6 +159,18 @@ export async function createSlot(
   return { consistentLsn: parseLsn(point), snapshot };
 }
 
+/** Transactions that have written or may write, which a slot that is made waits for; the oldest first, as text. */
+export async function openTransactions(client: pg.ClientBase): Promise<string[]> {
+  const { rows } = await client.query<{ text: string }>(`
+    SELECT text FROM (
+      SELECT format('process %s of %s (%s), %s since %s', pid, usename, application_name, state,
+                    to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')) AS text, xact_start AS at
+      FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+      UNION ALL SELECT format('prepared as %s by %s', quote_literal(gid), owner), prepared FROM pg_prepared_xacts) open
+    ORDER BY at`);
+  return rows.map(({ text }) => text);
+}
+
 /** Begins a transaction that sees what the snapshot sees. */
 export async function beginUnderSnapshot(client: pg.ClientBase, snapshot: string): Promise<void> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');

@@ -160,16 +160,17 @@ ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 export const BASE_TYPE = `
 LEFT JOIN LATERAL (
   WITH RECURSIVE base AS (
-    SELECT t.oid, t.typtype, t.typbasetype
-    UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM base JOIN pg_type u ON u.oid = base.typbasetype
+    SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod AS modifier
+    UNION ALL SELECT u.oid, u.typtype, u.typbasetype, CASE WHEN u.typtype = 'd' THEN u.typtypmod ELSE base.modifier END
+    FROM base JOIN pg_type u ON u.oid = base.typbasetype
     WHERE base.typtype = 'd')
-  SELECT base.oid, base.typtype FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'`;
+  SELECT base.oid, base.typtype, base.modifier FROM base WHERE base.typtype <> 'd') b ON t.typtype = 'd'`;
 
 const COLUMNS = `
 SELECT c.oid::int8::float8 AS oid, a.attnum AS number, a.attname AS name, a.attnotnull AS not_null,
        a.attgenerated <> '' AS generated, a.attstorage <> 'p' AS toastable,
        coalesce(nullif(b.oid, 0), t.oid)::int8::float8 AS type_oid,
-       CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
+       CASE WHEN t.typtype = 'd' THEN b.modifier ELSE a.atttypmod END AS modifier,
        format_type(a.atttypid, a.atttypmod) AS type_name,
        coalesce(b.typtype, t.typtype) AS type_kind
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

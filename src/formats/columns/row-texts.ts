@@ -14,7 +14,8 @@ export function* rowTexts(table: Table, names: readonly string[]): Generator<Row
   for (const [chunk, { numRows }] of table.batches.entries()) {
     const readers = vectors.map((vector) => (vector === null ? () => null : readerOf(vector, chunk)));
     for (let row = 0; row < numRows; row++) {
-      const texts: Record<string, string | null> = {};
+      // A column may be called __proto__.
+      const texts = Object.create(null) as Record<string, string | null>;
       for (const [i, name] of names.entries()) texts[name] = readers[i]!(row);
       yield texts;
     }

@@ -35,6 +35,8 @@ export interface FilledValue {
 }
 
 export interface ChangeTableOptions {
+  /** Names of the columns that say which row a change is of; none where the whole row does. */
+  readonly identity: readonly string[];
   readonly folder: string;
   readonly compression: ParquetCompression;
   readonly maxFileSize: number;
@@ -65,6 +67,7 @@ export const CHANGE_COLUMNS = {
 
 const GROUP_ROWS = 50_000;
 const GROUP_BYTES = 16 * 1024 ** 2;
+const LARGE_VALUE_BYTES = 64 * 1024;
 
 let fileNumbers = 0;
 
@@ -84,6 +87,8 @@ export class ChangeTable implements AsyncDisposable {
   readonly #batch: BatchBuilder;
   readonly #finished: ChangeTableFile[] = [];
   #file: OpenFile | undefined;
+  /** Whether the batch may be large though it has few rows. */
+  #hasLarge = false;
   #ops: Record<Op, number> = { I: 0, U: 0, D: 0 };
   #first: ChangePlace | undefined;
   #last: ChangePlace | undefined;
@@ -119,10 +124,15 @@ export class ChangeTable implements AsyncDisposable {
     );
   }
 
+  get identity(): readonly string[] {
+    return this.#options.identity;
+  }
+
   /** Whether enough is in memory to be written; the caller then awaits {@link write}. */
   get isFull(): boolean {
     const { rows } = this.#batch;
-    return rows >= GROUP_ROWS || ((rows & 63) === 0 && this.#batch.bytes >= GROUP_BYTES);
+    const isDue = (rows & 63) === 0 || this.#hasLarge;
+    return rows >= GROUP_ROWS || (isDue && this.#batch.bytes >= GROUP_BYTES);
   }
 
   /** About how many bytes wait in memory and lie in temporary files. */
@@ -147,6 +157,7 @@ export class ChangeTable implements AsyncDisposable {
     place: ChangePlace,
   ): void {
     const decode = (index: number, bytes: Buffer, at: number, length: number): void => {
+      if (length >= LARGE_VALUE_BYTES) this.#hasLarge = true;
       const text = this.#decoders[index]!.text(bytes, at, length);
       if (text !== undefined) this.#unfit!.note(index, text);
     };
@@ -183,6 +194,7 @@ export class ChangeTable implements AsyncDisposable {
   /** Writes what is in memory; begins another file where this one is large enough. */
   async write(): Promise<void> {
     if (this.#batch.rows === 0) return;
+    this.#hasLarge = false;
     this.#file ??= await openFile(this.#options);
     await this.#file.parquet.write(this.#batch);
     if (this.#file.parquet.bytes >= this.#options.maxFileSize) await this.#endFile();

@@ -2,7 +2,8 @@
 
 import { formatBytes } from '../../config/bytes.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
+import { parseReplicaUrl } from '../../config/replica-url.ts';
+import { folderPrefix } from '../../config/store-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
 import {
@@ -21,6 +22,7 @@ import { type ReplicateEnvironment, slotOf } from './run.ts';
 import { type ReplicateOptions, type ReplicateSettings, resolveReplicateOptions } from './settings.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
 import { caseProblem, tableProblem } from './table-problems.ts';
+import { warehouseProblems } from './to-duckdb/warehouse-problems.ts';
 
 export interface ReplicateFinding {
   /** An error keeps the job from starting; a warning will cost something; info is worth knowing. */
@@ -154,7 +156,9 @@ async function checkTarget(
   settings: ReplicateSettings,
   { env = process.env, clock = systemClock, signal }: ReplicateEnvironment,
 ): Promise<ReplicateFinding[]> {
-  const to = parseStoreUrl(settings.to);
+  const { store: to, duckdb } = parseReplicaUrl(settings.to);
+  if (duckdb !== undefined)
+    return (await warehouseProblems(duckdb, [])).map((problem) => ({ level: 'error', ...problem }));
   try {
     await using opened = await openStore(to, { env, clock });
     const place = { store: opened.store, prefix: folderPrefix(to.prefix), job: settings.name };

@@ -11,6 +11,7 @@ import { rm } from 'node:fs/promises';
 import { formatLsn, type Lsn } from '../../databases/postgres/lsn.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
+import { deleteKeys } from '../../stores/list-keys.ts';
 import type { ChangeTable, ChangeTableFile } from './change-table.ts';
 import { type LoadTarget, upload } from './full-load.ts';
 import { changeFileName, datePartition, pendingKey, tableFolder } from './layout.ts';
@@ -25,6 +26,7 @@ import {
   writeManifest,
 } from './manifest.ts';
 import { manifestColumns, schemaIdOf } from './schema-id.ts';
+import { counted } from './statistics.ts';
 
 /** What is about to be landed. */
 export interface Pending {
@@ -93,7 +95,8 @@ export async function landEpoch(
       stale.map((key) => ({ key: target.prefix + key })),
       signal,
     );
-  const manifest: Manifest = {
+  const lastCommitMicros = facts.lastCommitMicros?.toString() ?? facts.before.lastCommitMicros;
+  const manifest = counted({
     version: 1,
     job: place.job,
     epoch,
@@ -101,12 +104,12 @@ export async function landEpoch(
     systemId: facts.before.systemId,
     fromLsn: facts.before.toLsn,
     toLsn: formatLsn(facts.toLsn),
-    ...(facts.lastCommitMicros === undefined ? {} : { lastCommitMicros: String(facts.lastCommitMicros) }),
+    ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
     files: landed.map(({ file }) => file),
     schemas,
     events: [...facts.events],
     tables: [...facts.tables],
-  };
+  });
   await writeManifest(place, manifest, signal);
   options.failpoint('manifest-written');
   await place.store.delete([{ key: place.prefix + pendingKey(place.job, epoch) }], signal);
@@ -149,6 +152,7 @@ function manifestFile(
     deletes: ops.D,
     firstLsn: formatLsn(first.commitLsn),
     lastLsn: formatLsn(last.commitLsn),
+    ...(table.identity.length === 0 ? {} : { identity: [...table.identity] }),
   };
 }
 
@@ -159,6 +163,20 @@ async function writePending(
 ): Promise<void> {
   const body = Buffer.from(JSON.stringify(pending));
   await putJson(store, prefix + pendingKey(job, pending.epoch), body, false, signal);
+}
+
+/** Takes away what a process that died was landing, where it cannot be landed any more. */
+export async function dropPending(
+  { store, prefix, job }: ManifestPlace,
+  { epoch, files }: Pending,
+  signal: AbortSignal,
+): Promise<void> {
+  await deleteKeys(
+    store,
+    files.map((key) => prefix + key),
+    signal,
+  );
+  await deleteKeys(store, [prefix + pendingKey(job, epoch)], signal);
 }
 
 /** What a process that died was landing as this epoch. */

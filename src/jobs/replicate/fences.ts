@@ -7,6 +7,9 @@ import { type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { eachField, FIELD, type Relation, type Tuple } from '../../databases/postgres/pgoutput.ts';
 import type { ManifestTable } from './manifest.ts';
 
+/** What says of a table which of its changes are wanted. */
+export type FencedTable = Pick<ManifestTable, 'oid' | 'schema' | 'name' | 'fromLsn' | 'untilLsn' | 'keys'>;
+
 /** Of one table. */
 export interface Fence {
   /** Every change that committed at or behind this is wanted. */
@@ -18,7 +21,7 @@ export interface Fence {
 }
 
 /** The fence of a table of the job; undefined for any other table, also for one that has another name meanwhile. */
-export function fenceOf(tables: readonly ManifestTable[], relation: Relation): Fence | undefined {
+export function fenceOf(tables: readonly FencedTable[], relation: Relation): Fence | undefined {
   const table = tables.find((one) => isOf(relation, one));
   if (table === undefined) return undefined;
   const from = parseLsn(table.fromLsn);
@@ -45,7 +48,7 @@ export function fenceOf(tables: readonly ManifestTable[], relation: Relation): F
 }
 
 /** Whether the relation is that table, under the name that it had in the job. */
-export function isOf(relation: Relation, table: ManifestTable): boolean {
+export function isOf(relation: Relation, table: FencedTable): boolean {
   return table.oid === relation.oid && table.schema === relation.schema && table.name === relation.table;
 }
 

@@ -14,9 +14,8 @@ import { ReplicationStream } from '../../databases/postgres/replication-stream.t
 import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { ReplicateListener } from './events.ts';
-import { type Fence, fenceOf } from './fences.ts';
+import { type Fence, type FencedTable, fenceOf } from './fences.ts';
 import type { ChangeLanding, Transaction } from './landing.ts';
-import type { ManifestTable } from './manifest.ts';
 import { Spool } from './spool.ts';
 
 export interface FollowOptions {
@@ -27,7 +26,7 @@ export interface FollowOptions {
   /** Everything up to here is landed. */
   readonly fromLsn: Lsn;
   /** Of the job. */
-  readonly tables: readonly ManifestTable[];
+  readonly tables: readonly FencedTable[];
   readonly landing: ChangeLanding;
   /** Milliseconds that changes are gathered before they are landed. */
   readonly every: number;
@@ -429,12 +428,19 @@ const STREAM_STOP = 0x45;
 /** `O` */
 const ORIGIN = 0x4f;
 
+/** Also the same that say which row a change is of. */
 function sameColumns(one: Relation, other: Relation): boolean {
   return (
+    one.replicaIdentity === other.replicaIdentity &&
     one.columns.length === other.columns.length &&
-    one.columns.every(({ name, typeOid, typeModifier }, i) => {
+    one.columns.every(({ key, name, typeOid, typeModifier }, i) => {
       const column = other.columns[i]!;
-      return column.name === name && column.typeOid === typeOid && column.typeModifier === typeModifier;
+      return (
+        column.key === key &&
+        column.name === name &&
+        column.typeOid === typeOid &&
+        column.typeModifier === typeModifier
+      );
     })
   );
 }

@@ -33,12 +33,15 @@ import type { Manifest, ManifestFile, ManifestTable } from './manifest.ts';
 import { changeSchemaId, manifestColumns, schemaIdOf } from './schema-id.ts';
 import type { ReplicateSettings } from './settings.ts';
 import type { HeldSnapshot } from './snapshot.ts';
+import { NO_STATISTICS } from './statistics.ts';
 
 export interface LoadTarget {
   readonly store: ObjectStore;
   readonly prefix: string;
   /** For temporary files. */
   readonly folder: string;
+  /** Whether the files are gone once their epoch has landed. */
+  readonly transient?: boolean | undefined;
 }
 
 export interface FullLoadOptions {
@@ -86,7 +89,7 @@ function manifestTable(source: SourceTable, fromLsn: Lsn): ManifestTable {
   const { oid, schema, name, columns } = source;
   const sent = columns.filter(({ generated }) => !generated);
   const schemaId = changeSchemaId(chunkFields({ ...source, columns: sent }).map(({ column }) => column));
-  return { schema, name, oid, fromLsn: formatLsn(fromLsn), schemaId };
+  return { schema, name, oid, fromLsn: formatLsn(fromLsn), schemaId, statistics: NO_STATISTICS };
 }
 
 class Load {

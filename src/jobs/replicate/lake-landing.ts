@@ -9,6 +9,7 @@ import { isOf } from './fences.ts';
 import type { LoadTarget } from './full-load.ts';
 import type { ChangeLanding, Landed, LandingEnd, Transaction } from './landing.ts';
 import type { Manifest, ManifestEvent, ManifestPlace, ManifestTable } from './manifest.ts';
+import type { ManifestSink } from './manifest-sink.ts';
 import { changeSchemaId } from './schema-id.ts';
 import type { ReplicateSettings } from './settings.ts';
 import type { TableRegistry } from './table-registry.ts';
@@ -21,6 +22,8 @@ export interface LakeLandingOptions {
   readonly place: ManifestPlace;
   readonly target: LoadTarget;
   readonly registry: TableRegistry;
+  /** Takes the rows further, before a landing is done. */
+  readonly sink?: ManifestSink | undefined;
   readonly failpoint: Failpoint;
 }
 
@@ -123,9 +126,11 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       },
       signal,
     );
+    this.#described = this.#checkpoint.tables;
     this.#tables.clear();
     this.#closed.length = 0;
     this.#events = [];
+    await this.#options.sink?.take(this.#checkpoint);
     const { epoch, files } = this.#checkpoint;
     return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
@@ -172,12 +177,18 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
   #open(relation: Relation): OpenTable {
     const { registry, settings, target, place } = this.#options;
     const changes = new ChangeTable(relation, registry.mappingsOf(relation), registry.isToastable(relation), {
+      identity: registry.identityOf(relation),
       folder: target.folder,
       compression: settings.compression,
       maxFileSize: settings.maxFileSize,
       timestampColumn: settings.timestampColumn,
     });
-    const unsent = new UnsentValues(changes, registry, place, target.folder);
+    const unsent = new UnsentValues(
+      changes,
+      registry,
+      target.transient === true ? undefined : place,
+      target.folder,
+    );
     const open = { changes, unsent };
     this.#tables.set(relation.oid, open);
     return open;

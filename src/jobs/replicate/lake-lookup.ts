@@ -9,19 +9,21 @@ import { join } from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
 import { ParquetFile } from 'parquet-wasm/node';
 import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
-import type { FieldMapping } from '../../databases/postgres/field-mapping.ts';
+import { type FieldMapping, UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
 import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
-import type { ColumnType } from '../../formats/columns/column-type.ts';
 import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
 import { CHANGE_COLUMNS } from './change-table.ts';
 import { fetchFile } from './fetch-file.ts';
 import { type ManifestPlace, manifestKeys, readManifest } from './manifest.ts';
+import { keyText } from './row-key.ts';
+import { UnfitColumn } from './unfit-column.ts';
 
 /** By key, as a JSON array of the texts of its columns: the text of each column by its name. */
 export type ImagesByKey = ReadonlyMap<string, ReadonlyMap<string, string | null>>;
 
 export interface LookupTable {
-  readonly place: ManifestPlace;
+  /** Of landed files; undefined where they are not looked into. */
+  readonly place: ManifestPlace | undefined;
   readonly table: { readonly schema: string; readonly table: string };
   readonly mappings: readonly FieldMapping[];
   readonly keyNames: readonly string[];
@@ -46,19 +48,20 @@ class Lookup {
   readonly found = new Map<string, Map<string, string | null>>();
   readonly #about: LookupTable;
   readonly #columns: readonly string[];
-  readonly #types: ReadonlyMap<string, ColumnType>;
+  readonly #mappings: ReadonlyMap<string, FieldMapping>;
   /** Keys as files store them, and as they were asked for. */
   readonly #open: Map<string, string>;
 
   constructor(about: LookupTable, keys: ReadonlySet<string>, columns: readonly string[]) {
     this.#about = about;
     this.#columns = columns;
-    this.#types = new Map(about.mappings.map(({ column }) => [column.name, column.type]));
+    this.#mappings = new Map(about.mappings.map((mapping) => [mapping.column.name, mapping]));
     this.#open = storedKeys(about, [...keys]);
   }
 
   async readLanded(): Promise<void> {
     const { place, table, folder } = this.#about;
+    if (place === undefined) return;
     const signal = new AbortController().signal;
     const manifests = await Array.fromAsync(manifestKeys(place, signal));
     for (const key of manifests.reverse()) {
@@ -79,13 +82,18 @@ class Lookup {
     if (this.#open.size === 0) return;
     const { keyNames } = this.#about;
     const inFile = new Map<string, RowText>();
-    for await (const row of parquetRows(path, [...keyNames, ...this.#columns, CHANGE_COLUMNS.op])) {
-      const stored = JSON.stringify(keyNames.map((name) => row[name]));
+    for await (const row of parquetRows(path, [
+      ...keyNames,
+      ...this.#columns,
+      CHANGE_COLUMNS.op,
+      UNFIT_COLUMN,
+    ])) {
+      const stored = keyText(row, keyNames);
       if (row[CHANGE_COLUMNS.op] !== 'D' && this.#open.has(stored)) inFile.set(stored, row);
     }
     for (const [stored, row] of inFile) {
       const texts = this.#columns.map(
-        (name) => [name, asText(row[name] ?? null, this.#types.get(name))] as const,
+        (name) => [name, asText(row[name] ?? null, this.#mappings.get(name))] as const,
       );
       this.found.set(this.#open.get(stored)!, new Map(texts));
       this.#open.delete(stored);
@@ -113,24 +121,31 @@ export async function* parquetRows(path: string, names: readonly string[]): Asyn
 function storedKeys({ keyNames, mappings }: LookupTable, keys: readonly string[]): Map<string, string> {
   const of = keyNames.map((name) => mappings.find(({ column }) => column.name === name)!);
   const decoders = of.map(fieldDecoder);
+  const side = new UnfitColumn(of);
   const batch = new BatchBuilder(
-    of.map(({ column }) => column),
-    decoders.map(({ builder }) => builder),
+    [...of.map(({ column }) => column), side.column],
+    [...decoders.map(({ builder }) => builder), side.builder],
   );
   for (const key of keys) {
     for (const [i, text] of (JSON.parse(key) as string[]).entries()) {
       const bytes = Buffer.from(text);
-      decoders[i]!.text(bytes, 0, bytes.byteLength);
+      const unfit = decoders[i]!.text(bytes, 0, bytes.byteLength);
+      if (unfit !== undefined) side.note(i, unfit);
     }
+    side.endRow();
   }
-  const rows = [...rowTexts(tableFromIPC(batch.takeIpc()), keyNames)];
-  return new Map(rows.map((row, i) => [JSON.stringify(keyNames.map((name) => row[name])), keys[i]!]));
+  const rows = [...rowTexts(tableFromIPC(batch.takeIpc()), [...keyNames, UNFIT_COLUMN])];
+  return new Map(rows.map((row, i) => [keyText(row, keyNames), keys[i]!]));
 }
 
 /** As the server prints it. Only what can be stored apart is looked up: text, bytes and decimals. */
-function asText(stored: string | null, type: ColumnType | undefined): string | null {
+function asText(stored: string | null, mapping: FieldMapping | undefined): string | null {
   if (stored === null) return null;
-  if (type?.kind === 'binary') return `\\x${Buffer.from(stored, 'latin1').toString('hex')}`;
+  const type = mapping?.column.type;
+  if (type?.kind === 'binary') {
+    const hex = Buffer.from(stored, 'latin1').toString('hex');
+    return mapping?.decoder === 'ewkb' ? hex : `\\x${hex}`;
+  }
   if (type?.kind === 'decimal') return decimalText(stored, type.scale);
   return Buffer.from(stored, 'latin1').toString('utf8');
 }

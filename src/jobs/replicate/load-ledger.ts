@@ -20,7 +20,7 @@ import {
 const count = z.number().int().nonnegative();
 
 /** A part of a table that becomes one file: pages of a leaf, or a range of keys. */
-const chunkSchema = z.strictObject({
+export const chunkSchema = z.strictObject({
   oid: count,
   leaf: z.strictObject({ schema: z.string(), name: z.string() }),
   /** From 1, in its table. */

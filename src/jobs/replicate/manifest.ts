@@ -34,6 +34,8 @@ export const fileSchema = z.strictObject({
   deletes: count.optional(),
   firstLsn: lsnSchema.optional(),
   lastLsn: lsnSchema.optional(),
+  /** Of changes: names of the columns that say which row one is of; absent where the whole row does. */
+  identity: z.array(z.string()).optional(),
 });
 
 const eventSchema = z.strictObject({
@@ -44,6 +46,24 @@ const eventSchema = z.strictObject({
   /** Place among the changes of its transaction. */
   ordinal: count,
   detail: z.string().optional(),
+});
+
+/** Of all epochs up to this one, since the table was loaded last. */
+const statisticsSchema = z.strictObject({
+  /** Rows of the full load. */
+  loaded: count,
+  inserts: count,
+  updates: count,
+  deletes: count,
+  /** Changes of columns. */
+  ddls: count,
+  truncations: count,
+  files: count,
+  bytes: count,
+  /** Of the last change. */
+  lastLsn: lsnSchema.optional(),
+  /** Microseconds since 1970 of the last commit of its epoch, as text. */
+  lastCommitMicros: z.string().optional(),
 });
 
 /** A table of the job, and from where on its changes are in change files: what is before is in its full load. */
@@ -58,6 +78,7 @@ export const manifestTableSchema = z.strictObject({
   untilLsn: lsnSchema.optional(),
   /** Of the columns that changes have, as they were last seen. */
   schemaId: z.string(),
+  statistics: statisticsSchema,
   /** Where ranges of its keys were loaded at places of their own. */
   keys: z
     .strictObject({
@@ -90,6 +111,7 @@ export const manifestSchema = z.strictObject({
 
 export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = Manifest['files'][number];
+export type ManifestStatistics = ManifestTable['statistics'];
 export type ManifestTable = Manifest['tables'][number];
 export type ManifestEvent = Manifest['events'][number];
 export type ManifestColumn = z.output<typeof manifestColumnSchema>;
@@ -127,14 +149,33 @@ export async function writeManifest(
   );
 }
 
-/** The newest manifest of the job, or undefined for none. */
+/**
+ * The newest manifest of the job, or undefined for none. Epochs follow one another without a gap, so that it is found
+ * by halving, in a few requests, however many there are.
+ */
 export async function newestManifest(
   place: ManifestPlace,
   signal: AbortSignal,
 ): Promise<Manifest | undefined> {
-  let newest: string | undefined;
-  for await (const key of manifestKeys(place, signal)) newest = key;
-  return newest === undefined ? undefined : readManifest(place.store, newest, signal);
+  const { store, prefix, job } = place;
+  const isThere = async (epoch: number): Promise<boolean> => {
+    const startAfter = epoch === 0 ? undefined : prefix + manifestKey(job, epoch - 1);
+    const page = await store.list({ prefix: prefix + manifestPrefix(job), startAfter, limit: 1 }, signal);
+    return page.objects.length > 0;
+  };
+  if (!(await isThere(0))) return undefined;
+  let there = 0;
+  let absent = 1;
+  while (await isThere(absent)) {
+    there = absent;
+    absent *= 2;
+  }
+  while (absent - there > 1) {
+    const middle = Math.floor((there + absent) / 2);
+    if (await isThere(middle)) there = middle;
+    else absent = middle;
+  }
+  return readManifest(store, prefix + manifestKey(job, there), signal);
 }
 
 /** All manifests of the job, the oldest first. */

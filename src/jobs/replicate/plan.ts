@@ -1,6 +1,7 @@
 /** Says what a replication would do: its tables, what each type becomes, what stands in the way. Changes nothing. */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { parseReplicaUrl } from '../../config/replica-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { mapField } from '../../databases/postgres/field-mapping.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
@@ -11,6 +12,9 @@ import { cutByPages } from './load-chunks.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { tableFilter } from './table-filter.ts';
 import { caseProblem, tableProblem } from './table-problems.ts';
+import { duckDbType, duckDbUnfit } from './to-duckdb/duckdb-type.ts';
+import { warehouseProblems } from './to-duckdb/warehouse-problems.ts';
+import { isDatabase } from './to-postgres/sides.ts';
 
 export interface ReplicatePlan {
   readonly from: string;
@@ -19,6 +23,8 @@ export interface ReplicatePlan {
   readonly tables: readonly PlannedTable[];
   /** What keeps it from starting, each with its fix. */
   readonly problems: readonly Problem[];
+  /** What is left out, where tables are made in another database. */
+  readonly notices?: readonly string[];
 }
 
 export interface PlannedTable {
@@ -27,10 +33,14 @@ export interface PlannedTable {
   readonly bytes: number;
   /** Of the full load. */
   readonly files: number;
+  /** Of the full load, where it goes into another database. */
+  readonly chunks?: number;
   readonly columns: readonly {
     readonly name: string;
     readonly type: string;
     readonly parquet: string;
+    /** Its type there, where files go into a DuckDB database. */
+    readonly duckdb?: string;
     /** Values that go to the side column. */
     readonly unfit: string | undefined;
   }[];
@@ -41,6 +51,10 @@ export async function planReplication(
   options: ReplicateOptions,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<ReplicatePlan> {
+  if (isDatabase(options.to)) {
+    const { planToPostgres } = await import('./to-postgres/plan.ts');
+    return await planToPostgres(options, env);
+  }
   const settings = resolveReplicateOptions(options);
   const url = parseDatabaseUrl(settings.from, env);
   const doing = {
@@ -64,6 +78,8 @@ export async function planReplication(
   }
   const alike = caseProblem(tables);
   if (alike !== undefined) problems.push(alike);
+  const { duckdb } = parseReplicaUrl(settings.to);
+  if (duckdb !== undefined) problems.push(...(await warehouseProblems(duckdb, tables)));
   return {
     from: url.name,
     to: settings.to,
@@ -76,7 +92,11 @@ export async function planReplication(
       files: cutByPages(table, { bytesMax: settings.maxFileSize, workers: settings.workers }).length,
       columns: table.columns.map((column) => {
         const { column: mapped, unfit } = mapField(column);
-        return { name: column.name, type: column.typeName, parquet: parquetTypeName(mapped.type), unfit };
+        const { name, typeName: type } = column;
+        const parquet = parquetTypeName(mapped.type);
+        if (duckdb === undefined) return { name, type, parquet, unfit };
+        const stored = { type, parquet };
+        return { name, ...stored, duckdb: duckDbType(stored), unfit: duckDbUnfit(stored) };
       }),
     })),
   };

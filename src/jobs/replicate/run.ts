@@ -4,13 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
+import { parseReplicaUrl } from '../../config/replica-url.ts';
+import { folderPrefix } from '../../config/store-url.ts';
 import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import {
   checkServer,
   dropReplication,
+  openTransactions,
   publishedTables,
   type ServerFacts,
   type SlotState,
@@ -24,6 +26,7 @@ import { type Clock, systemClock } from '../../flow/clock.ts';
 import { type Failpoint, noFailpoint } from '../../flow/failpoint.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { begin, unbegin, wasBegun } from './beginning.ts';
+import { dropPending, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
@@ -34,14 +37,19 @@ import { LakeLanding } from './lake-landing.ts';
 import { heapBytes } from './load-chunks.ts';
 import { LoadLedger, type LoadPlan } from './load-ledger.ts';
 import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
+import type { ManifestSink } from './manifest-sink.ts';
 import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
 import { probeTarget } from './probe-target.ts';
 import { type ReplicateOptions, type ReplicateSettings, resolveReplicateOptions } from './settings.ts';
 import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from './snapshot.ts';
 import { endHolders, startHolder } from './snapshot-holder.ts';
+import { counted } from './statistics.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
 import { tableProblem } from './table-problems.ts';
 import { TableRegistry } from './table-registry.ts';
+import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
+import { makeStaging, Warehouse } from './to-duckdb/warehouse.ts';
+import { isDatabase } from './to-postgres/sides.ts';
 import { deleteVoidFiles, lastLoadNumber } from './void-files.ts';
 import { WalWatch } from './wal-watch.ts';
 
@@ -51,6 +59,8 @@ export interface ReplicateEnvironment {
   readonly emit?: ReplicateListener | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly failpoint?: Failpoint | undefined;
+  /** Whether files for a DuckDB database are applied to it; where they are not, they wait for whoever does. */
+  readonly applies?: boolean | undefined;
 }
 
 export interface ReplicateSummary {
@@ -83,6 +93,10 @@ export async function replicate(
   options: ReplicateOptions,
   environment: ReplicateEnvironment = {},
 ): Promise<ReplicateSummary> {
+  if (isDatabase(options.to)) {
+    const { replicateToPostgres } = await import('./to-postgres/run.ts');
+    return await replicateToPostgres(options, environment);
+  }
   const settings = resolveReplicateOptions(options);
   await using stack = new AsyncDisposableStack();
   const replication = await Replication.open(settings, environment, stack);
@@ -125,6 +139,8 @@ function databaseOf(settings: ReplicateSettings, env: Readonly<Record<string, st
 const KEPT_BYTES_MIN = 64 * 1024 ** 2;
 /** An epoch is landed when the changes of so many files are gathered. */
 const EPOCH_FILES = 4;
+/** When it is told what a slot that is made waits for. */
+const SLOT_TELL_MS = 5_000;
 /** How often, and how long, a slot is looked at that a process before this one may not have let go yet. */
 const SLOT_LOOK_MS = 250;
 const SLOT_WAIT_MS = 5_000;
@@ -147,6 +163,7 @@ class Replication {
   readonly #control: Session;
   readonly #place: ManifestPlace;
   readonly #target: LoadTarget;
+  #sink: ManifestSink | undefined;
   /** Oids of tables that appeared and cannot be replicated; each is told once. */
   readonly #unfit = new Set<number>();
   #resync: (table: SourceTable) => boolean;
@@ -189,7 +206,8 @@ class Replication {
   ): Promise<Replication> {
     const env = environment.env ?? process.env;
     const url = databaseOf(settings, env);
-    const to = parseStoreUrl(settings.to);
+    const { store: to, duckdb } = parseReplicaUrl(settings.to);
+    if (duckdb !== undefined) makeStaging(duckdb);
     const { store } = stack.use(await openStore(to, { env, clock: environment.clock ?? systemClock }));
     const folder = mkdtempSync(join(tmpdir(), 'longshore-replicate-'));
     stack.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -199,11 +217,23 @@ class Replication {
       user: url.connection.user,
     };
     const control = stack.use(await openSession(url.connection, { doing }));
-    return new Replication(settings, environment, url, control, {
+    const replication = new Replication(settings, environment, url, control, {
       store,
       prefix: folderPrefix(to.prefix),
       folder,
+      transient: duckdb !== undefined,
     });
+    if (duckdb !== undefined && environment.applies !== false) {
+      replication.#sink = await Warehouse.make({
+        path: duckdb,
+        settings,
+        place: replication.#place,
+        source: sourceCatalogue(control.client),
+        notice: (text) => replication.#emit({ type: 'notice', text }),
+        ...replication.#environment,
+      });
+    }
+    return replication;
   }
 
   async run(): Promise<ReplicateSummary> {
@@ -243,9 +273,14 @@ class Replication {
     await this.#asked((client) => lockJob(client, this.#slot), 'lock the job');
     const before = await newestManifest(this.#place, this.#environment.signal);
     const slot = follows ? await this.#idleSlot() : undefined;
+    const caughtUp = (await this.#sink?.catchUp(before)) ?? 0;
     let checkpoint: Manifest;
     if (before === undefined) checkpoint = await this.#begin(facts, slot);
-    else {
+    else if (!follows && caughtUp > 0) {
+      // The load that died was whole but for that.
+      await this.#finishLoad(before);
+      checkpoint = before;
+    } else {
       this.#begun = true;
       checkCheckpoint(before, {
         settings: this.#settings,
@@ -304,6 +339,7 @@ class Replication {
     }
     const tables = await this.#chosenTables();
     checkTables(tables, this.#settings, this.#url.name);
+    await this.#sink?.check(tables);
     if (follows) await this.#checkReplication();
     await probeTarget(this.#place, signal);
     const ledger = new LoadLedger(this.#place, 0);
@@ -392,8 +428,8 @@ class Replication {
   async #continue(facts: ServerFacts, before: Manifest, slot: SlotState | undefined): Promise<Manifest> {
     const { signal } = this.#environment;
     await this.#finishLoad(before);
-    let checkpoint = before;
     let newSlot = slot === undefined || slot.lost;
+    let checkpoint = await this.#landPending(facts, before, newSlot);
     for (;;) {
       const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
       if (tables.length === 0) {
@@ -401,8 +437,10 @@ class Replication {
           hint: '`longshore replicate drop` ends it; its files stay',
         });
       }
-      const added = addedTables(checkpoint.tables, tables, this.#resync);
-      const removed = removedTables(checkpoint.tables, tables, this.#resync);
+      const isAgain = (table: SourceTable): boolean =>
+        this.#resync(table) || this.#sink?.needsAgain(table) === true;
+      const added = addedTables(checkpoint.tables, tables, isAgain);
+      const removed = removedTables(checkpoint.tables, tables, isAgain);
       const stay = new Set(tables.filter((table) => !added.includes(table)).map(({ oid }) => oid));
       const published = await this.#asked(
         (client) => publishedTables(client, this.#slot),
@@ -497,9 +535,9 @@ class Replication {
     }
     if (snapshot === undefined) {
       await endHolders(this.#control.client, this.#slot);
+      const slot = newSlot && before === undefined ? this.#slot : `${this.#slot}_load`;
       if (mode === 'full-load') snapshot = await snapshotOfNow(source);
-      else if (newSlot && before === undefined) snapshot = await snapshotOfSlot(source, this.#slot, false);
-      else snapshot = await snapshotOfSlot(source, `${this.#slot}_load`, true);
+      else snapshot = await this.#tellingOfWaits(snapshotOfSlot(source, slot, slot !== this.#slot));
     }
     await using held = snapshot;
     failpoint('snapshot-taken');
@@ -540,6 +578,27 @@ class Replication {
     );
   }
 
+  /** A slot is made when every transaction that was open has ended; one that stays open is named. */
+  async #tellingOfWaits<T>(making: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => {
+      openTransactions(this.#control.client).then(
+        ([oldest]) => {
+          if (oldest !== undefined)
+            this.#emit({
+              type: 'notice',
+              text: `the slot is made when this transaction has ended: ${oldest}`,
+            });
+        },
+        (error: unknown) => this.#emit({ type: 'notice', text: `the slot takes long: ${messageOf(error)}` }),
+      );
+    }, SLOT_TELL_MS);
+    try {
+      return await making;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Writes the manifest of a load, or of tables that left; then takes away what is of no use any more. */
   async #land(
     { systemId }: ServerFacts,
@@ -550,7 +609,8 @@ class Replication {
     const { signal, failpoint } = this.#environment;
     const tables = load?.tables ?? [];
     const toLsn = load === undefined ? change!.checkpoint.toLsn : formatLsn(load.toLsn);
-    const manifest: Manifest = {
+    const lastCommitMicros = change?.checkpoint.lastCommitMicros;
+    const manifest = counted({
       version: 1,
       job: this.#settings.name,
       epoch: change === undefined ? 0 : change.checkpoint.epoch + 1,
@@ -558,13 +618,15 @@ class Replication {
       systemId,
       fromLsn: change?.checkpoint.toLsn ?? '0/0',
       toLsn,
+      ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
       files: [...(load?.files ?? [])],
       schemas: { ...load?.schemas },
       events: change === undefined ? [] : membershipEvents(change),
       tables: [...(change === undefined ? [] : keptTables(change)), ...tables],
-    };
+    });
     await writeManifest(this.#place, manifest, signal);
     failpoint('load-landed');
+    await this.#sink?.take(manifest);
     await this.#finishLoad(manifest, ledger);
     const rows = manifest.files.reduce((sum, file) => sum + file.rows, 0);
     const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
@@ -588,53 +650,76 @@ class Replication {
   }
 
   async #follow(facts: ServerFacts, from: Manifest, until: Lsn | undefined): Promise<Manifest> {
-    const { every, maxFileSize, walLimitAction } = this.#settings;
-    const { clock, signal, failpoint } = this.#environment;
     using watch = this.#watch();
     try {
       for (let checkpoint = from; ; ) {
-        const tables = await this.#asked((client) => readTables(client), 'list its tables');
-        const registry = new TableRegistry(this.#control.client, tables);
-        await using landing = new LakeLanding({
-          settings: this.#settings,
-          checkpoint,
-          place: this.#place,
-          target: this.#target,
-          registry,
-          failpoint,
-        });
-        await using replication = await this.#session('follow the change stream', true);
-        const end = await this.#within('follow the change stream', () =>
-          follow(
-            replication,
-            {
-              slot: this.#slot,
-              publication: this.#slot,
-              version: facts.version,
-              fromLsn: parseLsn(checkpoint.toLsn),
-              tables: checkpoint.tables,
-              landing,
-              every,
-              epochBytes: EPOCH_FILES * maxFileSize,
-              until,
-              shouldEnd: () => this.#tablesChanged(checkpoint),
-              folder: this.#target.folder,
-              emit: this.#emit,
-              failpoint,
-              nowMs: () => clock.now(),
-            },
-            AbortSignal.any([signal, watch.signal]),
-          ),
-        );
-        if (end === 'reached') return landing.checkpoint;
-        await replication[Symbol.asyncDispose]();
-        checkpoint = await this.#continue(facts, landing.checkpoint, await this.#idleSlot());
+        const { end, landed } = await this.#followFrom(facts, checkpoint, until, watch);
+        if (end === 'reached' && this.#sink?.needsSome !== true) return landed;
+        checkpoint = await this.#continue(facts, landed, await this.#idleSlot());
       }
     } catch (error) {
-      if (watch.limitReached && walLimitAction === 'drop')
+      if (watch.limitReached && this.#settings.walLimitAction === 'drop')
         await dropReplication(this.#control.client, this.#slot, this.#slot);
       throw error;
     }
+  }
+
+  /** Follows behind a manifest, until everything up to a place is landed or other tables are those of the job. */
+  async #followFrom(
+    facts: ServerFacts,
+    checkpoint: Manifest,
+    until: Lsn | undefined,
+    watch: WalWatch,
+  ): Promise<{ end: 'reached' | 'asked'; landed: Manifest }> {
+    const { every, maxFileSize } = this.#settings;
+    const { clock, signal, failpoint } = this.#environment;
+    const tables = await this.#asked((client) => readTables(client), 'list its tables');
+    await using landing = new LakeLanding({
+      settings: this.#settings,
+      checkpoint,
+      place: this.#place,
+      target: this.#target,
+      registry: new TableRegistry(this.#control.client, tables),
+      sink: this.#sink,
+      failpoint,
+    });
+    await using replication = await this.#session('follow the change stream', true);
+    const end = await this.#within('follow the change stream', () =>
+      follow(
+        replication,
+        {
+          slot: this.#slot,
+          publication: this.#slot,
+          version: facts.version,
+          fromLsn: parseLsn(checkpoint.toLsn),
+          tables: checkpoint.tables,
+          landing,
+          every,
+          epochBytes: EPOCH_FILES * maxFileSize,
+          until,
+          shouldEnd: async () => this.#sink?.needsSome === true || (await this.#tablesChanged(checkpoint)),
+          folder: this.#target.folder,
+          emit: this.#emit,
+          failpoint,
+          nowMs: () => clock.now(),
+        },
+        AbortSignal.any([signal, watch.signal]),
+      ),
+    );
+    return { end, landed: landing.checkpoint };
+  }
+
+  /** What a process that died was landing: landed as it was begun, before anything else gets the number of its epoch. */
+  async #landPending(facts: ServerFacts, checkpoint: Manifest, newSlot: boolean): Promise<Manifest> {
+    const pending = await readPending(this.#place, checkpoint.epoch + 1, this.#environment.signal);
+    if (pending === undefined) return checkpoint;
+    if (newSlot) {
+      await dropPending(this.#place, pending, this.#environment.signal);
+      return checkpoint;
+    }
+    using watch = this.#watch();
+    const { landed } = await this.#followFrom(facts, checkpoint, parseLsn(pending.toLsn), watch);
+    return landed;
   }
 
   /** Whether tables were made, renamed or dropped that make others the tables of the job. */

@@ -1,7 +1,8 @@
-/** Statistics of the tables of a replication, from its manifests, and how far it is behind, from the server. */
+/** Statistics of the tables of a replication, from its newest manifest, and how far it is behind, from the server. */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
+import { parseReplicaUrl } from '../../config/replica-url.ts';
+import { folderPrefix } from '../../config/store-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
@@ -10,8 +11,10 @@ import { systemClock } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { type ErrorNote, lastError, lastVerification } from './job-notes.ts';
 import { LoadLedger } from './load-ledger.ts';
-import { allManifests, type Manifest, type ManifestPlace } from './manifest.ts';
+import { type Manifest, type ManifestPlace, type ManifestTable, newestManifest } from './manifest.ts';
 import { type ReplicateEnvironment, slotOf } from './run.ts';
+import { NO_STATISTICS } from './statistics.ts';
+import { isDatabase } from './to-postgres/sides.ts';
 
 /** What AWS DMS calls table statistics. */
 export interface TableStatistics {
@@ -69,121 +72,93 @@ export async function replicateStatus(
   options: { readonly to: string; readonly name: string; readonly from?: string | undefined },
   environment: ReplicateEnvironment = {},
 ): Promise<ReplicateStatus> {
+  if (isDatabase(options.to)) {
+    const { postgresStatus } = await import('./to-postgres/status.ts');
+    return await postgresStatus(options, environment);
+  }
   const env = environment.env ?? process.env;
   const signal = environment.signal ?? new AbortController().signal;
-  const to = parseStoreUrl(options.to);
+  const { store: to } = parseReplicaUrl(options.to);
   await using opened = await openStore(to, { env, clock: environment.clock ?? systemClock });
   const prefix = folderPrefix(to.prefix);
   const place: ManifestPlace = { store: opened.store, prefix, job: options.name };
-  const counted = new Statistics();
-  let newest: Manifest | undefined;
-  for await (const manifest of allManifests(place, signal)) {
-    counted.add(manifest);
-    newest = manifest;
-  }
-  await countChunks(counted, new LoadLedger(place, (newest?.epoch ?? -1) + 1), signal);
+  const newest = await newestManifest(place, signal);
+  const lastCommitMs = newest?.lastCommitMicros === undefined ? undefined : millisOf(newest.lastCommitMicros);
   const verified = await lastVerification(place, signal);
-  for (const { schema, table, differences } of verified?.tables ?? [])
-    counted.of(schema, table).differences = differences;
+  const tables = new Map(
+    (newest?.tables ?? []).map((table) => [nameOf(table), statisticsOf(newest!, table)]),
+  );
+  for (const loading of await loadingTables(new LoadLedger(place, (newest?.epoch ?? -1) + 1), signal))
+    tables.set(nameOf({ schema: loading.schema, name: loading.table }), loading);
+  for (const { schema, table: name, differences } of verified?.tables ?? []) {
+    const table = tables.get(nameOf({ schema, name }));
+    if (table !== undefined) tables.set(nameOf({ schema, name }), { ...table, differences });
+  }
   const error = await lastError(place, signal);
   const nowMs = (environment.clock ?? systemClock).now();
   const server =
     options.from === undefined
       ? undefined
-      : await serverOf(options.from, options.name, newest, counted.lastCommitMs, nowMs, env);
+      : await serverOf(options.from, options.name, newest, lastCommitMs, nowMs, env);
   return {
     job: options.name,
     epoch: newest?.epoch ?? 0,
     lsn: newest?.toLsn,
-    lastCommitMs: counted.lastCommitMs,
-    tables: counted.tables(),
+    lastCommitMs,
+    tables: [...tables.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, table]) => table),
     ...(verified === undefined ? {} : { verified: { atMs: verified.atMs, lsn: verified.lsn } }),
-    ...(error === undefined || error.atMs < (counted.lastCommitMs ?? 0) ? {} : { lastError: error }),
+    ...(error === undefined || error.atMs < (lastCommitMs ?? 0) ? {} : { lastError: error }),
     ...(server === undefined ? {} : { server }),
   };
 }
 
-/** Of a load that is under way. */
-async function countChunks(counted: Statistics, ledger: LoadLedger, signal: AbortSignal): Promise<void> {
+function statisticsOf(
+  { kind }: Manifest,
+  { schema, name, statistics, untilLsn }: ManifestTable,
+): TableStatistics {
+  const { loaded, lastLsn, lastCommitMicros, ...counts } = statistics;
+  return {
+    schema,
+    table: name,
+    state: untilLsn !== undefined ? 'left' : kind === 'full-load' ? 'loaded' : 'following',
+    fullLoadRows: loaded,
+    ...counts,
+    lastLsn,
+    lastCommitMs: lastCommitMicros === undefined ? undefined : millisOf(lastCommitMicros),
+    differences: undefined,
+  };
+}
+
+/** Of a load that is under way, or that died. */
+async function loadingTables(ledger: LoadLedger, signal: AbortSignal): Promise<TableStatistics[]> {
   const plan = await ledger.plan(signal);
-  if (plan === undefined) return;
+  if (plan === undefined) return [];
   const done = await ledger.done(signal);
-  for (const { table, chunks } of plan.tables) {
-    const loaded = done.filter(({ oid }) => oid === table.oid);
-    const statistics = counted.of(table.schema, table.name);
-    statistics.state = 'loading';
-    statistics.chunks = { done: loaded.length, all: chunks.length };
-    statistics.fullLoadRows = loaded.reduce((sum, { file }) => sum + (file?.rows ?? 0), 0);
-  }
+  return plan.tables.map(({ table, chunks }) => {
+    const files = done.flatMap(({ oid, file }) => (oid === table.oid && file !== undefined ? [file] : []));
+    const { loaded: _, ...counts } = NO_STATISTICS;
+    return {
+      schema: table.schema,
+      table: table.name,
+      state: 'loading',
+      fullLoadRows: files.reduce((sum, { rows }) => sum + rows, 0),
+      ...counts,
+      files: files.length,
+      bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      lastLsn: undefined,
+      lastCommitMs: undefined,
+      chunks: { done: done.filter(({ oid }) => oid === table.oid).length, all: chunks.length },
+      differences: undefined,
+    };
+  });
 }
 
-type Counted = { -readonly [K in keyof TableStatistics]: TableStatistics[K] };
-
-class Statistics {
-  readonly #tables = new Map<string, Counted>();
-  lastCommitMs: number | undefined;
-
-  add({ kind, files, events, tables, lastCommitMicros }: Manifest): void {
-    const commitMs = lastCommitMicros === undefined ? undefined : Number(BigInt(lastCommitMicros) / 1000n);
-    for (const event of events) if (event.kind === 'table-added') this.#tables.delete(nameOf(event));
-    for (const file of files) {
-      const table = this.of(file.schema, file.table);
-      table.files++;
-      table.bytes += file.bytes;
-      if (kind !== 'changes') table.fullLoadRows += file.rows;
-      table.inserts += file.inserts ?? 0;
-      table.updates += file.updates ?? 0;
-      table.deletes += file.deletes ?? 0;
-      if (file.lastLsn !== undefined) {
-        table.lastLsn = file.lastLsn;
-        table.lastCommitMs = commitMs;
-      }
-    }
-    for (const event of events) {
-      const table = this.of(event.schema, event.table);
-      if (event.kind === 'truncate') table.truncations++;
-      else if (event.kind === 'schema') table.ddls++;
-    }
-    for (const table of this.#tables.values()) table.state = 'left';
-    for (const { schema, name } of tables)
-      this.of(schema, name).state = kind === 'full-load' ? 'loaded' : 'following';
-    this.lastCommitMs = commitMs ?? this.lastCommitMs;
-  }
-
-  tables(): TableStatistics[] {
-    return [...this.#tables.values()].sort((a, b) =>
-      `${a.schema}\0${a.table}` < `${b.schema}\0${b.table}` ? -1 : 1,
-    );
-  }
-
-  of(schema: string, table: string): Counted {
-    const key = nameOf({ schema, table });
-    let counted = this.#tables.get(key);
-    if (counted === undefined) {
-      counted = {
-        schema,
-        table,
-        fullLoadRows: 0,
-        inserts: 0,
-        updates: 0,
-        deletes: 0,
-        ddls: 0,
-        truncations: 0,
-        lastLsn: undefined,
-        lastCommitMs: undefined,
-        state: 'loading',
-        differences: undefined,
-        files: 0,
-        bytes: 0,
-      };
-      this.#tables.set(key, counted);
-    }
-    return counted;
-  }
+function millisOf(micros: string): number {
+  return Number(BigInt(micros) / 1000n);
 }
 
-function nameOf({ schema, table }: { readonly schema: string; readonly table: string }): string {
-  return `${schema}\0${table}`;
+function nameOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return `${schema}\0${name}`;
 }
 
 async function serverOf(

@@ -13,6 +13,7 @@ export function tableProblem(
 ): Problem | undefined {
   return (
     readProblem(table) ??
+    emptyProblem(table) ??
     columnProblem(table, timestampColumn) ??
     (follows ? identityProblem(table) : undefined)
   );
@@ -23,6 +24,15 @@ function readProblem(table: SourceTable): Problem | undefined {
   return {
     what: `the role may not read ${table.schema}.${table.name}`,
     fix: `GRANT SELECT ON ${quotedTable(table)} TO the role`,
+  };
+}
+
+/** A file of no columns has no rows. */
+function emptyProblem({ schema, name, columns }: SourceTable): Problem | undefined {
+  if (columns.length > 0) return undefined;
+  return {
+    what: `${schema}.${name} has no columns`,
+    fix: `leave it out with --tables '!${schema}.${name}'`,
   };
 }
 
@@ -48,10 +58,11 @@ function firstAlike(names: readonly string[]): [string, string] | undefined {
 
 /** Columns of our own, beside which no other may have their names. */
 function columnProblem(table: SourceTable, timestampColumn: string | undefined): Problem | undefined {
-  const own = new Set<string>([...Object.values(CHANGE_COLUMNS), UNFIT_COLUMN]);
-  const twice = timestampColumn !== undefined && own.has(timestampColumn);
-  if (timestampColumn !== undefined) own.add(timestampColumn);
-  const clash = twice ? timestampColumn : table.columns.find(({ name }) => own.has(name))?.name;
+  const own = new Set([...Object.values(CHANGE_COLUMNS), UNFIT_COLUMN].map((name) => name.toLowerCase()));
+  const isOwn = (name: string): boolean => own.has(name.toLowerCase());
+  const twice = timestampColumn !== undefined && isOwn(timestampColumn);
+  if (timestampColumn !== undefined) own.add(timestampColumn.toLowerCase());
+  const clash = twice ? timestampColumn : table.columns.find(({ name }) => isOwn(name))?.name;
   const [one, other] = firstAlike(table.columns.map(({ name }) => name)) ?? [];
   if (one !== undefined) {
     return {

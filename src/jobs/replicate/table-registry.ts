@@ -14,6 +14,8 @@ import { BASE_TYPE, readTables, type SourceTable } from '../../databases/postgre
 interface TypeRow {
   readonly oid: number;
   readonly name: string;
+  /** Of a domain, the type under it; without a length. */
+  readonly underlying: string;
   readonly kind: string;
   readonly base: number;
   readonly modifier: number;
@@ -39,8 +41,12 @@ export class TableRegistry {
       for (const row of rows) this.#types.set(row.oid, row);
     }
     const known = this.#tableOf(relation);
-    const names = new Set(known?.columns.map(({ name }) => name));
-    if (relation.columns.some(({ name }) => !names.has(name))) this.#tables = await readTables(this.#client);
+    const isKnown = ({ name, typeOid, typeModifier }: SourceColumn): boolean =>
+      known?.columns.some(
+        (column) =>
+          column.name === name && column.typeOid === typeOid && column.typeModifier === typeModifier,
+      ) === true;
+    if (!this.#columnsOf(relation).every(isKnown)) this.#tables = await readTables(this.#client);
   }
 
   mappingsOf(relation: Relation): FieldMapping[] {
@@ -55,6 +61,12 @@ export class TableRegistry {
   isToastable(relation: Relation): boolean {
     if (relation.replicaIdentity === 'f') return false;
     return relation.columns.some(({ typeOid }) => this.#types.get(typeOid)?.toastable ?? true);
+  }
+
+  /** Names of the columns by which changes name their row; none where only the whole row does. */
+  identityOf(relation: Relation): string[] {
+    if (relation.replicaIdentity === 'f') return [...(this.#tableOf(relation)?.primaryKey ?? [])];
+    return relation.columns.flatMap(({ key, name }) => (key ? [name] : []));
   }
 
   /** Places of the primary key's columns. */
@@ -75,7 +87,8 @@ export class TableRegistry {
   ): Promise<Map<string, Map<string, string | null>>> {
     const found = new Map<string, Map<string, string | null>>();
     const keyColumns = this.#columnsOf(relation).filter((_, i) => relation.columns[i]!.key);
-    const text = rereadText(relation, keyColumns, columns);
+    const types = relation.columns.flatMap(({ key, typeOid }) => (key ? [this.#types.get(typeOid)!] : []));
+    const text = rereadText(relation, keyColumns, types, columns);
     for (let at = 0; at < keys.length; at += REREAD_ROWS) {
       const some = keys.slice(at, at + REREAD_ROWS).map((key) => JSON.parse(key) as string[]);
       const { rows } = await this.#client
@@ -85,8 +98,10 @@ export class TableRegistry {
           rowMode: 'array',
         } as never)
         .catch((error: { code?: string }) => {
-          // The table, or a column, is not there any more: its rows are gone.
-          if (error.code === UNDEFINED_TABLE || error.code === UNDEFINED_COLUMN) return { rows: [] };
+          // The table, or a column, is not there any more: its rows are gone. A few values have a text that the server
+          // does not read: their rows are looked up in the files.
+          const isGone = error.code === UNDEFINED_TABLE || error.code === UNDEFINED_COLUMN;
+          if (isGone || error.code?.startsWith(DATA_EXCEPTION) === true) return { rows: [] };
           throw error;
         });
       for (const row of rows) {
@@ -102,11 +117,16 @@ export class TableRegistry {
     return relation.columns.map(({ name, typeOid, typeModifier }) => {
       const type = this.#types.get(typeOid);
       const domain = type !== undefined && type.base !== 0;
-      return {
-        name,
+      const resolved = {
         typeOid: domain ? type.base : typeOid,
         typeModifier: domain ? type.modifier : typeModifier,
-        typeName: known.get(name)?.typeName ?? type?.name ?? String(typeOid),
+      };
+      const column = known.get(name);
+      const isSame = column?.typeOid === resolved.typeOid && column.typeModifier === resolved.typeModifier;
+      return {
+        name,
+        ...resolved,
+        typeName: isSame ? column.typeName : (type?.name ?? String(typeOid)),
         typeKind: type?.kind ?? 'b',
       };
     });
@@ -121,12 +141,16 @@ export class TableRegistry {
 function rereadText(
   relation: Relation,
   keyColumns: readonly SourceColumn[],
+  types: readonly TypeRow[],
   columns: readonly string[],
 ): string {
   const arrays = keyColumns.map((_, i) => `$${i + 1}::text[]`).join(', ');
   const names = keyColumns.map((_, i) => `k${i + 1}`);
   const selected = [...keyColumns.map(({ name }) => name), ...columns].map(outputText);
-  const same = keyColumns.map(({ name, typeName }, i) => `${quoteName(name)} = ${names[i]}::${typeName}`);
+  // Domains over enums have no operators of their own.
+  const same = keyColumns.map(
+    ({ name }, i) => `${quoteName(name)}::${types[i]!.underlying} = ${names[i]}::${types[i]!.underlying}`,
+  );
   return `SELECT ${selected.join(', ')} FROM ${quoteName(relation.schema)}.${quoteName(relation.table)}
     JOIN unnest(${arrays}) AS wanted_key (${names.join(', ')}) ON ${same.join(' AND ')}`;
 }
@@ -134,10 +158,12 @@ function rereadText(
 const REREAD_ROWS = 1_000;
 const UNDEFINED_TABLE = '42P01';
 const UNDEFINED_COLUMN = '42703';
+/** Class of. */
+const DATA_EXCEPTION = '22';
 
 const TYPES = `
-SELECT t.oid::int8::float8 AS oid, format_type(t.oid, NULL) AS name, coalesce(b.typtype, t.typtype) AS kind,
-       coalesce(b.oid, 0)::int8::float8 AS base, t.typtypmod AS modifier, t.typstorage <> 'p' AS toastable
+SELECT t.oid::int8::float8 AS oid, format_type(t.oid, NULL) AS name, format_type(coalesce(b.oid, t.oid), -1) AS underlying, coalesce(b.typtype, t.typtype) AS kind,
+       coalesce(b.oid, 0)::int8::float8 AS base, CASE WHEN t.typtype = 'd' THEN b.modifier ELSE -1 END AS modifier, t.typstorage <> 'p' AS toastable
 FROM pg_type t
 ${BASE_TYPE}
 WHERE t.oid = ANY ($1::oid[])`;

@@ -21,7 +21,8 @@ export class UnfitColumn {
 
   /** Notes a value of the row, by the index of its field. */
   note(field: number, text: string): void {
-    this.#ofRow ??= {};
+    // A column may be called __proto__.
+    this.#ofRow ??= Object.create(null) as Record<string, string>;
     this.#ofRow[this.#mappings[field]!.column.name] = text;
   }
 

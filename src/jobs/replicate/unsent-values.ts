@@ -28,13 +28,21 @@ interface HeldChange {
 export class UnsentValues {
   readonly #changes: ChangeTable;
   readonly #registry: TableRegistry;
-  readonly #place: ManifestPlace;
+  readonly #place: ManifestPlace | undefined;
   readonly #folder: string;
   #held: HeldChange[] = [];
   #bytes = 0;
 
-  /** @param folder for files that are looked into */
-  constructor(changes: ChangeTable, registry: TableRegistry, place: ManifestPlace, folder: string) {
+  /**
+   * @param place of landed files; undefined where they are gone, and whoever took them has the values
+   * @param folder for files that are looked into
+   */
+  constructor(
+    changes: ChangeTable,
+    registry: TableRegistry,
+    place: ManifestPlace | undefined,
+    folder: string,
+  ) {
     this.#changes = changes;
     this.#registry = registry;
     this.#place = place;
@@ -160,7 +168,9 @@ function fill(
       return { name, value: null, reread: true };
     });
     if (op !== 'D' && lacking.has(key)) {
-      const image = new Map(found.map((value) => [value.name, value]));
+      // Where the row is gone nothing is known of it, and the next change may find more.
+      const known = found.filter(({ value, reread }) => value !== null || !reread);
+      const image = new Map(known.map((value) => [value.name, value]));
       for (const [index, { mark, at, length }] of fieldsOf(tuple).entries()) {
         const name = mappings[index]!.column.name;
         if (mark === FIELD.unchanged) continue;

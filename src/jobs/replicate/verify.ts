@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { tableFromIPC } from 'apache-arrow';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
+import { parseReplicaUrl } from '../../config/replica-url.ts';
+import { folderPrefix } from '../../config/store-url.ts';
 import { copyRowDecoder } from '../../databases/postgres/copy-rows.ts';
 import { CopyStream } from '../../databases/postgres/copy-stream.ts';
 import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
@@ -25,6 +26,7 @@ import { beginUnderSnapshot, createSlot } from '../../databases/postgres/replica
 import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
+import { noFailpoint } from '../../flow/failpoint.ts';
 import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
 import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
 import { openStore } from '../../stores/open-store.ts';
@@ -33,9 +35,14 @@ import { fetchFile } from './fetch-file.ts';
 import { noteVerification } from './job-notes.ts';
 import { parquetRows } from './lake-lookup.ts';
 import { allManifests, type Manifest, type ManifestPlace, newestManifest } from './manifest.ts';
+import { keyText } from './row-key.ts';
 import { type ReplicateEnvironment, replicate, slotOf } from './run.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { tableFilter } from './table-filter.ts';
+import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
+import { Warehouse } from './to-duckdb/warehouse.ts';
+import { withRowsAt } from './to-duckdb/warehouse-rows.ts';
+import { isDatabase } from './to-postgres/sides.ts';
 import { UnfitColumn } from './unfit-column.ts';
 
 export interface VerifiedTable {
@@ -50,10 +57,12 @@ export interface VerifiedTable {
 export interface RowDifference {
   /** Values of the primary key; of the whole row where there is none. */
   readonly key: string;
-  readonly what: 'only in the table' | 'only in the files' | 'different';
+  readonly what: 'only in the table' | 'only in the files' | 'only in the target' | 'different';
 }
 
 export interface VerifiedReplica {
+  /** Files where it is left out. */
+  readonly into?: 'files' | 'database';
   /** Where both were read. */
   readonly lsn: string;
   readonly tables: readonly VerifiedTable[];
@@ -72,6 +81,10 @@ export async function verifyReplica(
   options: ReplicateOptions,
   environment: ReplicateEnvironment = {},
 ): Promise<VerifiedReplica> {
+  if (isDatabase(options.to)) {
+    const { verifyPostgres } = await import('./to-postgres/verify.ts');
+    return await verifyPostgres(options, environment);
+  }
   const settings = resolveReplicateOptions(options);
   const env = environment.env ?? process.env;
   const signal = environment.signal ?? new AbortController().signal;
@@ -81,7 +94,7 @@ export async function verifyReplica(
     database: url.name,
     user: url.connection.user,
   };
-  const to = parseStoreUrl(settings.to);
+  const { store: to, duckdb } = parseReplicaUrl(settings.to);
   await using stack = new AsyncDisposableStack();
   const { store } = stack.use(await openStore(to, { env, clock: environment.clock ?? systemClock }));
   const prefix = folderPrefix(to.prefix);
@@ -91,7 +104,10 @@ export async function verifyReplica(
       hint: 'run it first',
     });
   }
+  const follows = settings.mode !== 'full-load';
+  const untilCaughtUp = { ...options, untilCaughtUp: true };
   try {
+    if (duckdb !== undefined && follows) await replicate(untilCaughtUp, environment);
     const replication = stack.use(await openSession(url.connection, { doing, replication: true }));
     const { consistentLsn, snapshot } = await createSlot(
       replication.client,
@@ -100,7 +116,8 @@ export async function verifyReplica(
     );
     const reader = stack.use(await openSession(url.connection, { doing }));
     await beginUnderSnapshot(reader.client, snapshot);
-    if (settings.mode !== 'full-load') await replicate({ ...options, untilCaughtUp: true }, environment);
+    // What a DuckDB database has applied cannot be taken back: the rest waits, and is applied up to the snapshot.
+    if (follows) await replicate(untilCaughtUp, { ...environment, applies: duckdb === undefined });
     const manifests: Manifest[] = [];
     for await (const manifest of allManifests(place, signal)) manifests.push(manifest);
     const members = new Set(
@@ -110,10 +127,28 @@ export async function verifyReplica(
       .filter(tableFilter(settings.tables))
       .filter(({ oid }) => members.has(oid));
     const tables: VerifiedTable[] = [];
-    for (const table of chosen) {
-      using rows = new RowsByKey(table);
-      await addFiles(rows, place, manifests, consistentLsn, signal);
-      tables.push(await compare(rows, reader));
+    const verify = async (addTo: (rows: RowsByKey) => Promise<void>): Promise<void> => {
+      for (const table of chosen) {
+        using rows = new RowsByKey(table);
+        await addTo(rows);
+        const verified = await compare(rows, reader);
+        tables.push(duckdb === undefined ? verified : inTarget(verified));
+      }
+    };
+    if (duckdb === undefined) await verify((rows) => addFiles(rows, place, manifests, consistentLsn, signal));
+    else {
+      const warehouse = await Warehouse.make({
+        path: duckdb,
+        settings,
+        place,
+        source: sourceCatalogue(reader.client),
+        notice: () => undefined,
+        clock: environment.clock ?? systemClock,
+        signal,
+        failpoint: noFailpoint,
+      });
+      await withRowsAt(warehouse, manifests, consistentLsn, verify);
+      await warehouse.catchUp(manifests.at(-1));
     }
     const differences = tables.reduce((sum, { differencesCount }) => sum + differencesCount, 0);
     await noteVerification(
@@ -130,11 +165,23 @@ export async function verifyReplica(
       },
       signal,
     );
-    return { lsn: formatLsn(consistentLsn), tables, differences };
+    const into = duckdb === undefined ? 'files' : 'database';
+    return { lsn: formatLsn(consistentLsn), into, tables, differences };
   } catch (error) {
     signal.throwIfAborted();
     throw postgresError(error, doing);
   }
+}
+
+/** Of a replica that is not made of files. */
+function inTarget(verified: VerifiedTable): VerifiedTable {
+  const differences = verified.differences.map(
+    ({ key, what }): RowDifference => ({
+      key,
+      what: what === 'only in the files' ? 'only in the target' : what,
+    }),
+  );
+  return { ...verified, differences };
 }
 
 /** Rows of a table as the files have them, by key. */
@@ -202,7 +249,7 @@ class RowsByKey implements Disposable {
 
   keyOf(row: RowText): string {
     const { primaryKey } = this.table;
-    return JSON.stringify((primaryKey.length > 0 ? primaryKey : this.names).map((name) => row[name]));
+    return keyText(row, primaryKey.length > 0 ? primaryKey : this.names);
   }
 
   [Symbol.dispose](): void {

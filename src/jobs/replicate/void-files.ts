@@ -8,7 +8,7 @@ import type { TableName } from './table-filter.ts';
 /** Deletes what manifests before this one say of the tables that came into the job with it. */
 export async function deleteVoidFiles(
   place: ManifestPlace,
-  { epoch, events }: Manifest,
+  { epoch, events, files: own }: Manifest,
   signal: AbortSignal,
 ): Promise<void> {
   const added = events.filter(({ kind }) => kind === 'table-added');
@@ -17,6 +17,8 @@ export async function deleteVoidFiles(
     if (manifest.epoch >= epoch) return;
     const keys = manifest.files
       .filter(({ schema, table }) => added.some((event) => event.schema === schema && event.table === table))
+      // A name that was free again may be its own.
+      .filter(({ key }) => !own.some((file) => file.key === key))
       .map(({ key }) => place.prefix + key);
     await deleteKeys(place.store, keys, signal);
   }

@@ -1,0 +1,201 @@
+/**
+ * The full load: chunks of tables under one snapshot, several at once, each read by one connection and written by another
+ * without being decoded; then indexes, constraints and statistics of the planner.
+ *
+ * A chunk is written in a transaction of its own together with its note, and so is each index: a load whose process died
+ * goes on with what is not noted, as long as its snapshot is held.
+ */
+
+import { pipeCopy } from '../../../databases/postgres/copy-pipe.ts';
+import { type Doing, postgresError } from '../../../databases/postgres/errors.ts';
+import type { Session } from '../../../databases/postgres/open-session.ts';
+import { beginUnderSnapshot } from '../../../databases/postgres/replication-setup.ts';
+import { createLater } from '../../../databases/postgres/schema-create.ts';
+import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
+import type { Failpoint } from '../../../flow/failpoint.ts';
+import { forEachConcurrent } from '../../../flow/for-each-concurrent.ts';
+import type { ReplicateListener } from '../events.ts';
+import type { Chunk } from '../load-ledger.ts';
+import { type CopyForm, copyInText, copyOutText } from './copy-form.ts';
+import { beginStep, doneSteps, endStep, type LoadPlan } from './target-state.ts';
+
+export interface LoadOptions {
+  readonly job: string;
+  readonly workers: number;
+  readonly plan: LoadPlan;
+  /** Of the plan, as the snapshot sees them. */
+  readonly sources: ReadonlyMap<number, SourceTable>;
+  /** Under which it is held now. */
+  readonly snapshot: string;
+  readonly openSource: (action: string) => Promise<Session>;
+  readonly openTarget: (action: string) => Promise<Session>;
+  readonly doing: (action: string) => Doing;
+  readonly emit: ReplicateListener;
+  readonly failpoint: Failpoint;
+}
+
+export interface Loaded {
+  /** Of the whole load, with what a process before this one did. */
+  readonly rows: number;
+  readonly bytes: number;
+  /** By the oid of the table. */
+  readonly rowsByTable: ReadonlyMap<number, number>;
+}
+
+interface Task {
+  readonly source: SourceTable;
+  readonly chunk: Chunk;
+  readonly form: CopyForm;
+}
+
+/** Does every step that is not done yet. */
+export async function load(options: LoadOptions, signal: AbortSignal): Promise<Loaded> {
+  const { job, plan, emit, openTarget } = options;
+  await using control = await openTarget('note what is loaded');
+  const done = await doneSteps(control.client, job, plan.id);
+  const tasks = plan.tables.flatMap(({ table, format, chunks }) =>
+    chunks.map((chunk): Task => ({ source: options.sources.get(table.oid)!, chunk, form: format })),
+  );
+  const open = tasks.filter(({ chunk }) => !done.has(stepOf(chunk)));
+  emit({
+    type: 'load-started',
+    tables: plan.tables.length,
+    chunks: open.length,
+    chunksKept: tasks.length - open.length,
+  });
+  await copyChunks(options, open, signal);
+  await makeLater(options, done, signal);
+  await analyse(options, signal);
+  const counts = await doneSteps(control.client, job, plan.id);
+  const rowsByTable = new Map<number, number>();
+  let rows = 0;
+  let bytes = 0;
+  for (const { chunk } of tasks) {
+    const counted = counts.get(stepOf(chunk))!;
+    rows += counted.rows;
+    bytes += counted.bytes;
+    rowsByTable.set(chunk.oid, (rowsByTable.get(chunk.oid) ?? 0) + counted.rows);
+  }
+  return { rows, bytes, rowsByTable };
+}
+
+function stepOf({ oid, number }: Chunk): string {
+  return `chunk ${oid}-${number}`;
+}
+
+/** A connection to each side for a worker, opened when it has something to do. */
+class Lanes implements AsyncDisposable {
+  readonly #free: { source: Session; target: Session }[] = [];
+  readonly #stack = new AsyncDisposableStack();
+  readonly #options: LoadOptions;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+  }
+
+  async take(): Promise<{ source: Session; target: Session }> {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    const { openSource, openTarget, snapshot } = this.#options;
+    const source = this.#stack.use(await openSource('read rows'));
+    const target = this.#stack.use(await openTarget('write rows'));
+    await beginUnderSnapshot(source.client, snapshot);
+    await source.client.query(`SET LOCAL search_path = ''`);
+    await target.client.query(`SET session_replication_role = replica`).catch((error: { code?: string }) => {
+      if (error.code !== INSUFFICIENT_PRIVILEGE) throw error;
+    });
+    return { source, target };
+  }
+
+  give(lane: { source: Session; target: Session }): void {
+    this.#free.push(lane);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+async function copyChunks(options: LoadOptions, tasks: readonly Task[], signal: AbortSignal): Promise<void> {
+  const { job, plan, workers, emit, failpoint, doing } = options;
+  await using lanes = new Lanes(options);
+  // The first failure stops the others in the middle of their chunks.
+  const failed = new AbortController();
+  const stopped = AbortSignal.any([signal, failed.signal]);
+  await forEachConcurrent(tasks, workers, async ({ source, chunk, form }) => {
+    stopped.throwIfAborted();
+    try {
+      const lane = await lanes.take();
+      const { client } = lane.target;
+      await beginStep(client, job, plan.id);
+      const counts = await pipeCopy(
+        { client: lane.source.client, text: copyOutText(source, chunk, form) },
+        { client, text: copyInText(source, chunk, form) },
+        stopped,
+      );
+      failpoint('chunk-copied');
+      await endStep(client, job, plan.id, stepOf(chunk), counts);
+      failpoint('chunk-noted');
+      lanes.give(lane);
+      emit({
+        type: 'chunk-loaded',
+        schema: source.schema,
+        table: source.name,
+        rows: counts.rows,
+        bytes: counts.bytes,
+      });
+    } catch (error) {
+      const told = signal.aborted
+        ? signal.reason
+        : postgresError(error, doing(`copy rows of ${quotedTable(source)}`));
+      failed.abort(told);
+      throw told;
+    }
+  });
+}
+
+async function makeLater(
+  options: LoadOptions,
+  done: ReadonlyMap<string, unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { job, plan, workers, openTarget, emit, failpoint, doing } = options;
+  for (const [i, groups] of plan.later.entries()) {
+    const numbered = groups.map((statements, j) =>
+      statements
+        .map((statement, k) => ({ statement, step: `later ${i}-${j}-${k}` }))
+        .filter(({ step }) => !done.has(step)),
+    );
+    await forEachConcurrent(
+      numbered.filter((group) => group.length > 0),
+      workers,
+      async (group) => {
+        await using session = await openTarget('make indexes and constraints');
+        await session.client.query('SET lock_timeout = 0');
+        for (const { statement, step } of group) {
+          signal.throwIfAborted();
+          try {
+            await beginStep(session.client, job, plan.id);
+            const notice = await createLater(session.client, statement);
+            await endStep(session.client, job, plan.id, step);
+            if (notice !== undefined) emit({ type: 'notice', text: notice });
+          } catch (error) {
+            throw postgresError(error, doing(`make ${statement.what}`));
+          }
+          failpoint('later-made');
+        }
+      },
+    );
+  }
+}
+
+/** So that the planner knows the tables before changes come. */
+async function analyse({ plan, openTarget }: LoadOptions, signal: AbortSignal): Promise<void> {
+  await using session = await openTarget('gather statistics');
+  for (const { table } of plan.tables) {
+    signal.throwIfAborted();
+    await session.client.query(`ANALYZE ${quotedTable(table)}`);
+  }
+}
