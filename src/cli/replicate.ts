@@ -26,7 +26,7 @@ export function registerReplicate(program: Command, finish: Finish): void {
     )
     .argument('[name]', 'the job that is verified, dropped or checked')
     .option('--from <url>', 'the database: postgres://…/database')
-    .option('--to <url>', 'where files go: s3://bucket/prefix/ or file:///folder/')
+    .option('--to <url>', 'where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb')
     .option('--mode <mode>', 'full-load, cdc or full-load-and-cdc')
     .option(
       '--tables <patterns>',
@@ -69,7 +69,7 @@ export function registerReplicate(program: Command, finish: Finish): void {
       if (verb === 'drop') {
         const { dropReplicationOf } = await import('../jobs/replicate/run.ts');
         await dropReplicationOf(options);
-        process.stdout.write('the slot and the publication are gone; the files stay\n');
+        process.stdout.write('the slot and the publication are gone; what was replicated stays\n');
         return;
       }
       if (flags['plan'] === true) {

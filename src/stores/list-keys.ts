@@ -19,7 +19,7 @@ export async function* listKeys(
 
 /**
  * Deletes objects, whether they are there or not.
- * @throws OBJECT_FAILED for the first one that stays
+ * @throws STORE_DENIED, OBJECT_FAILED for the first one that stays; the errors of the store
  */
 export async function deleteKeys(
   store: ObjectStore,

@@ -87,6 +87,10 @@ export async function expectWarehouse(
       lacking: [],
       surplus: [],
     });
+    expect(
+      found.every((row, i) => row === wanted[i]),
+      `${table}: as many of each row`,
+    ).toBe(true);
     expect(found.length, table).toBe(wanted.length);
     count += found.length;
   }

@@ -19,7 +19,7 @@ export interface Doing {
  * | SQLSTATE | code |
  * | --- | --- |
  * | 08…, 57P01, 57P02, 57P03, 53300, driver and socket errors | DATABASE_UNREACHABLE, retried |
- * | 40001, 40P01, 40…, 55P03 (with `lockTimeout`), 57014 by a time-out | DATABASE_CONFLICT, retried |
+ * | 40001, 40P01, 40…, 55P03 (with `lockTimeout`), 55006, 57014 by a time-out | DATABASE_CONFLICT, retried |
  * | 42501 (also where row-level security hides rows), 28…, 3D000, 25006 | DATABASE_DENIED |
  * | 42P01, 3F000 / 42703 | TABLE_NOT_FOUND / COLUMN_NOT_FOUND |
  * | anything else | DATABASE_FAILED |
@@ -40,6 +40,8 @@ export function postgresError(error: unknown, doing: Doing): LongshoreError {
 }
 
 const LOCK_TIMEOUT = '55P03';
+/** Of a replication slot, too. */
+const IN_USE = '55006';
 
 /** Whether a policy would have hidden rows; the function's name is there in every language of the server. */
 function hidesRows(error: unknown): boolean {
@@ -75,6 +77,7 @@ function codeOfState(state: string): ErrorCode {
     case '53300':
       return 'DATABASE_UNREACHABLE';
     case LOCK_TIMEOUT:
+    case IN_USE:
     case '57014':
       return 'DATABASE_CONFLICT';
     case '42501':

@@ -195,6 +195,15 @@ export async function setPublication(
   await client.query(`CREATE PUBLICATION ${name} FOR TABLE ${list}${viaRoot}`);
 }
 
+/** After so long without a report the server ends a change stream on this session; undefined where it never does. */
+export async function senderTimeoutMs(client: pg.ClientBase): Promise<number | undefined> {
+  const { rows } = await client.query<{ ms: string }>(
+    "SELECT setting AS ms FROM pg_settings WHERE name = 'wal_sender_timeout'",
+  );
+  const ms = Number(rows[0]?.ms ?? 0);
+  return ms > 0 ? ms : undefined;
+}
+
 /** Oids of the tables of a publication; undefined where there is none of that name. */
 export async function publishedTables(
   client: pg.ClientBase,

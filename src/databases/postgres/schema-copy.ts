@@ -51,7 +51,7 @@ export async function readSchemaCopy(
     const rows = new Map((await readTableRows(client, oids)).map((row) => [row.oid, row]));
     const sequences = await readSequenceRows(client, relationsOf(needs.ordered, 'S'));
     const context = {
-      chosen: new Set(oids),
+      chosen: rows,
       lateDefaults: needs.lateDefaults,
       identitySequences: new Map(
         sequences

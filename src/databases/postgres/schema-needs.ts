@@ -75,6 +75,8 @@ export function orderNeeds(tables: readonly number[], edges: readonly Edge[]): S
   const edgesFrom = (node: Node, owner: Node | undefined): readonly Edge[] =>
     (outgoing.get(nameOf(node)) ?? []).filter(({ to, how }) => {
       if (isRelation(node) && node.kind === 'S') return how === 'e' || !isRelation(to);
+      // What it inherits from a table that is not made it gets of its own.
+      if (isRelation(node) && isRelation(to) && !isMade(to, chosen)) return false;
       return owner === undefined || nameOf(to) !== nameOf(owner);
     });
   /** Whether a default cannot be had before the table it belongs to. */

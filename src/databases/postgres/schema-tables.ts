@@ -61,8 +61,8 @@ export interface SequenceRow {
 }
 
 export interface TableContext {
-  /** Oids of all tables that are made. */
-  readonly chosen: ReadonlySet<number>;
+  /** All tables that are made, by their oids. */
+  readonly chosen: ReadonlyMap<number, TableRow>;
   /** By the oid of the table and the number of the column. */
   readonly identitySequences: ReadonlyMap<string, SequenceRow>;
   readonly lateDefaults: ReadonlySet<number>;
@@ -74,16 +74,23 @@ export function tableObjects(table: TableRow, context: TableContext): SchemaObje
   const partition = table.partition_bound !== null;
   const parents = partition ? [] : table.parents.filter(({ oid }) => context.chosen.has(oid));
   const listed = table.columns.filter(({ local }) => local || parents.length === 0);
-  const columns = listed.map((column) => columnText(table, column, context));
+  const inheritedBy = ({ name: own }: ColumnRow): ColumnRow[] =>
+    parents.flatMap(
+      ({ oid }) => context.chosen.get(oid)!.columns.find((column) => column.name === own) ?? [],
+    );
+  const isNotNullAbove = (column: ColumnRow): boolean => inheritedBy(column).some((other) => other.not_null);
+  const columns = listed.map((column) =>
+    columnText(table, { ...column, not_null: column.not_null && !isNotNullAbove(column) }, context),
+  );
   const details: SchemaObject[] = [];
   const detail = (create: string): void => void details.push({ kind: 'detail', name, create });
   for (const column of table.columns) {
     const alter = `ALTER TABLE ONLY ${name} ALTER COLUMN ${quoteName(column.name)}`;
     if (!listed.includes(column)) {
-      if (column.default_value !== null && column.generated === '')
-        detail(`${alter} SET DEFAULT ${column.default_value}`);
-      else if (column.generated === '') detail(`${alter} DROP DEFAULT`);
-      if (column.not_null) detail(`${alter} SET NOT NULL`);
+      const { default_value: value } = column;
+      if (column.generated === '' && inheritedBy(column).some((other) => other.default_value !== value))
+        detail(`${alter} ${value === null ? 'DROP DEFAULT' : `SET DEFAULT ${value}`}`);
+      if (column.not_null && !isNotNullAbove(column)) detail(`${alter} SET NOT NULL`);
     }
     if (column.storage !== null) detail(`${alter} SET STORAGE ${column.storage}`);
   }

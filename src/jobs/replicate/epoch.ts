@@ -90,11 +90,11 @@ export async function landEpoch(
     await upload(target, file.key, path, file.bytes, signal);
     options.failpoint('file-uploaded');
   });
-  if (stale.length > 0)
-    await target.store.delete(
-      stale.map((key) => ({ key: target.prefix + key })),
-      signal,
-    );
+  await deleteKeys(
+    target.store,
+    stale.map((key) => target.prefix + key),
+    signal,
+  );
   const lastCommitMicros = facts.lastCommitMicros?.toString() ?? facts.before.lastCommitMicros;
   const manifest = counted({
     version: 1,

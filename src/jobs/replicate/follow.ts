@@ -10,12 +10,13 @@ import { join } from 'node:path';
 import { formatLsn, type Lsn } from '../../databases/postgres/lsn.ts';
 import type { Session } from '../../databases/postgres/open-session.ts';
 import { type PgoutputMessage, type Relation, readPgoutput } from '../../databases/postgres/pgoutput.ts';
+import { senderTimeoutMs } from '../../databases/postgres/replication-setup.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { ReplicateListener } from './events.ts';
 import { type Fence, type FencedTable, fenceOf } from './fences.ts';
-import type { ChangeLanding, Transaction } from './landing.ts';
+import type { ChangeLanding, Landed, Transaction } from './landing.ts';
 import { Spool } from './spool.ts';
 
 export interface FollowOptions {
@@ -44,6 +45,7 @@ export interface FollowOptions {
 }
 
 const REPORT_MS = 5_000;
+const TICK_MS_MIN = 50;
 /** Without changes an epoch is landed as seldom as this. */
 const IDLE_MS = 60_000;
 /** How often it is asked whether to end. */
@@ -83,6 +85,7 @@ class Follower {
   #sinceMs: number | undefined;
   #cutAt: Lsn | undefined;
   #idleLsn: Lsn = 0n;
+  #landing: Promise<Landed> | undefined;
   #landedMs: number;
   #askedMs: number;
   #ending = false;
@@ -107,6 +110,7 @@ class Follower {
   async run(session: Session): Promise<void> {
     const { landing, slot, publication, version, until, emit, nowMs, every } = this.#options;
     this.#cutAt = await landing.begun(this.#signal);
+    const timeoutMs = (await senderTimeoutMs(session.client)) ?? Number.POSITIVE_INFINITY;
     const ended = new Promise<void>((resolve, reject) => {
       this.#end = resolve;
       this.#fail = reject;
@@ -132,7 +136,10 @@ class Follower {
       (error: unknown) => this.#fail(error),
     );
     emit({ type: 'following', fromLsn: formatLsn(this.#toLsn) });
-    const timer = setInterval(() => this.#tick(), Math.min(REPORT_MS, Math.max(50, every / 4)));
+    const timer = setInterval(
+      () => this.#tick(),
+      Math.max(TICK_MS_MIN, Math.min(REPORT_MS, every / 4, timeoutMs / 4)),
+    );
     try {
       if (until !== undefined && this.#toLsn >= until && this.#cutAt === undefined) this.#reached = true;
       else await ended;
@@ -142,6 +149,8 @@ class Follower {
       this.#signal.removeEventListener('abort', stop);
       stream.end();
       for (const spool of this.#spools.values()) spool[Symbol.dispose]();
+      // Nobody may begin the same epoch again while this one still writes it.
+      await this.#landing?.catch(() => undefined);
     }
   }
 
@@ -342,10 +351,9 @@ class Follower {
     const { landing, emit, until, failpoint, nowMs } = this.#options;
     const gathered = this.#sinceMs !== undefined || this.#cutAt !== undefined;
     if (gathered || (empty && this.#toLsn > this.#landedLsn)) {
-      const { epoch, files, bytes } = await landing.land(
-        { lsn: this.#toLsn, commitMicros: this.#lastCommitMicros },
-        this.#signal,
-      );
+      const end = { lsn: this.#toLsn, commitMicros: this.#lastCommitMicros };
+      this.#landing = landing.land(end, this.#signal);
+      const { epoch, files, bytes } = await this.#landing;
       this.#stream?.confirm(this.#toLsn);
       failpoint('confirmed');
       emit({

@@ -286,19 +286,15 @@ export async function upload(
   sizeBytes: number,
   signal: AbortSignal,
 ): Promise<void> {
-  await withRetry(
-    () =>
-      store.put(
-        {
-          key: prefix + key,
-          body: createReadStream(path),
-          sizeBytes,
-          attributes: { contentType: 'application/vnd.apache.parquet', metadata: {} },
-          ifAbsent: false,
-        },
-        signal,
-      ),
-    undefined,
-    { signal },
-  );
+  const put = async (): Promise<void> => {
+    const body = createReadStream(path);
+    try {
+      const attributes = { contentType: 'application/vnd.apache.parquet', metadata: {} };
+      await store.put({ key: prefix + key, body, sizeBytes, attributes, ifAbsent: false }, signal);
+    } finally {
+      // A store that fails before it reads leaves the file open.
+      body.destroy();
+    }
+  };
+  await withRetry(put, undefined, { signal });
 }

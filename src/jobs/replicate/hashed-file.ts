@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { diskError } from './disk-error.ts';
 
 export class HashedFile implements AsyncDisposable {
   readonly path: string;
@@ -13,9 +14,9 @@ export class HashedFile implements AsyncDisposable {
     this.#handle = handle;
   }
 
-  /** Empties what is there. @throws what the disk throws, as do all of its methods */
+  /** Empties what is there. @throws JOURNAL_UNWRITABLE where the disk fails, as do all of its methods */
   static async open(path: string): Promise<HashedFile> {
-    return new HashedFile(path, await open(path, 'w'));
+    return new HashedFile(path, await tried('make', path, () => open(path, 'w')));
   }
 
   /** Writes pieces behind what the file holds, all of them: a disk may take less at once than it was given. */
@@ -23,7 +24,8 @@ export class HashedFile implements AsyncDisposable {
     for (const piece of pieces) this.#hash.update(piece);
     let rest = pieces.filter(({ byteLength }) => byteLength > 0);
     while (rest.length > 0) {
-      let { bytesWritten } = await this.#handle.writev(rest);
+      const all = rest;
+      let { bytesWritten } = await tried('write', this.path, () => this.#handle.writev(all));
       let whole = 0;
       while (whole < rest.length && bytesWritten >= rest[whole]!.byteLength) {
         bytesWritten -= rest[whole++]!.byteLength;
@@ -35,11 +37,19 @@ export class HashedFile implements AsyncDisposable {
 
   /** Makes the file durable. @returns the hash, in hexadecimal */
   async finish(): Promise<string> {
-    await this.#handle.sync();
+    await tried('write', this.path, () => this.#handle.sync());
     return this.#hash.digest('hex');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close();
+  }
+}
+
+async function tried<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw diskError(error, action, path);
   }
 }

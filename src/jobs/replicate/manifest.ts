@@ -5,7 +5,8 @@
  */
 
 import { z } from 'zod';
-import { LongshoreError } from '../../errors.ts';
+import { isRetryable, LongshoreError } from '../../errors.ts';
+import { withRetry } from '../../flow/retry.ts';
 import { listKeys } from '../../stores/list-keys.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { manifestKey, manifestPrefix } from './layout.ts';
@@ -240,15 +241,21 @@ export function putJson(
   return store.put({ key, body, sizeBytes: body.byteLength, attributes, ifAbsent }, signal);
 }
 
-/** Small objects only. */
-export async function readObject(
+/** Small objects only. A body that breaks off is read again; the store itself tries again only until there is one. */
+export function readObject(
   store: ObjectStore,
   key: string,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
-  const opened = await store.get({ key }, signal);
-  if (opened === undefined) return undefined;
-  const chunks: Buffer[] = [];
-  for await (const chunk of opened.body as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  let begun = false;
+  const read = async (): Promise<Buffer | undefined> => {
+    begun = false;
+    const opened = await store.get({ key }, signal);
+    if (opened === undefined) return undefined;
+    begun = true;
+    const chunks: Buffer[] = [];
+    for await (const chunk of opened.body as AsyncIterable<Buffer>) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  };
+  return withRetry(read, undefined, { signal, shouldRetry: (error) => begun && isRetryable(error) });
 }

@@ -4,7 +4,7 @@
  */
 
 import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { LongshoreError, messageOf } from '../../errors.ts';
+import { diskError } from './disk-error.ts';
 
 const BUFFER_BYTES = 256 * 1024;
 /** Transaction id, length. */
@@ -19,7 +19,11 @@ export class Spool implements Disposable {
 
   constructor(path: string) {
     this.#path = path;
-    this.#file = openSync(path, 'w+');
+    try {
+      this.#file = openSync(path, 'w+');
+    } catch (error) {
+      throw diskError(error, 'keep a large transaction in', path);
+    }
   }
 
   /** @param xid that of the subtransaction; 0 for what belongs to all */
@@ -77,14 +81,7 @@ export class Spool implements Disposable {
     try {
       for (let at = 0; at < this.#filled; ) at += writeSync(this.#file, this.#buffer, at, this.#filled - at);
     } catch (error) {
-      throw new LongshoreError(
-        'JOURNAL_UNWRITABLE',
-        `cannot keep a large transaction in ${this.#path}: ${messageOf(error)}`,
-        {
-          cause: error,
-          hint: 'make room on the disk of the state folder (--state), and run the same command again',
-        },
-      );
+      throw diskError(error, 'keep a large transaction in', this.#path);
     }
     this.#filled = 0;
   }

@@ -12,8 +12,8 @@ import { openStore } from '../../stores/open-store.ts';
 import { type ErrorNote, lastError, lastVerification } from './job-notes.ts';
 import { LoadLedger } from './load-ledger.ts';
 import { type Manifest, type ManifestPlace, type ManifestTable, newestManifest } from './manifest.ts';
-import { type ReplicateEnvironment, slotOf } from './run.ts';
 import { NO_STATISTICS } from './statistics.ts';
+import { type ReplicateEnvironment, slotOf } from './surroundings.ts';
 import { isDatabase } from './to-postgres/sides.ts';
 
 /** What AWS DMS calls table statistics. */

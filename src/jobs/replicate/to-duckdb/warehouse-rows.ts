@@ -14,6 +14,7 @@ import { parquetRows } from '../lake-lookup.ts';
 import type { Manifest } from '../manifest.ts';
 import { planAlteration } from './alter-table.ts';
 import { applyManifest } from './apply-manifest.ts';
+import { sameColumns } from './column-changes.ts';
 import { type DuckDbFile, literal, quoted, tableName } from './duckdb-file.ts';
 import { duckDbType } from './duckdb-type.ts';
 import type { SourceCatalogue, SourceColumn } from './source-catalogue.ts';
@@ -84,6 +85,7 @@ async function alterToNow(
 ): Promise<void> {
   const own = table.columns.filter(({ type }) => type === '');
   const next = [...now.filter(({ generated }) => !generated), ...own];
+  if (sameColumns(table.columns, next)) return;
   const plan = await planAlteration(db, table, next, [], { source, reloads: true, hasUnfit: false });
   if (typeof plan === 'string') return;
   for (const statement of plan.statements) await db.run(statement);

@@ -48,10 +48,7 @@ export class RowApplier {
     const inserts = rows.filter(({ kind }) => kind === 'insert').map(({ values }) => values);
     await this.#delete(table, deletes);
     if (updates.length > 0) {
-      const groups = groupsOf(table, updates);
-      if (groups.some(({ places }) => places.some((place) => table.columns[place]!.always)))
-        await this.#exchange(table, groups);
-      else await this.#updateOrExchange(table, groups);
+      await this.#updateOrExchange(table, groupsOf(table, updates));
     }
     await this.#insert(table, inserts);
   }
@@ -92,32 +89,37 @@ export class RowApplier {
   async #update(table: TargetTable, row: { readonly key: Values; readonly values: Values }): Promise<void> {
     const [group] = groupsOf(table, [row]);
     if (group === undefined) return;
-    if (this.#replica && group.places.some((place) => table.columns[place]!.always))
-      await this.#exchange(table, [group]);
-    else await this.#updateGroup(table, group);
+    if (this.#replica) await this.#updateOrExchange(table, [group]);
+    else if (!(await this.#updateGroup(table, group))) throw missing(table, 1, 'updated');
   }
 
-  async #updateGroup(
-    table: TargetTable,
-    { places, rows }: UpdateGroup,
-    into?: { readonly text: string },
-  ): Promise<void> {
-    for (const some of slices(rows)) {
-      const found = await this.#run(updateStatement(table, places, some, into?.text));
-      if (found !== some.length) throw missing(table, some.length - found, 'updated');
-    }
+  /** @returns whether each found its row */
+  async #updateGroup(table: TargetTable, { places, rows }: UpdateGroup): Promise<boolean> {
+    let found = 0;
+    for (const some of slices(rows)) found += await this.#run(updateStatement(table, places, some));
+    return found === rows.length;
   }
 
+  /** Also a column that only the server numbers may have got another number. */
   async #updateOrExchange(table: TargetTable, groups: readonly UpdateGroup[]): Promise<void> {
     await this.#client.query('SAVEPOINT longshore_rows');
-    try {
-      for (const group of groups) await this.#updateGroup(table, group);
+    if (await this.#updateAll(table, groups)) {
       await this.#client.query('RELEASE SAVEPOINT longshore_rows');
+      return;
+    }
+    await this.#client.query('ROLLBACK TO SAVEPOINT longshore_rows');
+    await this.#exchange(table, groups);
+  }
+
+  /** @returns whether every row was found and none stood in the way of another */
+  async #updateAll(table: TargetTable, groups: readonly UpdateGroup[]): Promise<boolean> {
+    try {
+      for (const group of groups) if (!(await this.#updateGroup(table, group))) return false;
+      return true;
     } catch (error) {
       const { code } = error as { code?: string };
-      if (code !== UNIQUE_VIOLATION && code !== EXCLUSION_VIOLATION) throw error;
-      await this.#client.query('ROLLBACK TO SAVEPOINT longshore_rows');
-      await this.#exchange(table, groups);
+      if (code === UNIQUE_VIOLATION || code === EXCLUSION_VIOLATION) return false;
+      throw error;
     }
   }
 

@@ -102,7 +102,11 @@ export class PostgresLanding implements ChangeLanding {
   async relation(relation: Relation, _: Relation | undefined, transaction: Transaction): Promise<void> {
     const known = this.#tables.find((table) => isOf(relation, table))!;
     await this.#settled();
-    await this.#learnColumns(relation, known, transaction);
+    const counts = this.#open.get(relation.oid)?.counts ?? noCounts();
+    if (await this.#learnColumns(relation, known)) {
+      counts.ddls++;
+      counts.lastLsn = transaction.commitLsn;
+    }
     const table = await this.#within('read its catalogue', () =>
       readTargetTable(this.#options.target, relation),
     );
@@ -110,7 +114,7 @@ export class PostgresLanding implements ChangeLanding {
     this.#open.set(relation.oid, {
       table,
       net: keyed ? new NetRows(table.key) : undefined,
-      counts: this.#open.get(relation.oid)?.counts ?? noCounts(),
+      counts,
     });
   }
 
@@ -293,8 +297,8 @@ export class PostgresLanding implements ChangeLanding {
     });
   }
 
-  /** Makes the columns of the target what changes are of from now on. */
-  async #learnColumns(relation: Relation, known: JobTable, transaction: Transaction): Promise<void> {
+  /** Makes the columns of the target what changes are of from now on. @returns whether they were others */
+  async #learnColumns(relation: Relation, known: JobTable): Promise<boolean> {
     const { source, target, emit } = this.#options;
     const now = await namedColumns(source, relation);
     const catalogue = (await readJobColumns(source, [relation.oid])).get(relation.oid)!;
@@ -304,9 +308,9 @@ export class PostgresLanding implements ChangeLanding {
       new Map(catalogue.map(({ name, number }) => [name, number])),
     );
     if ('unclear' in found) throw unclearColumns(relation, found.unclear);
-    if (found.changes.length === 0) return;
+    if (found.changes.length === 0) return false;
     await this.#begin();
-    const notices = await this.#within(`change the columns of ${quotedTable({ ...known })}`, () =>
+    const notices = await this.#within(`change the columns of ${quotedTable(known)}`, () =>
       changeColumns(source, target, relation, found.changes),
     );
     for (const text of notices) emit({ type: 'notice', text });
@@ -315,10 +319,7 @@ export class PostgresLanding implements ChangeLanding {
     );
     this.#tablesChanged = true;
     this.#given += CHANGE_BYTES;
-    const open = this.#open.get(relation.oid);
-    if (open === undefined) return;
-    open.counts.ddls++;
-    open.counts.lastLsn = transaction.commitLsn;
+    return true;
   }
 
   #valuesOf({ bytes, at, fields }: Tuple): Values {

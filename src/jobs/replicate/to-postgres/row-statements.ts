@@ -30,21 +30,31 @@ export function deleteStatement(table: TargetTable, keys: readonly Values[]): Ro
 }
 
 /**
- * @param places of the columns that are set
- * @param into another table of the same columns
+ * @param places of the columns that are set; those whose values only the server gives are not, and must be the same
+ * @param into another table of the same columns, where every column may be set
  */
 export function updateStatement(
   table: TargetTable,
   places: readonly number[],
   rows: readonly { readonly key: Values; readonly values: Values }[],
-  into = table.text,
+  into?: string,
 ): RowStatement {
   const { columns, names } = keyOf(table);
-  const set = places.map((place) => table.columns[place]!);
-  const setNames = places.map((_, i) => `s${i}`);
-  const assigned = set.map((column, i) => `${columnText(column)} = ${valueText(column, setNames[i]!)}`);
-  const text = `UPDATE ${into} AS t SET ${assigned.join(', ')}
-FROM ${unnested([...columns, ...set], [...names, ...setNames])} WHERE ${sameKey(columns, names)}`;
+  const given = places.map((place) => table.columns[place]!);
+  const givenNames = places.map((_, i) => `s${i}`);
+  const isSet = (column: TargetColumn): boolean => into !== undefined || !column.always;
+  const assigned = given.flatMap((column, i) =>
+    isSet(column) ? [`${columnText(column)} = ${valueText(column, givenNames[i]!)}`] : [],
+  );
+  const same = given.flatMap((column, i) =>
+    isSet(column) ? [] : [`t.${columnText(column)} = ${valueText(column, givenNames[i]!)}`],
+  );
+  const from = unnested([...columns, ...given], [...names, ...givenNames]);
+  const where = [sameKey(columns, names), ...same].join(' AND ');
+  const text =
+    assigned.length === 0
+      ? `SELECT FROM ${table.text} AS t, ${from} WHERE ${where}`
+      : `UPDATE ${into ?? table.text} AS t SET ${assigned.join(', ')}\nFROM ${from} WHERE ${where}`;
   const keys = rows.map(({ key }) => key);
   const values = rows.map((row) => row.values);
   return {

@@ -36,7 +36,7 @@ const GROUPS = {
 };
 const TABLES = Object.entries(GROUPS).flatMap(([name, typed]) => [
   new TortureTable(name, typed, { full: false }),
-  new TortureTable(`${name}_full`, typed, { full: true }),
+  ...(name === 'large' ? [] : [new TortureTable(`${name}_full`, typed, { full: true })]),
 ]);
 
 let postgres: PostgresServer;
@@ -59,7 +59,6 @@ beforeAll(async () => {
   target = await PostgresOracle.open(to);
   await source.ask(MADE_TYPES);
   for (const table of TABLES) await source.ask(`${table.create()} ${table.insert(0)}`);
-  // So that names of relations mean something in both.
   await replicate(options);
 });
 afterAll(async () => {
@@ -88,7 +87,10 @@ describe('every type', () => {
   test.each<[string, (table: TortureTable) => string]>([
     ['inserted', (table) => table.insert(table.rows)],
     ['updated', (table) => table.update()],
-    ['updated in one column', ({ name, columns }) => `UPDATE ${name} SET ${quotedName(columns[0]!.name)} = NULL`],
+    [
+      'updated in one column',
+      ({ name, columns }) => `UPDATE ${name} SET ${quotedName(columns[0]!.name)} = NULL`,
+    ],
     ['moved to another key', ({ name }) => `UPDATE ${name} SET id = id + 1000 WHERE id % 3 = 0`],
     ['deleted', ({ name }) => `DELETE FROM ${name} WHERE id % 2 = 0`],
   ])('%s', async (_, change) => {

@@ -1,0 +1,707 @@
+/**
+ * One attempt at a replication into files: checks what it needs, loads what is not loaded, follows what changes. It begins
+ * from what is in the bucket, and may be made again after it failed, was stopped or its process died.
+ */
+
+import type { DatabaseUrl } from '../../config/database-url.ts';
+import { parseReplicaUrl } from '../../config/replica-url.ts';
+import { folderPrefix } from '../../config/store-url.ts';
+import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import { openSession, type Session } from '../../databases/postgres/open-session.ts';
+import {
+  checkServer,
+  dropReplication,
+  openTransactions,
+  publishedTables,
+  type ServerFacts,
+  type SlotState,
+  serverFacts,
+  setPublication,
+  slotState,
+} from '../../databases/postgres/replication-setup.ts';
+import { listTables, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
+import { openStore } from '../../stores/open-store.ts';
+import { begin, unbegin, wasBegun } from './beginning.ts';
+import { dropPending, readPending } from './epoch.ts';
+import type { ReplicateListener } from './events.ts';
+import { follow } from './follow.ts';
+import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
+import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
+import { lockJob } from './job-lock.ts';
+import { noteError } from './job-notes.ts';
+import { SLOT_ACTIVE } from './keep-following.ts';
+import { LakeLanding } from './lake-landing.ts';
+import { heapBytes } from './load-chunks.ts';
+import { LoadLedger, type LoadPlan } from './load-ledger.ts';
+import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
+import type { ManifestSink } from './manifest-sink.ts';
+import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
+import { probeTarget } from './probe-target.ts';
+import type { ReplicateSettings } from './settings.ts';
+import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from './snapshot.ts';
+import { endHolders, startHolder } from './snapshot-holder.ts';
+import { counted } from './statistics.ts';
+import { databaseOf, type Surroundings, slotOf } from './surroundings.ts';
+import { tableFilter, unmatched } from './table-filter.ts';
+import { tableProblem } from './table-problems.ts';
+import { TableRegistry } from './table-registry.ts';
+import { openTemporaryFolder } from './temporary-folder.ts';
+import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
+import { makeStaging, Warehouse } from './to-duckdb/warehouse.ts';
+import { deleteVoidFiles, lastLoadNumber } from './void-files.ts';
+import { WalWatch } from './wal-watch.ts';
+
+/** Of a process, which may make several attempts. */
+export interface Totals {
+  loaded: { readonly rows: number; readonly files: number; readonly bytes: number };
+  changes: number;
+  /** Whether the tables that were to be loaded again are. */
+  resynced: boolean;
+}
+
+/** A smaller full load is not worth a process that holds its snapshot. */
+const KEPT_BYTES_MIN = 64 * 1024 ** 2;
+/** An epoch is landed when the changes of so many files are gathered. */
+const EPOCH_FILES = 4;
+/** When it is told what a slot that is made waits for. */
+const SLOT_TELL_MS = 5_000;
+/** How often, and how long, a slot is looked at that a process before this one may not have let go yet. */
+const SLOT_LOOK_MS = 250;
+const SLOT_WAIT_MS = 5_000;
+
+export class Replication {
+  readonly #settings: ReplicateSettings;
+  readonly #environment: Surroundings;
+  readonly #emit: ReplicateListener;
+  readonly #url: DatabaseUrl;
+  readonly #slot: string;
+  /** For the catalogue, and for values that updates leave out. */
+  readonly #control: Session;
+  readonly #place: ManifestPlace;
+  readonly #target: LoadTarget;
+  #sink: ManifestSink | undefined;
+  /** Oids of tables that appeared and cannot be replicated; each is told once. */
+  readonly #unfit = new Set<number>();
+  #resync: (table: SourceTable) => boolean;
+  /** Whether the job has landed anything. */
+  #begun = false;
+  readonly #totals: Totals;
+
+  private constructor(
+    settings: ReplicateSettings,
+    surroundings: Surroundings,
+    totals: Totals,
+    url: DatabaseUrl,
+    control: Session,
+    target: LoadTarget,
+  ) {
+    this.#settings = settings;
+    this.#environment = surroundings;
+    this.#totals = totals;
+    this.#emit = (event) => {
+      if (event.type === 'epoch-landed') totals.changes += event.changes;
+      surroundings.emit(event);
+    };
+    this.#url = url;
+    this.#slot = slotOf(settings);
+    this.#control = control;
+    this.#place = { store: target.store, prefix: target.prefix, job: settings.name };
+    this.#target = target;
+    const { resync } = settings;
+    this.#resync = resync === undefined || totals.resynced ? () => false : tableFilter(resync);
+  }
+
+  static async open(
+    settings: ReplicateSettings,
+    surroundings: Surroundings,
+    totals: Totals,
+    applies: boolean,
+    stack: AsyncDisposableStack,
+  ): Promise<Replication> {
+    const { env, clock } = surroundings;
+    const url = databaseOf(settings, env);
+    const { store: to, duckdb } = parseReplicaUrl(settings.to);
+    if (duckdb !== undefined) makeStaging(duckdb);
+    const { store } = stack.use(await openStore(to, { env, clock }));
+    const { path: folder } = stack.use(openTemporaryFolder());
+    const doing = {
+      action: `read the catalogue of ${url.name}`,
+      database: url.name,
+      user: url.connection.user,
+    };
+    const control = stack.use(await openSession(url.connection, { doing }));
+    const replication = new Replication(settings, surroundings, totals, url, control, {
+      store,
+      prefix: folderPrefix(to.prefix),
+      folder,
+      transient: duckdb !== undefined,
+    });
+    if (duckdb !== undefined && applies) {
+      replication.#sink = await Warehouse.make({
+        path: duckdb,
+        settings,
+        place: replication.#place,
+        source: sourceCatalogue(control.client),
+        notice: (text) => replication.#emit({ type: 'notice', text }),
+        ...surroundings,
+      });
+    }
+    return replication;
+  }
+
+  /** @returns the newest manifest of the replica */
+  async run(): Promise<Manifest> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      await this.#noteError(error);
+      throw error;
+    }
+  }
+
+  /** For `status`; only of a job that has something, and not of a stop or of a second process. */
+  async #noteError(error: unknown): Promise<void> {
+    const isStop = this.#environment.signal.aborted;
+    if (isStop || !this.#begun || (error instanceof LongshoreError && error.code === 'RUN_LOCKED')) return;
+    try {
+      await noteError(this.#place, error, this.#nowMs(), this.#environment.signal);
+    } catch (noting) {
+      this.#emit({ type: 'notice', text: `the error is not noted in the bucket: ${messageOf(noting)}` });
+    }
+  }
+
+  async #run(): Promise<Manifest> {
+    const { mode, untilCaughtUp } = this.#settings;
+    const facts = await this.#asked((client) => serverFacts(client), 'ask about itself');
+    const follows = mode !== 'full-load';
+    const there = follows
+      ? await this.#asked((client) => slotState(client, this.#slot), 'list slots')
+      : undefined;
+    // A slot that is ours already is not another one.
+    checkServer(
+      there === undefined ? facts : { ...facts, slotsFree: facts.slotsFree + 1 },
+      this.#url.name,
+      follows,
+    );
+    await this.#asked((client) => lockJob(client, this.#slot), 'lock the job');
+    const before = await newestManifest(this.#place, this.#environment.signal);
+    const slot = follows ? await this.#idleSlot() : undefined;
+    const caughtUp = (await this.#sink?.catchUp(before)) ?? 0;
+    let checkpoint: Manifest;
+    if (before === undefined) checkpoint = await this.#begin(facts, slot);
+    else if (!follows && caughtUp > 0) {
+      // The load that died was whole but for that.
+      await this.#finishLoad(before);
+      checkpoint = before;
+    } else {
+      this.#begun = true;
+      checkCheckpoint(before, {
+        settings: this.#settings,
+        url: this.#url.name,
+        slotName: this.#slot,
+        facts,
+        slot,
+      });
+      checkpoint = await this.#continue(facts, before, slot);
+    }
+    if (follows) {
+      const until = untilCaughtUp
+        ? (await this.#asked((client) => serverFacts(client), 'tell where its log ends')).walLsn
+        : undefined;
+      checkpoint = await this.#follow(facts, checkpoint, until);
+    }
+    return checkpoint;
+  }
+
+  /** Once nobody follows it: a process that died may be known to the server a little longer. */
+  async #idleSlot(): Promise<SlotState | undefined> {
+    const { clock, signal } = this.#environment;
+    for (const startedMs = clock.now(); ; await clock.wait(SLOT_LOOK_MS, signal)) {
+      const slot = await this.#asked((client) => slotState(client, this.#slot), 'list slots');
+      if (slot?.active !== true) return slot;
+      if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
+      throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${this.#slot}`, {
+        hint: 'stop it, or wait until it has ended',
+        context: { [SLOT_ACTIVE]: true },
+      });
+    }
+  }
+
+  /** The full load, or without one the place from which changes are followed. */
+  async #begin(facts: ServerFacts, slot: SlotState | undefined): Promise<Manifest> {
+    const { mode, name } = this.#settings;
+    const { signal } = this.#environment;
+    const follows = mode !== 'full-load';
+    const died = await wasBegun(this.#place, signal);
+    if (slot !== undefined && !died) {
+      throw new LongshoreError(
+        'CHECK_FAILED',
+        `the slot ${this.#slot} is there, and no files of the job ${name}`,
+        {
+          hint: '`longshore replicate drop` takes it away, if nobody else uses it',
+        },
+      );
+    }
+    const tables = await this.#chosenTables();
+    checkTables(tables, this.#settings, this.#url.name);
+    await this.#sink?.check(tables);
+    if (follows) await this.#checkReplication();
+    await probeTarget(this.#place, signal);
+    const ledger = new LoadLedger(this.#place, 0);
+    let plan = died ? await ledger.plan(signal) : undefined;
+    const slotServes = !follows || (slot !== undefined && !slot.lost);
+    if (plan !== undefined && (plan.systemId !== facts.systemId || !slotServes)) plan = undefined;
+    if (died) {
+      const text =
+        plan === undefined
+          ? 'a start before this one died: what it made is cleared away'
+          : 'a full load before this one died: it is gone on with';
+      this.#emit({ type: 'notice', text });
+    }
+    if (plan === undefined) {
+      if (died) await this.#clear(ledger);
+      await begin(this.#place, facts.systemId, tables, signal);
+    }
+    try {
+      const load = await this.#firstLoad(facts, tables, ledger, plan);
+      const manifest = await this.#land(facts, undefined, load, ledger);
+      this.#begun = true;
+      return manifest;
+    } catch (error) {
+      await this.#afterFailedLoad(ledger);
+      throw error;
+    }
+  }
+
+  async #firstLoad(
+    facts: ServerFacts,
+    tables: readonly SourceTable[],
+    ledger: LoadLedger,
+    plan: LoadPlan | undefined,
+  ): Promise<FullLoad> {
+    const { mode } = this.#settings;
+    if (mode !== 'full-load') {
+      const names = plan === undefined ? tables : plan.tables.map(({ table }) => table);
+      const present = tables.filter(({ oid }) => names.some((table) => table.oid === oid));
+      await this.#asked(
+        (client) => setPublication(client, this.#slot, present, facts.version),
+        'make a publication',
+      );
+    }
+    return await this.#load({
+      facts,
+      ledger,
+      plan,
+      tables,
+      newSlot: mode !== 'full-load',
+      toLsn: undefined,
+      filesBefore: new Map(),
+    });
+  }
+
+  /** Of a start that failed nothing is left; of a load that got somewhere, what the next one goes on with. */
+  async #afterFailedLoad(ledger: LoadLedger): Promise<void> {
+    try {
+      const some = await ledger.done(new AbortController().signal);
+      if (some.length > 0) {
+        this.#emit({ type: 'notice', text: 'the same command goes on with what is not loaded yet' });
+        return;
+      }
+      await this.#clear(ledger);
+    } catch (error) {
+      // The failure itself is what is thrown; the next start clears away what this could not.
+      this.#emit({
+        type: 'notice',
+        text: `what the start made is not cleared away: ${(error as Error).message}`,
+      });
+    }
+  }
+
+  /** Takes away all that a load made, on the server and in the bucket. */
+  async #clear(ledger: LoadLedger): Promise<void> {
+    const signal = new AbortController().signal;
+    await endHolders(this.#control.client, this.#slot);
+    if (this.#settings.mode !== 'full-load')
+      await dropReplication(this.#control.client, this.#slot, this.#slot);
+    const plan = await ledger.plan(signal);
+    for (const table of plan?.tables ?? []) await ledger.abandon(table, signal);
+    await ledger.close(signal);
+    await unbegin(this.#place, signal);
+  }
+
+  /** What was added to the job and removed from it since its newest manifest; and tables that are to be loaded again. */
+  async #continue(facts: ServerFacts, before: Manifest, slot: SlotState | undefined): Promise<Manifest> {
+    const { signal } = this.#environment;
+    await this.#finishLoad(before);
+    let newSlot = slot === undefined || slot.lost;
+    let checkpoint = await this.#landPending(facts, before, newSlot);
+    for (;;) {
+      const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
+      if (tables.length === 0) {
+        throw new LongshoreError('CHECK_FAILED', `no table of the job ${this.#settings.name} is left`, {
+          hint: '`longshore replicate drop` ends it; its files stay',
+        });
+      }
+      const isAgain = (table: SourceTable): boolean =>
+        this.#resync(table) || this.#sink?.needsAgain(table) === true;
+      const added = addedTables(checkpoint.tables, tables, isAgain);
+      const removed = removedTables(checkpoint.tables, tables, isAgain);
+      const stay = new Set(tables.filter((table) => !added.includes(table)).map(({ oid }) => oid));
+      const published = await this.#asked(
+        (client) => publishedTables(client, this.#slot),
+        'read the publication',
+      );
+      if (stay.size > 0) checkPublication(this.#slot, checkpoint.tables, published, stay);
+      const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
+      let plan = await ledger.plan(signal);
+      if (added.length === 0 && removed.length === 0 && plan === undefined) return checkpoint;
+      if (newSlot)
+        await this.#asked((client) => dropReplication(client, this.#slot, this.#slot), 'drop the slot');
+      if (plan !== undefined && (newSlot || !sameTables(plan, added))) {
+        for (const table of plan.tables) await ledger.abandon(table, signal);
+        await ledger.close(signal);
+        plan = undefined;
+      }
+      await this.#asked(
+        (client) => setPublication(client, this.#slot, tables, facts.version),
+        'change the publication',
+      );
+      const { walLsn } = await this.#asked((client) => serverFacts(client), 'tell where its log ends');
+      let load: FullLoad | undefined;
+      if (added.length > 0) {
+        load = await this.#load({
+          facts,
+          ledger,
+          plan,
+          tables: added,
+          newSlot,
+          toLsn: newSlot ? undefined : parseLsn(checkpoint.toLsn),
+          filesBefore: await this.#filesBefore(added),
+        });
+      }
+      checkpoint = await this.#land(
+        facts,
+        { checkpoint, added, removed, lsn: formatLsn(walLsn) },
+        load,
+        ledger,
+      );
+      newSlot = false;
+      this.#resync = () => false;
+      this.#totals.resynced = true;
+    }
+  }
+
+  /** Tables that came into a job that runs must not keep it from running. */
+  #isFit(table: SourceTable, { tables }: Manifest): boolean {
+    const { mode, timestampColumn } = this.#settings;
+    const problem = tableProblem(table, timestampColumn, mode !== 'full-load');
+    if (problem === undefined) return true;
+    if (tables.some(({ oid }) => oid === table.oid))
+      throw new LongshoreError('CHECK_FAILED', problem.what, { hint: problem.fix });
+    if (!this.#unfit.has(table.oid))
+      this.#emit({ type: 'notice', text: `left out: ${problem.what} → ${problem.fix}` });
+    this.#unfit.add(table.oid);
+    return false;
+  }
+
+  /** The highest number of a file of a full load in each folder. */
+  async #filesBefore(tables: readonly SourceTable[]): Promise<Map<number, number>> {
+    const { signal } = this.#environment;
+    const found = new Map<number, number>();
+    for (const table of tables) {
+      found.set(table.oid, await lastLoadNumber(this.#place, table, signal));
+    }
+    return found;
+  }
+
+  async #load(task: {
+    readonly facts: ServerFacts;
+    readonly ledger: LoadLedger;
+    readonly plan: LoadPlan | undefined;
+    readonly tables: readonly SourceTable[];
+    /** Whether the slot of the job is to be made. */
+    readonly newSlot: boolean;
+    readonly toLsn: Lsn | undefined;
+    readonly filesBefore: ReadonlyMap<number, number>;
+  }): Promise<FullLoad> {
+    const { mode, keepSnapshot } = this.#settings;
+    const { facts, ledger, plan, tables, newSlot, toLsn, filesBefore } = task;
+    const { signal, env, failpoint } = this.#environment;
+    const source = { connection: this.#url.connection, doing: this.#doing('take a snapshot'), tables };
+    let before = plan;
+    let snapshot: HeldSnapshot | undefined;
+    if (before !== undefined) {
+      const { name, lsn } = before.snapshot;
+      snapshot = await snapshotHeldElsewhere(source, name, parseLsn(lsn));
+      if (snapshot === undefined && mode === 'full-load') {
+        // Nothing says what happened between two snapshots.
+        for (const table of before.tables) await ledger.abandon(table, signal);
+        before = undefined;
+      }
+    }
+    if (snapshot === undefined) {
+      await endHolders(this.#control.client, this.#slot);
+      const slot = newSlot && before === undefined ? this.#slot : `${this.#slot}_load`;
+      if (mode === 'full-load') snapshot = await snapshotOfNow(source);
+      else snapshot = await this.#tellingOfWaits(snapshotOfSlot(source, slot, slot !== this.#slot));
+    }
+    await using held = snapshot;
+    failpoint('snapshot-taken');
+    if (mode === 'cdc') return loadOfNothing(held);
+    using watch = mode === 'full-load' ? undefined : this.#watch();
+    const kept = before?.snapshot.lsn === formatLsn(held.lsn);
+    const isLarge = held.tables.reduce((sum, table) => sum + heapBytes(table), 0) >= KEPT_BYTES_MIN;
+    return await fullLoad(
+      {
+        settings: this.#settings,
+        target: this.#target,
+        ledger,
+        systemId: facts.systemId,
+        before,
+        filesBefore,
+        toLsn,
+        keep: async ({ name, tables: locked }) => {
+          if (kept) return before!.snapshot.name;
+          if (keepSnapshot === 0 || !isLarge) return undefined;
+          const oids = locked.map(({ oid }) => oid);
+          return startHolder(
+            {
+              from: this.#settings.from,
+              snapshot: name,
+              slot: this.#slot,
+              tables: oids,
+              keepMs: keepSnapshot,
+            },
+            env,
+          );
+        },
+        emit: this.#emit,
+        nowMs: this.#nowMs(),
+        failpoint,
+      },
+      held,
+      watch === undefined ? signal : AbortSignal.any([signal, watch.signal]),
+    );
+  }
+
+  /** A slot is made when every transaction that was open has ended; one that stays open is named. */
+  async #tellingOfWaits<T>(making: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => {
+      openTransactions(this.#control.client).then(
+        ([oldest]) => {
+          if (oldest !== undefined)
+            this.#emit({
+              type: 'notice',
+              text: `the slot is made when this transaction has ended: ${oldest}`,
+            });
+        },
+        (error: unknown) => this.#emit({ type: 'notice', text: `the slot takes long: ${messageOf(error)}` }),
+      );
+    }, SLOT_TELL_MS);
+    try {
+      return await making;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Writes the manifest of a load, or of tables that left; then takes away what is of no use any more. */
+  async #land(
+    { systemId }: ServerFacts,
+    change: Membership | undefined,
+    load: FullLoad | undefined,
+    ledger: LoadLedger,
+  ): Promise<Manifest> {
+    const { signal, failpoint } = this.#environment;
+    const tables = load?.tables ?? [];
+    const toLsn = load === undefined ? change!.checkpoint.toLsn : formatLsn(load.toLsn);
+    const lastCommitMicros = change?.checkpoint.lastCommitMicros;
+    const manifest = counted({
+      version: 1,
+      job: this.#settings.name,
+      epoch: change === undefined ? 0 : change.checkpoint.epoch + 1,
+      kind: change === undefined ? 'full-load' : 'tables',
+      systemId,
+      fromLsn: change?.checkpoint.toLsn ?? '0/0',
+      toLsn,
+      ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
+      files: [...(load?.files ?? [])],
+      schemas: { ...load?.schemas },
+      events: change === undefined ? [] : membershipEvents(change),
+      tables: [...(change === undefined ? [] : keptTables(change)), ...tables],
+    });
+    await writeManifest(this.#place, manifest, signal);
+    failpoint('load-landed');
+    await this.#sink?.take(manifest);
+    await this.#finishLoad(manifest, ledger);
+    const rows = manifest.files.reduce((sum, file) => sum + file.rows, 0);
+    const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+    const files = manifest.files.length;
+    const { loaded } = this.#totals;
+    this.#totals.loaded = {
+      rows: loaded.rows + rows,
+      files: loaded.files + files,
+      bytes: loaded.bytes + bytes,
+    };
+    if (load !== undefined) this.#emit({ type: 'load-finished', lsn: toLsn, rows, files });
+    return manifest;
+  }
+
+  /** What stays behind when a process dies right after the manifest of a load: done again, nothing changes. */
+  async #finishLoad(manifest: Manifest, ledger = new LoadLedger(this.#place, manifest.epoch)): Promise<void> {
+    const { signal } = this.#environment;
+    if (manifest.kind === 'changes') return;
+    await deleteVoidFiles(this.#place, manifest, signal);
+    await ledger.close(signal);
+    await endHolders(this.#control.client, this.#slot);
+  }
+
+  async #follow(facts: ServerFacts, from: Manifest, until: Lsn | undefined): Promise<Manifest> {
+    using watch = this.#watch();
+    try {
+      for (let checkpoint = from; ; ) {
+        const { end, landed } = await this.#followFrom(facts, checkpoint, until, watch);
+        if (end === 'reached' && this.#sink?.needsSome !== true) return landed;
+        checkpoint = await this.#continue(facts, landed, await this.#idleSlot());
+      }
+    } catch (error) {
+      if (watch.limitReached && this.#settings.walLimitAction === 'drop')
+        await dropReplication(this.#control.client, this.#slot, this.#slot);
+      throw error;
+    }
+  }
+
+  /** Follows behind a manifest, until everything up to a place is landed or other tables are those of the job. */
+  async #followFrom(
+    facts: ServerFacts,
+    checkpoint: Manifest,
+    until: Lsn | undefined,
+    watch: WalWatch,
+  ): Promise<{ end: 'reached' | 'asked'; landed: Manifest }> {
+    const { every, maxFileSize } = this.#settings;
+    const { clock, signal, failpoint } = this.#environment;
+    const tables = await this.#asked((client) => readTables(client), 'list its tables');
+    await using landing = new LakeLanding({
+      settings: this.#settings,
+      checkpoint,
+      place: this.#place,
+      target: this.#target,
+      registry: new TableRegistry(this.#control.client, tables),
+      sink: this.#sink,
+      failpoint,
+    });
+    await using replication = await this.#session('follow the change stream', true);
+    // A server that stops waits for those who follow it; that it stops can be seen on any other session.
+    const lost = new AbortController();
+    const onEnd = (): void =>
+      lost.abort(
+        new LongshoreError('DATABASE_UNREACHABLE', `the server of ${this.#url.name} ended a session`, {
+          hint: 'check that it runs and can be reached',
+        }),
+      );
+    this.#control.client.once('end', onEnd);
+    const end = await this.#within('follow the change stream', () =>
+      follow(
+        replication,
+        {
+          slot: this.#slot,
+          publication: this.#slot,
+          version: facts.version,
+          fromLsn: parseLsn(checkpoint.toLsn),
+          tables: checkpoint.tables,
+          landing,
+          every,
+          epochBytes: EPOCH_FILES * maxFileSize,
+          until,
+          shouldEnd: async () => this.#sink?.needsSome === true || (await this.#tablesChanged(checkpoint)),
+          folder: this.#target.folder,
+          emit: this.#emit,
+          failpoint,
+          nowMs: () => clock.now(),
+        },
+        AbortSignal.any([signal, watch.signal, lost.signal]),
+      ),
+    ).finally(() => this.#control.client.off('end', onEnd));
+    return { end, landed: landing.checkpoint };
+  }
+
+  /** What a process that died was landing: landed as it was begun, before anything else gets the number of its epoch. */
+  async #landPending(facts: ServerFacts, checkpoint: Manifest, newSlot: boolean): Promise<Manifest> {
+    const pending = await readPending(this.#place, checkpoint.epoch + 1, this.#environment.signal);
+    if (pending === undefined) return checkpoint;
+    if (newSlot) {
+      await dropPending(this.#place, pending, this.#environment.signal);
+      return checkpoint;
+    }
+    using watch = this.#watch();
+    const { landed } = await this.#followFrom(facts, checkpoint, parseLsn(pending.toLsn), watch);
+    return landed;
+  }
+
+  /** Whether tables were made, renamed or dropped that make others the tables of the job. */
+  async #tablesChanged({ tables }: Manifest): Promise<boolean> {
+    const chosen = tableFilter(this.#settings.tables);
+    const now = (await this.#asked((client) => listTables(client), 'list its tables'))
+      .filter(chosen)
+      .filter(({ oid }) => !this.#unfit.has(oid));
+    return addedTables(tables, now).length > 0 || removedTables(tables, now).length > 0;
+  }
+
+  async #chosenTables(): Promise<SourceTable[]> {
+    const all = await this.#asked((client) => readTables(client), 'list its tables');
+    const { tables: patterns } = this.#settings;
+    const [absent] = unmatched(patterns, all);
+    if (absent !== undefined) {
+      throw new LongshoreError('TABLE_NOT_FOUND', `${this.#url.name} has no table ${absent}`, {
+        hint: 'name tables as schema.table; capitals count',
+      });
+    }
+    return all.filter(tableFilter(patterns));
+  }
+
+  /** Whether the server itself is spoken to: what pools connections for it may not pass replication on. */
+  async #checkReplication(): Promise<void> {
+    const session = await this.#session('open a replication connection', true);
+    await session[Symbol.asyncDispose]();
+  }
+
+  #watch(): WalWatch {
+    return new WalWatch(this.#control.client, this.#slot, this.#settings, this.#emit, () => this.#nowMs());
+  }
+
+  #nowMs(): number {
+    return this.#environment.clock.now();
+  }
+
+  #doing(action: string): Doing {
+    return {
+      action: `${action} (${this.#url.name})`,
+      database: this.#url.name,
+      user: this.#url.connection.user,
+    };
+  }
+
+  #session(action: string, replication = false): Promise<Session> {
+    return openSession(this.#url.connection, { doing: this.#doing(action), replication });
+  }
+
+  #asked<T>(work: (client: Session['client']) => Promise<T>, action: string): Promise<T> {
+    return this.#within(action, () => work(this.#control.client));
+  }
+
+  async #within<T>(action: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#environment.signal.throwIfAborted();
+      throw postgresError(error, this.#doing(action));
+    }
+  }
+}
+
+function sameTables({ tables }: LoadPlan, added: readonly SourceTable[]): boolean {
+  const oids = new Set(added.map(({ oid }) => oid));
+  return tables.every(({ table }) => oids.has(table.oid));
+}
