@@ -26,7 +26,10 @@ export function registerReplicate(program: Command, finish: Finish): void {
     )
     .argument('[name]', 'the job that is verified, dropped or checked')
     .option('--from <url>', 'the database: postgres://…/database')
-    .option('--to <url>', 'where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb')
+    .option(
+      '--to <url>',
+      'where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb',
+    )
     .option('--mode <mode>', 'full-load, cdc or full-load-and-cdc')
     .option(
       '--tables <patterns>',

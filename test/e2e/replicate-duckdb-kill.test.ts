@@ -16,7 +16,7 @@ import { seededRandom } from './traffic.ts';
 import { runProgram } from './world.ts';
 
 const POINTS = ['load-landed:1', 'applied:1', 'manifest-written:1', 'applied:1', 'confirmed:1'];
-const RANDOM_KILLS = 3;
+const RANDOM_KILLS = 2;
 const SEED = Number(process.env['LONGSHORE_SEED'] ?? 42);
 const TABLES = ['items', 'log', 'counted'];
 

@@ -117,7 +117,7 @@ test('under the snapshot that another process holds', async () => {
   expect(await world.holders()).toBe(1);
   const again = await world.run();
   expect(again.code, again.stderr).toBe(0);
-  expect(again.started).toMatchObject({ chunksKept: 3 });
+  expect(again.started?.type === 'load-started' && again.started.chunksKept).toBeGreaterThanOrEqual(3);
   await stop();
   expect((await world.run()).code).toBe(0);
   await expectWhole(world);

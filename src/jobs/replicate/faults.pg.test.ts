@@ -113,7 +113,7 @@ describe.each(stores)('on %s', (kind) => {
       ['ListObjects', /prefix=.*epochs/],
       ['GetObject', /begun\.json/],
       ['ListObjects', /prefix=.*public/],
-      ['DeleteObject', /begun\.json/],
+      ['DeleteObject', /probe-/],
       ['PutObject', /begun\.json/],
       ['PutObject', /plan\.json/],
       ['PutObject', /LOAD/],

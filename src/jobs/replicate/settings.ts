@@ -24,7 +24,9 @@ function patternsOf(value: string | readonly string[]): string[] {
  */
 export const replicateSchema = z.strictObject({
   from: z.string().describe('the database: postgres://…/database'),
-  to: z.string().describe('where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb'),
+  to: z
+    .string()
+    .describe('where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb'),
   mode: z
     .enum(['full-load', 'cdc', 'full-load-and-cdc'])
     .default('full-load-and-cdc')
