@@ -19,7 +19,7 @@ export async function* listKeys(
 
 /**
  * Deletes objects, whether they are there or not.
- * @throws STORE_DENIED, OBJECT_FAILED for the first one that stays; the errors of the store
+ * @throws STORE_DENIED, OBJECT_FAILED for the first one that stays
  */
 export async function deleteKeys(
   store: ObjectStore,
@@ -33,11 +33,13 @@ export async function deleteKeys(
       signal,
     );
     for (const [i, outcome] of outcomes.entries()) {
-      if (outcome.kind === 'failed')
-        throw new LongshoreError(
-          'OBJECT_FAILED',
-          `cannot delete ${store.name}/${some[i]}: ${outcome.message}`,
-        );
+      if (outcome.kind !== 'failed') continue;
+      const denied = outcome.code === 'AccessDenied';
+      throw new LongshoreError(
+        denied ? 'STORE_DENIED' : 'OBJECT_FAILED',
+        `cannot delete ${store.name}/${some[i]}: ${outcome.code} (${outcome.message})`,
+        denied ? { hint: `allow s3:DeleteObject on ${store.bucket} to these credentials` } : {},
+      );
     }
   }
 }

@@ -44,6 +44,8 @@ export async function begin(
       },
     );
   }
+  // Who may write and not delete learns it now, and not when everything is loaded.
+  await deleteKeys(store, [prefix + beginningKey(job)], signal);
   const note: Beginning = { systemId, tables: tables.map(({ schema, name }) => ({ schema, name })) };
   await putJson(store, prefix + beginningKey(job), Buffer.from(JSON.stringify(note)), false, signal);
 }

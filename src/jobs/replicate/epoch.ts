@@ -112,7 +112,7 @@ export async function landEpoch(
   });
   await writeManifest(place, manifest, signal);
   options.failpoint('manifest-written');
-  await place.store.delete([{ key: place.prefix + pendingKey(place.job, epoch) }], signal);
+  await deleteKeys(place.store, [place.prefix + pendingKey(place.job, epoch)], signal);
   for (const { path } of landed) await rm(path, { force: true });
   return manifest;
 }

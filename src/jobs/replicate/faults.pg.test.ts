@@ -113,7 +113,7 @@ describe.each(stores)('on %s', (kind) => {
       ['ListObjects', /prefix=.*epochs/],
       ['GetObject', /begun\.json/],
       ['ListObjects', /prefix=.*public/],
-      ['DeleteObject', /probe-/],
+      ['DeleteObject', /begun\.json/],
       ['PutObject', /begun\.json/],
       ['PutObject', /plan\.json/],
       ['PutObject', /LOAD/],

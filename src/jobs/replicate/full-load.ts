@@ -28,7 +28,7 @@ import {
   keySampleQuery,
 } from './load-chunks.ts';
 import type { Chunk, DoneChunk, LoadLedger, LoadPlan, PlannedTable } from './load-ledger.ts';
-import { LoadThreads } from './load-threads.ts';
+import type { LoadThreads } from './load-threads.ts';
 import type { Manifest, ManifestFile, ManifestTable } from './manifest.ts';
 import { changeSchemaId, manifestColumns, schemaIdOf } from './schema-id.ts';
 import type { ReplicateSettings } from './settings.ts';
@@ -48,6 +48,8 @@ export interface FullLoadOptions {
   readonly settings: ReplicateSettings;
   readonly target: LoadTarget;
   readonly ledger: LoadLedger;
+  /** Connected before the snapshot was taken: what happens between the two may keep the load from its tables. */
+  readonly threads: LoadThreads;
   readonly systemId: string;
   /** The plan of a load that died. */
   readonly before: LoadPlan | undefined;
@@ -105,9 +107,9 @@ class Load {
   }
 
   async run(): Promise<FullLoad> {
-    const { ledger, settings, emit, before } = this.#options;
+    const { ledger, settings, threads, emit, before } = this.#options;
     const snapshot = this.#snapshot;
-    await using threads = new LoadThreads({ from: settings.from, snapshot: snapshot.name });
+    await threads.begin(snapshot);
     const noted = before === undefined ? [] : await ledger.done(this.#signal);
     const plan = before === undefined ? this.#firstPlan() : await this.#nextPlan(before, noted);
     const chunks = plan.tables.flatMap((table) => table.chunks);
@@ -122,7 +124,7 @@ class Load {
     this.#kept = this.#keep(plan);
     const sources = new Map(snapshot.tables.map((table) => [table.oid, table]));
     await forEachConcurrent(open, settings.workers, async (chunk) => {
-      loaded.set(nameOf(chunk), await this.#load(sources.get(chunk.oid)!, chunk, threads));
+      loaded.set(nameOf(chunk), await this.#load(sources.get(chunk.oid)!, chunk));
     });
     await this.#kept;
     return resultOf(plan, (chunk) => loaded.get(nameOf(chunk))!);
@@ -204,8 +206,8 @@ class Load {
     return (this.#options.filesBefore.get(oid) ?? 0) + 1;
   }
 
-  async #load(table: SourceTable, chunk: Chunk, threads: LoadThreads): Promise<DoneChunk> {
-    const { target, ledger, failpoint, emit } = this.#options;
+  async #load(table: SourceTable, chunk: Chunk): Promise<DoneChunk> {
+    const { threads, target, ledger, failpoint, emit } = this.#options;
     const { schema, name } = table;
     this.#signal.throwIfAborted();
     const task = this.#taskOf(table, chunk);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type ErrorCode, LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
 import type { ReplicateEvent, ReplicateListener } from './events.ts';
-import { keepFollowing, SLOT_ACTIVE } from './keep-following.ts';
+import { keepFollowing } from './keep-following.ts';
 
 const FOLLOWING: ReplicateEvent = { type: 'following', fromLsn: '0/1' };
 const LANDED: ReplicateEvent = {
@@ -47,11 +47,13 @@ function scripted(
   };
 }
 
-test('what passes is tried again once changes are followed', async () => {
+const LOADING: ReplicateEvent = { type: 'load-started', tables: 1, chunks: 1, chunksKept: 0 };
+
+test('what passes is tried again once tables are loaded, or changes followed', async () => {
   const script = scripted([
-    { events: [FOLLOWING], error: failure('DATABASE_UNREACHABLE') },
+    { events: [LOADING], error: failure('DATABASE_UNREACHABLE') },
     { events: [], error: failure('DATABASE_UNREACHABLE') },
-    { events: [], error: failure('CHECK_FAILED', { [SLOT_ACTIVE]: true }) },
+    { events: [], error: failure('RUN_LOCKED') },
     { events: [FOLLOWING], error: failure('STORE_SLOW_DOWN') },
   ]);
   expect(await script.outcome()).toBe('done');
@@ -64,10 +66,15 @@ test('before that it is an error', async () => {
   await expect(script.outcome()).rejects.toMatchObject({ code: 'DATABASE_UNREACHABLE', context: {} });
 });
 
+test('who was in the way before that is gone the next time', async () => {
+  const script = scripted([{ events: [], error: failure('DATABASE_CONFLICT') }]);
+  expect(await script.outcome()).toBe('done');
+});
+
 test.each<[ErrorCode, ReplicateEvent]>([
   ['CHECK_FAILED', FOLLOWING],
   ['STORE_DENIED', FOLLOWING],
-  ['DATABASE_UNREACHABLE', { type: 'load-started', tables: 1, chunks: 1, chunksKept: 0 }],
+  ['STORE_DENIED', LOADING],
 ])('%s after %o ends the run, in the middle', async (code, event) => {
   const script = scripted([{ events: [event], error: failure(code, { key: 'k' }) }]);
   await expect(script.outcome()).rejects.toMatchObject({ code, context: { key: 'k', changed: true } });

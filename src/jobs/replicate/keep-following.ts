@@ -1,6 +1,6 @@
 /**
- * A replication that follows goes on by itself after what passes: a server that restarts, a store that is away. Each
- * time it begins as a new process would, from what is in the bucket.
+ * A replication that loads or follows goes on by itself after what passes: a server that restarts, a store that is away.
+ * Each time it begins as a new process would, from what is in the bucket.
  */
 
 import { isRetryable, LongshoreError, messageOf } from '../../errors.ts';
@@ -8,11 +8,8 @@ import type { Clock } from '../../flow/clock.ts';
 import { backoffMs, type RetryPolicy } from '../../flow/retry.ts';
 import type { ReplicateListener } from './events.ts';
 
-/** About ten minutes, in which nothing was landed. */
+/** About ten minutes, in which nothing was loaded and nothing landed. */
 const POLICY: RetryPolicy = { attemptsMax: 40, baseMs: 500, waitMsMax: 30_000 };
-
-/** In the context of an error: the slot is in use, perhaps by a connection of ours that the server still believes in. */
-export const SLOT_ACTIVE = 'slotActive';
 
 export interface KeepFollowingOptions {
   readonly clock: Clock;
@@ -21,7 +18,8 @@ export interface KeepFollowingOptions {
 }
 
 /**
- * @param run is called with a listener to emit to, and again after errors that pass, once it has emitted `following`
+ * @param run is called with a listener to emit to, and again after errors that pass, once it has begun to load or follow;
+ *   after a conflict in any case
  * @throws what `run` throws; an error that comes after work was begun says so in its context
  */
 export async function keepFollowing<T>(
@@ -29,12 +27,10 @@ export async function keepFollowing<T>(
   { clock, emit, signal }: KeepFollowingOptions,
 ): Promise<T> {
   let begun = false;
-  let follows = false;
   let failures = 0;
   const listen: ReplicateListener = (event) => {
-    if (event.type === 'following') follows = true;
     if (event.type === 'following' || event.type === 'load-started') begun = true;
-    if (event.type === 'epoch-landed') failures = 0;
+    if (event.type === 'epoch-landed' || event.type === 'chunk-loaded') failures = 0;
     emit(event);
   };
   for (;;) {
@@ -42,8 +38,9 @@ export async function keepFollowing<T>(
       return await run(listen);
     } catch (error) {
       if (signal.aborted) throw error;
-      if (!follows || !passes(error) || ++failures >= POLICY.attemptsMax)
-        throw begun ? inTheMiddle(error) : error;
+      // Who was in the way of the beginning is gone the next time; all else is told at once.
+      if (!begun && !isConflict(error)) throw error;
+      if (!passes(error) || ++failures >= POLICY.attemptsMax) throw begun ? inTheMiddle(error) : error;
       const waitMs = backoffMs(POLICY, failures, Math.random);
       emit({
         type: 'notice',
@@ -54,8 +51,13 @@ export async function keepFollowing<T>(
   }
 }
 
+function isConflict(error: unknown): boolean {
+  return error instanceof LongshoreError && error.code === 'DATABASE_CONFLICT';
+}
+
+/** Who holds the lock or the slot may be a connection of ours that the server still believes in. */
 function passes(error: unknown): boolean {
-  return isRetryable(error) || (error instanceof LongshoreError && error.context[SLOT_ACTIVE] === true);
+  return isRetryable(error) || (error instanceof LongshoreError && error.code === 'RUN_LOCKED');
 }
 
 /** A check that fails now is a failure of the run. */

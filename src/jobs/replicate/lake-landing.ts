@@ -183,12 +183,11 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       maxFileSize: settings.maxFileSize,
       timestampColumn: settings.timestampColumn,
     });
-    const unsent = new UnsentValues(
-      changes,
-      registry,
-      target.transient === true ? undefined : place,
-      target.folder,
-    );
+    const earlier = this.#closed
+      .map((table) => table.changes)
+      .filter(({ relation: { oid } }) => oid === relation.oid);
+    const landed = target.transient === true ? undefined : place;
+    const unsent = new UnsentValues(changes, registry, landed, target.folder, earlier);
     const open = { changes, unsent };
     this.#tables.set(relation.oid, open);
     return open;

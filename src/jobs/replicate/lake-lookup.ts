@@ -12,14 +12,14 @@ import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
 import { type FieldMapping, UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
 import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
 import { type RowText, rowTexts } from '../../formats/columns/row-texts.ts';
-import { CHANGE_COLUMNS } from './change-table.ts';
+import { CHANGE_COLUMNS, type FilledValue } from './change-table.ts';
 import { fetchFile } from './fetch-file.ts';
 import { type ManifestPlace, manifestKeys, readManifest } from './manifest.ts';
 import { keyText } from './row-key.ts';
 import { UnfitColumn } from './unfit-column.ts';
 
-/** By key, as a JSON array of the texts of its columns: the text of each column by its name. */
-export type ImagesByKey = ReadonlyMap<string, ReadonlyMap<string, string | null>>;
+/** By key, as a JSON array of the texts of its columns: what the files say of each column, by its name. */
+export type StoredImages = ReadonlyMap<string, ReadonlyMap<string, FilledValue>>;
 
 export interface LookupTable {
   /** Of landed files; undefined where they are not looked into. */
@@ -37,7 +37,7 @@ export async function newestImages(
   about: LookupTable,
   keys: ReadonlySet<string>,
   columns: readonly string[],
-): Promise<ImagesByKey> {
+): Promise<StoredImages> {
   const lookup = new Lookup(about, keys, columns);
   for (const path of about.paths.toReversed()) await lookup.readFile(path);
   await lookup.readLanded();
@@ -45,7 +45,7 @@ export async function newestImages(
 }
 
 class Lookup {
-  readonly found = new Map<string, Map<string, string | null>>();
+  readonly found = new Map<string, Map<string, FilledValue>>();
   readonly #about: LookupTable;
   readonly #columns: readonly string[];
   readonly #mappings: ReadonlyMap<string, FieldMapping>;
@@ -82,27 +82,36 @@ class Lookup {
     if (this.#open.size === 0) return;
     const { keyNames } = this.#about;
     const inFile = new Map<string, RowText>();
-    for await (const row of parquetRows(path, [
-      ...keyNames,
-      ...this.#columns,
-      CHANGE_COLUMNS.op,
-      UNFIT_COLUMN,
-    ])) {
+    const names = [...keyNames, ...this.#columns, CHANGE_COLUMNS.op, CHANGE_COLUMNS.reread, UNFIT_COLUMN];
+    for await (const row of parquetRows(path, names, true)) {
       const stored = keyText(row, keyNames);
       if (row[CHANGE_COLUMNS.op] !== 'D' && this.#open.has(stored)) inFile.set(stored, row);
     }
     for (const [stored, row] of inFile) {
-      const texts = this.#columns.map(
-        (name) => [name, asText(row[name] ?? null, this.#mappings.get(name))] as const,
-      );
-      this.found.set(this.#open.get(stored)!, new Map(texts));
+      const reread = row[CHANGE_COLUMNS.reread]?.split(',') ?? [];
+      const values = this.#columns
+        // A column that was not there, and one whose value could not be read then.
+        .filter((name) => row[name] !== undefined && !(row[name] === null && reread.includes(name)))
+        .map((name): [string, FilledValue] => {
+          const value = asText(row[name]!, this.#mappings.get(name));
+          // It may be of later than that change, and is no more than that for those that follow.
+          return [name, { name, value, reread: reread.includes(name) }];
+        });
+      this.found.set(this.#open.get(stored)!, new Map(values));
       this.#open.delete(stored);
     }
   }
 }
 
-/** The rows of a file, a row group at a time. @param names columns; one that the file has not is NULL */
-export async function* parquetRows(path: string, names: readonly string[]): AsyncGenerator<RowText> {
+/**
+ * The rows of a file, a row group at a time.
+ * @param names columns; one that the file has not is NULL, or left out
+ */
+export async function* parquetRows(
+  path: string,
+  names: readonly string[],
+  leaveOut = false,
+): AsyncGenerator<RowText> {
   const file = await ParquetFile.fromFile(await openAsBlob(path));
   try {
     const present = new Set(tableFromIPC(file.schema().intoIPCStream()).schema.names.map(String));
@@ -110,7 +119,7 @@ export async function* parquetRows(path: string, names: readonly string[]): Asyn
     const groups = file.metadata().numRowGroups();
     for (let group = 0; group < groups; group++) {
       const table = await file.read({ rowGroups: [group], columns });
-      yield* rowTexts(tableFromIPC(table.intoIPCStream()), names);
+      yield* rowTexts(tableFromIPC(table.intoIPCStream()), leaveOut ? columns : names);
     }
   } finally {
     file.free();

@@ -2,18 +2,26 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { postgresError } from '../../databases/postgres/errors.ts';
+import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot } from '../../databases/postgres/replication-setup.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type ChunkTask, type LoadedChunk, loadChunk } from './load-chunk.ts';
+import { lockTables } from './snapshot.ts';
 
 export interface ThreadData {
   readonly from: string;
-  readonly snapshot: string;
 }
 
+/** In this order; after the tables are locked, as many chunks as there are. */
+export type ThreadTask =
+  | { readonly kind: 'connect' }
+  | { readonly kind: 'begin'; readonly snapshot: string }
+  | { readonly kind: 'lock'; readonly tables: readonly { readonly schema: string; readonly name: string }[] }
+  | { readonly kind: 'load'; readonly task: ChunkTask };
+
 export type ThreadAnswer =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'loaded'; readonly chunk: LoadedChunk }
   | {
       readonly kind: 'failed';
@@ -22,35 +30,37 @@ export type ThreadAnswer =
       readonly hint?: string | undefined;
     };
 
-const { from, snapshot } = workerData as ThreadData;
+const { from } = workerData as ThreadData;
 const url = parseDatabaseUrl(from);
 let session: Session | undefined;
 
-parentPort!.on('message', (task: ChunkTask) => {
+parentPort!.on('message', (task: ThreadTask) => {
   void answer(task).then((message) => parentPort!.postMessage(message));
 });
 
-async function answer(task: ChunkTask): Promise<ThreadAnswer> {
-  const doing = { action: `load a table of ${url.name}`, database: url.name, user: url.connection.user };
+async function answer(task: ThreadTask): Promise<ThreadAnswer> {
+  const doing = (action: string): Doing => ({
+    action: `${action} of ${url.name}`,
+    database: url.name,
+    user: url.connection.user,
+  });
   try {
-    session ??= await openUnderSnapshot();
-    return { kind: 'loaded', chunk: await loadChunk(session, task) };
+    session ??= await openSession(url.connection, { doing: doing('load tables') });
+    if (task.kind === 'begin') await beginUnderSnapshot(session.client, task.snapshot);
+    if (task.kind === 'lock') await lockTables(session.client, task.tables);
+    if (task.kind !== 'load') return { kind: 'ready' };
+    return { kind: 'loaded', chunk: await loadChunk(session, task.task) };
   } catch (error) {
     await session?.[Symbol.asyncDispose]();
     session = undefined;
-    const known = error instanceof LongshoreError ? error : postgresError(error, doing);
+    const known = error instanceof LongshoreError ? error : postgresError(error, doing(ACTIONS[task.kind]));
     return { kind: 'failed', code: known.code, message: known.message, hint: known.hint };
   }
 }
 
-async function openUnderSnapshot(): Promise<Session> {
-  const doing = { action: `take the snapshot of ${url.name}`, database: url.name, user: url.connection.user };
-  const opened = await openSession(url.connection, { doing });
-  try {
-    await beginUnderSnapshot(opened.client, snapshot);
-    return opened;
-  } catch (error) {
-    await opened[Symbol.asyncDispose]();
-    throw postgresError(error, doing);
-  }
-}
+const ACTIONS: Readonly<Record<ThreadTask['kind'], string>> = {
+  connect: 'load tables',
+  begin: 'take the snapshot',
+  lock: 'lock the tables',
+  load: 'load a table',
+};

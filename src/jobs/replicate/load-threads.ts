@@ -3,7 +3,8 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, LongshoreError } from '../../errors.ts';
 import type { ChunkTask, LoadedChunk } from './load-chunk.ts';
-import type { ThreadAnswer, ThreadData } from './load-thread.ts';
+import type { ThreadAnswer, ThreadData, ThreadTask } from './load-thread.ts';
+import type { HeldSnapshot } from './snapshot.ts';
 
 /** The sources run as they are, the built program has none. */
 const THREAD = new URL(
@@ -12,41 +13,63 @@ const THREAD = new URL(
 );
 
 export class LoadThreads implements AsyncDisposable {
-  readonly #data: ThreadData;
   readonly #idle: Worker[] = [];
   readonly #all = new Set<Worker>();
 
-  constructor(data: ThreadData) {
-    this.#data = data;
+  /** Starts threads, and opens a session in each. @throws the errors of the database */
+  static async connect(from: string, count: number): Promise<LoadThreads> {
+    const data: ThreadData = { from };
+    const threads = new LoadThreads();
+    for (let i = 0; i < count; i++) threads.#all.add(new Worker(THREAD, { workerData: data }));
+    threads.#idle.push(...threads.#all);
+    try {
+      await threads.#each({ kind: 'connect' });
+      return threads;
+    } catch (error) {
+      await threads[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
-  /** Loads a chunk in a thread that does nothing else; as many threads as there are calls at once. */
+  /** Brings all sessions under a snapshot, and locks its tables in all of them at once. */
+  async begin(snapshot: HeldSnapshot): Promise<void> {
+    await this.#each({ kind: 'begin', snapshot: snapshot.name });
+    const tables = snapshot.tables.map(({ schema, name }) => ({ schema, name }));
+    await Promise.all([snapshot.lock(), this.#each({ kind: 'lock', tables })]);
+  }
+
+  /** Loads a chunk in a thread that does nothing else; at most as many at once as there are threads. */
   async load(task: ChunkTask): Promise<LoadedChunk> {
-    const worker = this.#idle.pop() ?? this.#start();
-    const answer = await new Promise<ThreadAnswer>((resolve, reject) => {
-      const settle = (done: () => void): void => {
-        worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-        done();
-      };
-      const onMessage = (message: ThreadAnswer): void => settle(() => resolve(message));
-      const onError = (error: Error): void => settle(() => reject(error));
-      const onExit = (code: number): void => onError(new Error(`a loading thread ended with code ${code}`));
-      worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-      worker.postMessage(task);
-    });
+    const worker = this.#idle.pop();
+    if (worker === undefined) throw new Error('no loading thread is idle');
+    const answer = await ask(worker, { kind: 'load', task });
     // A thread that ended has thrown above, and is not used again.
     this.#idle.push(worker);
     if (answer.kind === 'loaded') return answer.chunk;
-    throw new LongshoreError(answer.code as ErrorCode, answer.message, { hint: answer.hint });
+    throw new Error('a loading thread answered something else');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#all].map((worker) => worker.terminate()));
   }
 
-  #start(): Worker {
-    const worker = new Worker(THREAD, { workerData: this.#data });
-    this.#all.add(worker);
-    return worker;
+  async #each(task: ThreadTask): Promise<void> {
+    await Promise.all(this.#idle.map((worker) => ask(worker, task)));
   }
+}
+
+async function ask(worker: Worker, task: ThreadTask): Promise<ThreadAnswer> {
+  const answer = await new Promise<ThreadAnswer>((resolve, reject) => {
+    const settle = (done: () => void): void => {
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+      done();
+    };
+    const onMessage = (message: ThreadAnswer): void => settle(() => resolve(message));
+    const onError = (error: Error): void => settle(() => reject(error));
+    const onExit = (code: number): void => onError(new Error(`a loading thread ended with code ${code}`));
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
+    worker.postMessage(task);
+  });
+  if (answer.kind !== 'failed') return answer;
+  throw new LongshoreError(answer.code as ErrorCode, answer.message, { hint: answer.hint });
 }

@@ -31,10 +31,10 @@ import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-
 import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { noteError } from './job-notes.ts';
-import { SLOT_ACTIVE } from './keep-following.ts';
 import { LakeLanding } from './lake-landing.ts';
 import { heapBytes } from './load-chunks.ts';
 import { LoadLedger, type LoadPlan } from './load-ledger.ts';
+import { LoadThreads } from './load-threads.ts';
 import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from './manifest.ts';
 import type { ManifestSink } from './manifest-sink.ts';
 import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
@@ -224,7 +224,6 @@ export class Replication {
       if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
       throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${this.#slot}`, {
         hint: 'stop it, or wait until it has ended',
-        context: { [SLOT_ACTIVE]: true },
       });
     }
   }
@@ -441,6 +440,8 @@ export class Replication {
         before = undefined;
       }
     }
+    await using threads =
+      mode === 'cdc' ? undefined : await LoadThreads.connect(this.#settings.from, this.#settings.workers);
     if (snapshot === undefined) {
       await endHolders(this.#control.client, this.#slot);
       const slot = newSlot && before === undefined ? this.#slot : `${this.#slot}_load`;
@@ -449,7 +450,7 @@ export class Replication {
     }
     await using held = snapshot;
     failpoint('snapshot-taken');
-    if (mode === 'cdc') return loadOfNothing(held);
+    if (threads === undefined) return loadOfNothing(held);
     using watch = mode === 'full-load' ? undefined : this.#watch();
     const kept = before?.snapshot.lsn === formatLsn(held.lsn);
     const isLarge = held.tables.reduce((sum, table) => sum + heapBytes(table), 0) >= KEPT_BYTES_MIN;
@@ -458,6 +459,7 @@ export class Replication {
         settings: this.#settings,
         target: this.#target,
         ledger,
+        threads,
         systemId: facts.systemId,
         before,
         filesBefore,

@@ -1,6 +1,6 @@
 /**
- * The snapshot under which a full load reads: taken where the change stream begins, with the tables locked against what
- * a snapshot does not protect from, and held by this process or, for one that may die, by another one.
+ * The snapshot under which a full load reads: taken where the change stream begins, and held by this process or, for one
+ * that may die, by another one. What reads under it locks the tables against what a snapshot does not protect from.
  */
 
 import type pg from 'pg';
@@ -21,6 +21,12 @@ export interface HeldSnapshot extends AsyncDisposable {
   readonly session: Session;
   /** The tables as the snapshot sees them; those that are gone are left out. */
   readonly tables: readonly SourceTable[];
+  /**
+   * Locks the tables. Once they are locked, who wants to change one waits, and makes everybody else wait behind him: all
+   * sessions that read have to lock at once.
+   * @throws DATABASE_CONFLICT where a table was truncated or rewritten since the snapshot was taken
+   */
+  lock(): Promise<void>;
 }
 
 export interface SnapshotSource {
@@ -57,7 +63,7 @@ export async function snapshotOfNow(source: SnapshotSource): Promise<HeldSnapsho
     const { rows } = await session.client.query<{ lsn: string }>(
       `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text AS lsn`,
     );
-    return await hold(session, source.tables, parseLsn(rows[0]!.lsn));
+    return await hold(session, source, parseLsn(rows[0]!.lsn));
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw postgresError(error, source.doing);
@@ -100,51 +106,79 @@ export async function snapshotUnderLocks(
   return lockAndExport(client, rows);
 }
 
-async function underSnapshot(
-  { connection, doing, tables }: SnapshotSource,
-  name: string,
-  lsn: Lsn,
-): Promise<HeldSnapshot> {
-  const session = await openSession(connection, { doing });
+async function underSnapshot(source: SnapshotSource, name: string, lsn: Lsn): Promise<HeldSnapshot> {
+  const session = await openSession(source.connection, { doing: source.doing });
   try {
     await beginUnderSnapshot(session.client, name);
-    return await hold(session, tables, lsn);
+    return await hold(session, source, lsn);
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function hold(session: Session, tables: readonly SourceTable[], lsn: Lsn): Promise<HeldSnapshot> {
+async function hold(session: Session, { tables, doing }: SnapshotSource, lsn: Lsn): Promise<HeldSnapshot> {
   const { client } = session;
   const oids = new Set(tables.map(({ oid }) => oid));
   const seen = (await readTables(client)).filter(({ oid }) => oids.has(oid));
-  const name = await lockAndExport(client, seen);
-  const { rows: rewritten } = await client.query<{ name: string }>(REWRITTEN, [
-    seen.flatMap(({ leaves }) => leaves.map(({ oid }) => oid)),
-  ]);
-  if (rewritten[0] !== undefined) {
-    throw new LongshoreError(
-      'DATABASE_CONFLICT',
-      `${rewritten[0].name} was truncated or rewritten while the snapshot was taken`,
-      { hint: 'run the same command again' },
-    );
-  }
+  const { rows } = await client.query<{ name: string }>('SELECT pg_export_snapshot() AS name');
   return {
-    name,
+    name: rows[0]!.name,
     lsn,
     session,
     tables: seen,
+    lock: () => lock(client, seen, doing),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
+}
+
+async function lock(client: pg.ClientBase, tables: readonly SourceTable[], doing: Doing): Promise<void> {
+  try {
+    await lockTables(client, tables);
+    const oids = tables.flatMap(({ leaves }) => leaves.map(({ oid }) => oid));
+    const { rows } = await client.query<{ name: string }>(REWRITTEN, [oids]);
+    if (rows[0] !== undefined)
+      throw changedMeanwhile(`${rows[0].name} was truncated or rewritten while the snapshot was taken`);
+    for (const table of tables) {
+      if (!(await hasItsColumns(client, table)))
+        throw changedMeanwhile(`columns of ${quotedTable(table)} were changed while the snapshot was taken`);
+    }
+  } catch (error) {
+    throw postgresError(error, doing);
+  }
+}
+
+function changedMeanwhile(what: string): LongshoreError {
+  return new LongshoreError('DATABASE_CONFLICT', what, { hint: 'run the same command again' });
+}
+
+/** Queries see the columns of now, whatever the snapshot: those of the snapshot would be looked for in vain. */
+async function hasItsColumns(client: pg.ClientBase, table: SourceTable): Promise<boolean> {
+  const from = `${table.partitioned ? '' : 'ONLY '}${quotedTable(table)}`;
+  const { fields } = await client.query(`SELECT * FROM ${from} LIMIT 0`);
+  const columns = table.columns.map(({ name, typeOid }) => [name, typeOid]);
+  const now = fields.map(({ name, dataTypeID }) => [name, dataTypeID]);
+  return JSON.stringify(columns) === JSON.stringify(now);
+}
+
+/** Who changes a table holds it for a moment, or waits himself for others that have locked it for the load. */
+const LOCK_WAIT = '5s';
+
+/** @throws the server's error where somebody who wants to change a table is in the way */
+export async function lockTables(
+  client: pg.ClientBase,
+  tables: readonly { readonly schema: string; readonly name: string }[],
+): Promise<void> {
+  if (tables.length === 0) return;
+  await client.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
+  await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
 }
 
 async function lockAndExport(
   client: pg.ClientBase,
   tables: readonly { readonly schema: string; readonly name: string }[],
 ): Promise<string> {
-  if (tables.length > 0)
-    await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
+  await lockTables(client, tables);
   const { rows } = await client.query<{ name: string }>('SELECT pg_export_snapshot() AS name');
   return rows[0]!.name;
 }

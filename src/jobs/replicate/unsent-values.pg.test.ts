@@ -9,6 +9,7 @@ import {
   type PostgresTestDatabase,
   postgresServer,
 } from '../../../test/servers/postgres.ts';
+import { sqlAtOnce } from '../../../test/servers/sql-at-once.ts';
 import { Lake } from '../../../test/worlds/lake.ts';
 import { dropReplicationOf, replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
@@ -89,6 +90,53 @@ test('from an earlier change of the same epoch, where the row is gone', async ()
     { id: 7, v: 1, doc: 'new'.repeat(2000), reread: null },
     { id: 900, v: 0, doc: 'born'.repeat(2000), reread: null },
     { id: 900, v: 2, doc: 'born'.repeat(2000), reread: null },
+  ]);
+});
+
+test('from an earlier change of the same epoch, before columns were changed', async () => {
+  await database.sql(`UPDATE t SET doc = repeat('new', 2000) WHERE id = 7; ALTER TABLE t ADD w int;
+    UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7`);
+  const all = await changes();
+  expect(all.map(({ op, v, doc, reread }) => ({ op, v, doc, reread }))).toEqual([
+    { op: 'U', v: 0, doc: 'new'.repeat(2000), reread: null },
+    { op: 'U', v: 1, doc: 'new'.repeat(2000), reread: null },
+    { op: 'D', v: null, doc: null, reread: null },
+  ]);
+});
+
+test('not from before the column was made: it is said that nothing is known', async () => {
+  // A table that is rewritten has values that no change has sent.
+  await database.sql(`CREATE FUNCTION noise() RETURNS text LANGUAGE sql AS
+    $$ SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 300) $$;
+    ALTER TABLE t ADD made text DEFAULT noise()`);
+  await database.sql('UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7');
+  await replicate(optionsOf());
+  // Neither does the change say it that was landed without the value.
+  await database.sql('UPDATE t SET v = 2 WHERE id = 8; ALTER TABLE t DROP made');
+  await replicate(optionsOf());
+  const all = new Lake(folder, name).changesOf('t').filter(({ Op }) => Op === 'U');
+  expect(all.map(({ id, v, made, _reread }) => ({ id, v, made, _reread }))).toEqual([
+    { id: 7, v: 1, made: null, _reread: 'made' },
+    { id: 8, v: 2, made: null, _reread: 'made' },
+  ]);
+});
+
+test('what was read too late for one change is no more than that for the next', async () => {
+  await database.sql('UPDATE t SET v = 1 WHERE id = 7');
+  await database.sql('UPDATE t SET v = 2 WHERE id = 7');
+  await database.sql("UPDATE t SET doc = repeat('later', 2000) WHERE id = 7");
+  let landed = 0;
+  // Each transaction is an epoch.
+  await replicate(optionsOf({ maxFileSize: 1 }), {
+    emit: ({ type }) => {
+      if (type === 'epoch-landed' && ++landed === 1) sqlAtOnce(database.url, 'DELETE FROM t WHERE id = 7');
+    },
+  });
+  const all = new Lake(folder, name).changesOf('t');
+  expect(all.map(({ v, doc, _reread }) => ({ v, doc, _reread }))).toEqual([
+    { v: 1, doc: 'later'.repeat(2000), _reread: 'doc,raw' },
+    { v: 2, doc: 'later'.repeat(2000), _reread: 'doc,raw' },
+    { v: 2, doc: 'later'.repeat(2000), _reread: 'raw' },
   ]);
 });
 

@@ -5,8 +5,15 @@
  */
 
 import { eachField, FIELD, type Tuple } from '../../databases/postgres/pgoutput.ts';
-import { type ChangePlace, type ChangeTable, type FilledValue, fieldsOf, type Op } from './change-table.ts';
-import { type ImagesByKey, newestImages } from './lake-lookup.ts';
+import {
+  type ChangePlace,
+  type ChangeTable,
+  type ChangeTableFile,
+  type FilledValue,
+  fieldsOf,
+  type Op,
+} from './change-table.ts';
+import { newestImages, type StoredImages } from './lake-lookup.ts';
 import type { ManifestPlace } from './manifest.ts';
 import type { TableRegistry } from './table-registry.ts';
 
@@ -30,23 +37,27 @@ export class UnsentValues {
   readonly #registry: TableRegistry;
   readonly #place: ManifestPlace | undefined;
   readonly #folder: string;
+  readonly #earlier: readonly ChangeTable[];
   #held: HeldChange[] = [];
   #bytes = 0;
 
   /**
    * @param place of landed files; undefined where they are gone, and whoever took them has the values
    * @param folder for files that are looked into
+   * @param earlier changes of the table in the same epoch, when it had other columns
    */
   constructor(
     changes: ChangeTable,
     registry: TableRegistry,
     place: ManifestPlace | undefined,
     folder: string,
+    earlier: readonly ChangeTable[],
   ) {
     this.#changes = changes;
     this.#registry = registry;
     this.#place = place;
     this.#folder = folder;
+    this.#earlier = earlier;
   }
 
   get bytes(): number {
@@ -101,9 +112,10 @@ export class UnsentValues {
   }
 
   /** The newest values of rows that are gone from the table: of this epoch, or of those before. */
-  async #fromFiles(keys: ReadonlySet<string>, columns: readonly string[]): Promise<ImagesByKey> {
+  async #fromFiles(keys: ReadonlySet<string>, columns: readonly string[]): Promise<StoredImages> {
     const { relation, mappings } = this.#changes;
-    const own = await this.#changes.finish();
+    const own: ChangeTableFile[] = [];
+    for (const changes of [...this.#earlier, this.#changes]) own.push(...(await changes.finish()));
     return newestImages(
       {
         place: this.#place,
@@ -148,8 +160,8 @@ export class UnsentValues {
 function fill(
   held: readonly HeldChange[],
   { mappings }: ChangeTable,
-  inTable: ImagesByKey,
-  inFiles: ImagesByKey,
+  inTable: ReadonlyMap<string, ReadonlyMap<string, string | null>>,
+  inFiles: StoredImages,
 ): { values: FilledValue[][]; gone: string[] } {
   const lacking = new Set(
     held.flatMap(({ missing, key, formerKey }) => (missing.length > 0 ? [key, formerKey] : [])),
@@ -163,8 +175,8 @@ function fill(
       const now = inTable.get(key);
       if (now !== undefined) return { name, value: now.get(name) ?? null, reread: true };
       const stored = inFiles.get(formerKey);
-      if (stored !== undefined) return { name, value: stored.get(name) ?? null, reread: false };
-      gone.add(formerKey);
+      if (stored === undefined) gone.add(formerKey);
+      else if (stored.has(name)) return stored.get(name)!;
       return { name, value: null, reread: true };
     });
     if (op !== 'D' && lacking.has(key)) {

@@ -32,6 +32,13 @@ export class WalWatch implements Disposable {
   #warned = false;
   #looking = false;
   #limitReached = false;
+  /** A server that stops waits for those who follow it; that it stops is seen on any other session. */
+  readonly #onEnd = (): void =>
+    this.#ended.abort(
+      new LongshoreError('DATABASE_UNREACHABLE', 'the server ended a session', {
+        hint: 'check that it runs and can be reached',
+      }),
+    );
 
   /** @param client that may be asked at any time */
   constructor(
@@ -48,6 +55,7 @@ export class WalWatch implements Disposable {
     this.#emit = emit;
     this.#nowMs = nowMs;
     this.#timer = setInterval(() => void this.#look(), everyMs);
+    client.on('end', this.#onEnd);
   }
 
   /** Aborted, with the error, when the limit is reached, or the server has given the slot up or does not answer. */
@@ -62,6 +70,7 @@ export class WalWatch implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    this.#client.off('end', this.#onEnd);
   }
 
   async #look(): Promise<void> {
