@@ -9,7 +9,6 @@
 import { pipeCopy } from '../../../databases/postgres/copy-pipe.ts';
 import { type Doing, postgresError } from '../../../databases/postgres/errors.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
-import { beginUnderSnapshot } from '../../../databases/postgres/replication-setup.ts';
 import { createLater } from '../../../databases/postgres/schema-create.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import type { Failpoint } from '../../../flow/failpoint.ts';
@@ -17,6 +16,8 @@ import { forEachConcurrent } from '../../../flow/for-each-concurrent.ts';
 import type { ReplicateListener } from '../events.ts';
 import type { Chunk } from '../load-ledger.ts';
 import { type CopyForm, copyInText, copyOutText } from './copy-form.ts';
+import type { Readers } from './readers.ts';
+import { silenceTriggers } from './sides.ts';
 import { beginStep, doneSteps, endStep, type LoadPlan } from './target-state.ts';
 
 export interface LoadOptions {
@@ -25,9 +26,8 @@ export interface LoadOptions {
   readonly plan: LoadPlan;
   /** Of the plan, as the snapshot sees them. */
   readonly sources: ReadonlyMap<number, SourceTable>;
-  /** Under which it is held now. */
-  readonly snapshot: string;
-  readonly openSource: (action: string) => Promise<Session>;
+  /** At least as many as workers. */
+  readonly readers: Readers;
   readonly openTarget: (action: string) => Promise<Session>;
   readonly doing: (action: string) => Doing;
   readonly emit: ReplicateListener;
@@ -83,32 +83,26 @@ function stepOf({ oid, number }: Chunk): string {
   return `chunk ${oid}-${number}`;
 }
 
-/** A connection to each side for a worker, opened when it has something to do. */
-class Lanes implements AsyncDisposable {
-  readonly #free: { source: Session; target: Session }[] = [];
+/** Connections to the target, opened when there is something to write. */
+class Writers implements AsyncDisposable {
+  readonly #free: Session[] = [];
   readonly #stack = new AsyncDisposableStack();
-  readonly #options: LoadOptions;
+  readonly #open: LoadOptions['openTarget'];
 
-  constructor(options: LoadOptions) {
-    this.#options = options;
+  constructor({ openTarget }: LoadOptions) {
+    this.#open = openTarget;
   }
 
-  async take(): Promise<{ source: Session; target: Session }> {
+  async take(): Promise<Session> {
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    const { openSource, openTarget, snapshot } = this.#options;
-    const source = this.#stack.use(await openSource('read rows'));
-    const target = this.#stack.use(await openTarget('write rows'));
-    await beginUnderSnapshot(source.client, snapshot);
-    await source.client.query(`SET LOCAL search_path = ''`);
-    await target.client.query(`SET session_replication_role = replica`).catch((error: { code?: string }) => {
-      if (error.code !== INSUFFICIENT_PRIVILEGE) throw error;
-    });
-    return { source, target };
+    const session = this.#stack.use(await this.#open('write rows'));
+    await silenceTriggers(session);
+    return session;
   }
 
-  give(lane: { source: Session; target: Session }): void {
-    this.#free.push(lane);
+  give(session: Session): void {
+    this.#free.push(session);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -116,29 +110,29 @@ class Lanes implements AsyncDisposable {
   }
 }
 
-const INSUFFICIENT_PRIVILEGE = '42501';
-
 async function copyChunks(options: LoadOptions, tasks: readonly Task[], signal: AbortSignal): Promise<void> {
-  const { job, plan, workers, emit, failpoint, doing } = options;
-  await using lanes = new Lanes(options);
+  const { job, plan, workers, readers, emit, failpoint, doing } = options;
+  await using writers = new Writers(options);
   // The first failure stops the others in the middle of their chunks.
   const failed = new AbortController();
   const stopped = AbortSignal.any([signal, failed.signal]);
   await forEachConcurrent(tasks, workers, async ({ source, chunk, form }) => {
     stopped.throwIfAborted();
     try {
-      const lane = await lanes.take();
-      const { client } = lane.target;
+      const writer = await writers.take();
+      const reader = readers.take();
+      const { client } = writer;
       await beginStep(client, job, plan.id);
       const counts = await pipeCopy(
-        { client: lane.source.client, text: copyOutText(source, chunk, form) },
+        { client: reader.client, text: copyOutText(source, chunk, form) },
         { client, text: copyInText(source, chunk, form) },
         stopped,
       );
       failpoint('chunk-copied');
       await endStep(client, job, plan.id, stepOf(chunk), counts);
       failpoint('chunk-noted');
-      lanes.give(lane);
+      writers.give(writer);
+      readers.give(reader);
       emit({
         type: 'chunk-loaded',
         schema: source.schema,
