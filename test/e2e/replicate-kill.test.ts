@@ -134,13 +134,13 @@ test(`killed at ${RANDOM_KILLS} random moments while programs write`, async () =
   let following = 0;
   try {
     for (let tries = 0; kills < RANDOM_KILLS && tries < 3 * RANDOM_KILLS; tries++) {
-      // Some die while they start, or load; most while they follow.
-      const early = random() < 0.3;
-      const afterMs = Math.floor(random() * 2500);
+      // Some die while they start, or load; some while they catch up, and some while they land one epoch after another.
+      const phase = random();
+      const afterMs = Math.floor(random() * 1200);
       const result = await world.follow((kill, onOutput) => {
         const later = () => void setTimeout(() => kill('SIGKILL'), afterMs);
-        if (early) later();
-        else onOutput('"type":"following"', later);
+        if (phase < 0.2) later();
+        else onOutput(phase < 0.6 ? '"type":"following"' : '"type":"epoch-landed"', later);
       });
       if (result.signal === 'SIGKILL') kills++;
       // The server may not have noticed yet that the one before is gone.
