@@ -21,7 +21,9 @@ export class Lake {
   /** In the order of epochs. */
   manifests(): Manifest[] {
     const path = join(this.folder, '_longshore', this.job, 'epochs');
+    // A writer that was killed leaves what it had not finished, hidden.
     return readdirSync(path)
+      .filter((name) => !name.startsWith('.'))
       .sort()
       .map((name) => JSON.parse(readFileSync(join(path, name), 'utf8')) as Manifest);
   }
