@@ -1,5 +1,10 @@
 /** Dates and times of day as PostgreSQL writes them in ISO style, as numbers. Proleptic Gregorian, like PostgreSQL. */
 
+/** From 1970 to 2000, where the binary forms count from. */
+export const DAYS_2000 = 10_957;
+export const MICROS_OF_DAY = 86_400_000_000;
+export const MICROS_2000 = DAYS_2000 * MICROS_OF_DAY;
+
 const DIGIT_0 = 0x30;
 
 /** Days since 1970-01-01. Years before year 1 count on: 1 BC is year 0. */

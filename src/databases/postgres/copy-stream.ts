@@ -8,8 +8,10 @@
 
 import type pg from 'pg';
 
-/** Called for the payload of each message of copy data: the bytes from `at` up to `end`, good during the call only. */
+/** Called for the payload of each message of copy data: the bytes from `at` up to `end`, good until {@link OnBlockEnd}. */
 export type OnCopyData = (bytes: Buffer, at: number, end: number) => void;
+/** Called when the bytes that were given since the last call are good no longer; before the copy is done. */
+export type OnBlockEnd = () => void;
 
 type SocketListener = (chunk: Buffer) => void;
 /** The driver keeps its connection to itself; these parts of it are what its own copy streams use. */
@@ -34,6 +36,7 @@ export class CopyStream {
   readonly started: Promise<void>;
   readonly #text: string;
   readonly #onData: OnCopyData;
+  readonly #onBlockEnd: OnBlockEnd;
   #connection: Connection | undefined;
   #driver: SocketListener | undefined;
   /** Pieces of a message that is not whole yet, and how many bytes it takes until more is known. */
@@ -46,9 +49,10 @@ export class CopyStream {
   #begin!: () => void;
   readonly #onChunk: SocketListener = (chunk) => this.#take(chunk);
 
-  constructor(text: string, onData: OnCopyData) {
+  constructor(text: string, onData: OnCopyData, onBlockEnd: OnBlockEnd = () => undefined) {
     this.#text = text;
     this.#onData = onData;
+    this.#onBlockEnd = onBlockEnd;
     this.done = new Promise((resolve, reject) => {
       this.#finish = resolve;
       this.#fail = reject;
@@ -60,8 +64,8 @@ export class CopyStream {
   }
 
   /** Starts the copy on a connection that does nothing else until `done`. */
-  static start(client: pg.ClientBase, text: string, onData: OnCopyData): CopyStream {
-    const stream = new CopyStream(text, onData);
+  static start(client: pg.ClientBase, text: string, onData: OnCopyData, onBlockEnd?: OnBlockEnd): CopyStream {
+    const stream = new CopyStream(text, onData, onBlockEnd);
     client.query(stream as never);
     return stream;
   }
@@ -115,59 +119,57 @@ export class CopyStream {
   }
 
   #take(chunk: Buffer): void {
-    if (this.#pieces.length === 0) {
-      this.#messages(chunk, 0);
+    let others: Buffer | undefined;
+    try {
+      others = this.#pieces.length === 0 ? this.#messages(chunk, 0) : this.#complete(chunk);
+      this.#onBlockEnd();
+    } catch (error) {
+      this.#break(error as Error);
       return;
     }
+    if (others !== undefined) this.#giveBack(others);
+  }
+
+  /** Takes a chunk that goes on with a message which was begun. @returns as {@link #messages} */
+  #complete(chunk: Buffer): Buffer | undefined {
     const missing = this.#wanted - this.#piecesBytes;
     this.#pieces.push(chunk);
     this.#piecesBytes += chunk.byteLength;
-    if (missing > chunk.byteLength) return;
+    if (missing > chunk.byteLength) return undefined;
     const pieces = this.#pieces;
     const isData = pieces[0]![0] === COPY_DATA && this.#wanted > HEADER_BYTES;
     this.#pieces = [];
-    if (!isData) {
-      this.#messages(Buffer.concat(pieces, this.#piecesBytes), 0);
-      return;
-    }
+    if (!isData) return this.#messages(Buffer.concat(pieces, this.#piecesBytes), 0);
     // The message that was begun is made whole alone; what follows is read where it lies.
-    if (this.#data(Buffer.concat(pieces, this.#wanted), 0, this.#wanted)) this.#messages(chunk, missing);
+    this.#onData(Buffer.concat(pieces, this.#wanted), HEADER_BYTES, this.#wanted);
+    return this.#messages(chunk, missing);
   }
 
-  /** Takes the messages of a chunk, and keeps what is not whole. */
-  #messages(bytes: Buffer, from: number): void {
+  /** Takes the messages of a chunk, and keeps what is not whole. @returns what is no more of the copy */
+  #messages(bytes: Buffer, from: number): Buffer | undefined {
     let at = from;
     while (at + HEADER_BYTES <= bytes.byteLength) {
       const code = bytes[at]!;
-      const end = at + 1 + bytes.readInt32BE(at + 1);
+      // As readInt32BE does it, without its checks: this is run for every row.
+      const end =
+        at + 1 + ((bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!);
       if (code === COPY_DATA) {
         if (end > bytes.byteLength) break;
-        if (!this.#data(bytes, at, end)) return;
+        this.#onData(bytes, at + HEADER_BYTES, end);
       } else if (code === ERROR_RESPONSE || !INSIDE_A_COPY.has(code)) {
-        this.#giveBack(bytes.subarray(at));
-        return;
+        return bytes.subarray(at);
       } else {
         if (end > bytes.byteLength) break;
         if (code === COPY_OUT_RESPONSE || code === COPY_BOTH_RESPONSE) this.#begin();
       }
       at = end;
     }
-    if (at === bytes.byteLength) return;
+    if (at === bytes.byteLength) return undefined;
     const rest = bytes.subarray(at);
     this.#pieces = [rest];
     this.#piecesBytes = rest.byteLength;
     this.#wanted = rest.byteLength < HEADER_BYTES ? HEADER_BYTES : 1 + rest.readInt32BE(1);
-  }
-
-  /** @returns whether the copy goes on */
-  #data(bytes: Buffer, at: number, end: number): boolean {
-    try {
-      this.#onData(bytes, at + HEADER_BYTES, end);
-      return true;
-    } catch (error) {
-      this.#break(error as Error);
-      return false;
-    }
+    return undefined;
   }
 
   /** The connection cannot be used again: the rest of the copy is still on its way. */
@@ -178,7 +180,7 @@ export class CopyStream {
   }
 
   /** What follows is the driver's again. */
-  #giveBack(rest?: Buffer): void {
+  #giveBack(others?: Buffer): void {
     const driver = this.#driver;
     if (driver === undefined) return;
     this.#driver = undefined;
@@ -186,7 +188,7 @@ export class CopyStream {
     stream.removeListener('data', this.#onChunk);
     stream.on('data', driver);
     stream.resume();
-    if (rest !== undefined) driver(withoutCopyDone(rest));
+    if (others !== undefined) driver(withoutCopyDone(others));
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Decoders of single values of rows, from the binary form of the send functions and from the text form of the output
- * functions, into columns. Both forms of a value end as the same bytes: the full load and the change stream share them.
+ * Decoders of fields into columns: from the text form of the output functions a value at a time, from the binary form of
+ * the send functions a column of rows at a time (`binary-column.ts`). Both forms of a value end as the same bytes: the
+ * full load and the change stream share them.
  */
 
 import {
@@ -10,9 +11,10 @@ import {
   type FixedBuilder,
   newBuilder,
 } from '../../formats/columns/column-builder.ts';
-import { formatTimestamp, IsoReader } from './civil-time.ts';
+import { BINARY, type DecodeColumn } from './binary-column.ts';
+import { IsoReader, MICROS_OF_DAY } from './civil-time.ts';
 import type { FieldMapping } from './field-mapping.ts';
-import { notFinite, pushDecimalBinary, pushDecimalText, pushNumericText } from './numeric-field.ts';
+import { pushDecimalText } from './numeric-field.ts';
 
 /**
  * Pushes one value.
@@ -22,142 +24,72 @@ export type DecodeField = (bytes: Buffer, at: number, length: number) => string 
 
 export interface FieldDecoder {
   readonly builder: ColumnBuilder;
-  readonly binary: DecodeField;
+  readonly binary: DecodeColumn;
   readonly text: DecodeField;
 }
 
 export function fieldDecoder(mapping: FieldMapping): FieldDecoder {
   const builder = newBuilder(mapping.column.type);
-  const { binary, text } = DECODERS[mapping.decoder](builder as never, mapping);
-  return { builder, binary, text };
+  return {
+    builder,
+    binary: BINARY[mapping.decoder](builder as never, mapping),
+    text: TEXT[mapping.decoder](builder as never, mapping),
+  };
 }
 
-type Decoders = { binary: DecodeField; text: DecodeField };
+export type DecoderName = keyof typeof TEXT;
 
-const MICROS_2000 = 946_684_800_000_000;
-const MICROS_2000_HIGH = Math.floor(MICROS_2000 / 4_294_967_296);
-const MICROS_2000_LOW = MICROS_2000 % 4_294_967_296;
-const DAYS_2000 = 10_957;
-const MICROS_OF_DAY = 86_400_000_000;
-const INT32_MAX = 0x7fff_ffff;
-const INT32_MIN = -0x8000_0000;
 const INT64_MAX = 9_223_372_036_854_775_807n;
 
-const DECODERS = {
-  boolean: (builder: BooleanBuilder): Decoders => ({
-    binary(bytes, at) {
-      builder.push(bytes[at] !== 0);
-      return undefined;
-    },
-    text(bytes, at) {
+const TEXT = {
+  boolean:
+    (builder: BooleanBuilder): DecodeField =>
+    (bytes, at) => {
       builder.push(bytes[at] === 0x74);
       return undefined;
     },
-  }),
 
-  int16: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      builder.push32(bytes.readInt16BE(at));
-      return undefined;
-    },
-    text: smallInteger(builder),
-  }),
-
-  int32: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      builder.push32(int32(bytes, at));
-      return undefined;
-    },
-    text: smallInteger(builder),
-  }),
-
-  int64: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      builder.push64(int32(bytes, at), int32(bytes, at + 4));
-      return undefined;
-    },
-    text: largeInteger(builder),
-  }),
-
+  int16: smallInteger,
+  int32: smallInteger,
+  int64: largeInteger,
   /** oid: 32 bits without a sign. */
-  uint32: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      builder.push64(0, int32(bytes, at));
-      return undefined;
-    },
-    text: largeInteger(builder),
-  }),
+  uint32: largeInteger,
 
-  float32: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      const word = int32(bytes, at);
-      builder.push32((word & 0x7fff_ffff) > 0x7f80_0000 ? NAN_32 : word);
-      return undefined;
-    },
-    text(bytes, at, length) {
+  float32:
+    (builder: FixedBuilder): DecodeField =>
+    (bytes, at, length) => {
       FLOAT.setFloat32(0, nearestFloat32(bytes.toString('latin1', at, at + length)));
       builder.push32(FLOAT.getInt32(0));
       return undefined;
     },
-  }),
 
-  float64: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      const high = int32(bytes, at);
-      const low = int32(bytes, at + 4);
-      const exponent = high & 0x7ff0_0000;
-      if (exponent === 0x7ff0_0000 && ((high & 0xf_ffff) !== 0 || low !== 0)) builder.push64(NAN_64_HIGH, 0);
-      else builder.push64(high, low);
-      return undefined;
-    },
-    text(bytes, at, length) {
+  float64:
+    (builder: FixedBuilder): DecodeField =>
+    (bytes, at, length) => {
       FLOAT.setFloat64(0, floatOf(bytes, at, length));
       builder.push64(FLOAT.getInt32(0), FLOAT.getInt32(4));
       return undefined;
     },
-  }),
 
-  decimal: (builder: FixedBuilder, { column }: FieldMapping): Decoders => {
+  decimal: (builder: FixedBuilder, { column }: FieldMapping): DecodeField => {
     const { precision, scale } = column.type as { precision: number; scale: number };
-    return {
-      binary(bytes, at) {
-        const special = notFinite(bytes, at);
-        if (special === undefined) pushDecimalBinary(builder, bytes, at, precision, scale);
-        else builder.pushNull();
-        return special;
-      },
-      text(bytes, at, length) {
-        const last = bytes[at + length - 1]!;
-        if (last >= 0x30 && last <= 0x39) {
-          pushDecimalText(builder, bytes, at, length, precision, scale);
-          return undefined;
-        }
-        builder.pushNull();
-        return bytes.toString('latin1', at, at + length);
-      },
+    return (bytes, at, length) => {
+      const last = bytes[at + length - 1]!;
+      if (last >= 0x30 && last <= 0x39) {
+        pushDecimalText(builder, bytes, at, length, precision, scale);
+        return undefined;
+      }
+      builder.pushNull();
+      return bytes.toString('latin1', at, at + length);
     };
   },
 
   /** numeric without a precision: any number of digits. */
-  numericText: (builder: BytesBuilder): Decoders => ({
-    binary(bytes, at) {
-      pushNumericText(builder, bytes, at);
-      return undefined;
-    },
-    text: copied(builder),
-  }),
+  numericText: copied,
 
-  date: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      const days = int32(bytes, at);
-      if (days === INT32_MAX || days === INT32_MIN) {
-        builder.pushNull();
-        return days > 0 ? 'infinity' : '-infinity';
-      }
-      builder.push32(days + DAYS_2000);
-      return undefined;
-    },
-    text(bytes, at, length) {
+  date:
+    (builder: FixedBuilder): DecodeField =>
+    (bytes, at, length) => {
       const iso = new IsoReader(bytes, at, length);
       if (iso.infinite) {
         builder.pushNull();
@@ -166,115 +98,50 @@ const DECODERS = {
       builder.push32(iso.date());
       return undefined;
     },
-  }),
 
-  time: (builder: FixedBuilder): Decoders => ({
-    binary(bytes, at) {
-      return pushTime(builder, int32(bytes, at) * 4_294_967_296 + (int32(bytes, at + 4) >>> 0));
-    },
-    text(bytes, at, length) {
-      return pushTime(builder, new IsoReader(bytes, at, length).time());
-    },
-  }),
+  time:
+    (builder: FixedBuilder): DecodeField =>
+    (bytes, at, length) =>
+      pushTime(builder, new IsoReader(bytes, at, length).time()),
 
-  timestamp: (builder: FixedBuilder, { column }: FieldMapping): Decoders => {
-    const utc = column.type.kind === 'timestamp' && column.type.utc;
-    return {
-      binary(bytes, at) {
-        const high = int32(bytes, at);
-        const low = int32(bytes, at + 4) >>> 0;
-        const sum = low + MICROS_2000_LOW;
-        const carried = high + MICROS_2000_HIGH + (sum >= 4_294_967_296 ? 1 : 0);
-        // Infinity is the largest and the smallest of 64 bits, also to readers; beyond the year 294247 the sum has no room.
-        const isLast = carried === INT32_MAX && (sum | 0) === -1;
-        if (carried > INT32_MAX || isLast || (high === INT32_MIN && low === 0)) {
-          builder.pushNull();
-          return unfitTimestamp(high, low, utc);
-        }
-        builder.push64(carried, sum | 0);
-        return undefined;
-      },
-      text(bytes, at, length) {
-        const iso = new IsoReader(bytes, at, length);
-        if (iso.infinite) {
-          builder.pushNull();
-          return bytes.toString('latin1', at, at + length);
-        }
-        const days = iso.date();
-        iso.skip();
-        const time = iso.time();
-        const micros = days * MICROS_OF_DAY + time - iso.offset() * 1_000_000;
-        if (Number.isSafeInteger(micros)) {
-          const high = Math.floor(micros / 4_294_967_296);
-          builder.push64(high, (micros - high * 4_294_967_296) | 0);
-          return undefined;
-        }
-        const exact = BigInt(days) * BigInt(MICROS_OF_DAY) + BigInt(time - iso.offset() * 1_000_000);
-        if (exact >= INT64_MAX) {
-          builder.pushNull();
-          return bytes.toString('latin1', at, at + length);
-        }
-        pushBig(builder, exact);
-        return undefined;
-      },
-    };
-  },
-
-  uuid: (builder: BytesBuilder): Decoders => ({
-    binary(bytes, at) {
-      const into = builder.reserve(36);
-      let to = builder.end;
-      for (let i = 0; i < 16; i++) {
-        const pair = HEX[bytes[at + i]!]!;
-        into[to++] = pair >> 8;
-        into[to++] = pair & 0xff;
-        if (i === 3 || i === 5 || i === 7 || i === 9) into[to++] = 0x2d;
+  timestamp:
+    (builder: FixedBuilder): DecodeField =>
+    (bytes, at, length) => {
+      const iso = new IsoReader(bytes, at, length);
+      if (iso.infinite) {
+        builder.pushNull();
+        return bytes.toString('latin1', at, at + length);
       }
-      builder.pushed(to);
+      const days = iso.date();
+      iso.skip();
+      const time = iso.time();
+      const micros = days * MICROS_OF_DAY + time - iso.offset() * 1_000_000;
+      if (Number.isSafeInteger(micros)) {
+        const high = Math.floor(micros / 4_294_967_296);
+        builder.push64(high, (micros - high * 4_294_967_296) | 0);
+        return undefined;
+      }
+      const exact = BigInt(days) * BigInt(MICROS_OF_DAY) + BigInt(time - iso.offset() * 1_000_000);
+      if (exact >= INT64_MAX) {
+        builder.pushNull();
+        return bytes.toString('latin1', at, at + length);
+      }
+      pushBig(builder, exact);
       return undefined;
     },
-    text: copied(builder),
-  }),
 
-  /** Text, or bytes that are the same in both forms. */
-  text: (builder: BytesBuilder): Decoders => ({ binary: copied(builder), text: copied(builder) }),
-
-  /** jsonb is text behind a byte that tells its version. */
-  jsonb: (builder: BytesBuilder): Decoders => ({
-    binary(bytes, at, length) {
-      builder.push(bytes, at + 1, length - 1);
-      return undefined;
-    },
-    text: copied(builder),
-  }),
+  uuid: copied,
+  text: copied,
+  jsonb: copied,
 
   /** bytea: `\x` and hexadecimal digits. */
-  bytes: (builder: BytesBuilder): Decoders => ({
-    binary: copied(builder),
-    text: hexadecimal(builder, 2),
-  }),
+  bytes: hexadecimal(2),
 
   /** geometry and geography: extended well-known binary, hexadecimal in text. */
-  ewkb: (builder: BytesBuilder): Decoders => ({ binary: copied(builder), text: hexadecimal(builder, 0) }),
+  ewkb: hexadecimal(0),
 };
 
-export type DecoderName = keyof typeof DECODERS;
-
 const FLOAT = new DataView(new ArrayBuffer(8));
-
-/** The text form has one NaN; of the binary form, every other one becomes the same. */
-const NAN_32 = 0x7fc0_0000;
-const NAN_64_HIGH = 0x7ff8_0000;
-
-/** The two digits of each byte, as one number. */
-const HEX = Uint16Array.from({ length: 256 }, (_, byte) => {
-  const [high, low] = byte.toString(16).padStart(2, '0');
-  return (high!.charCodeAt(0) << 8) | low!.charCodeAt(0);
-});
-
-function int32(bytes: Buffer, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-}
 
 function copied(builder: BytesBuilder): DecodeField {
   return (bytes, at, length) => {
@@ -283,8 +150,8 @@ function copied(builder: BytesBuilder): DecodeField {
   };
 }
 
-function hexadecimal(builder: BytesBuilder, skipped: number): DecodeField {
-  return (bytes, at, length) => {
+function hexadecimal(skipped: number): (builder: BytesBuilder) => DecodeField {
+  return (builder) => (bytes, at, length) => {
     const size = (length - skipped) / 2;
     const into = builder.reserve(size);
     let to = builder.end;
@@ -371,12 +238,4 @@ function pushTime(builder: FixedBuilder, micros: number): string | undefined {
   const high = Math.floor(micros / 4_294_967_296);
   builder.push64(high, (micros - high * 4_294_967_296) | 0);
   return undefined;
-}
-
-function unfitTimestamp(high: number, low: number, utc: boolean): string {
-  if (high === INT32_MAX && low === 0xffff_ffff) return 'infinity';
-  if (high === INT32_MIN) return '-infinity';
-  const micros = (BigInt(high) << 32n) | BigInt(low);
-  const days = Number(micros / BigInt(MICROS_OF_DAY));
-  return `${formatTimestamp(days + DAYS_2000, Number(micros % BigInt(MICROS_OF_DAY)))}${utc ? '+00' : ''}`;
 }

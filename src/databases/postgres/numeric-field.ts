@@ -14,8 +14,8 @@ const TWO_32 = 4_294_967_296;
 const EXACT_DIGITS = 15;
 
 /** A value that no decimal holds, as text; undefined for a finite number. */
-export function notFinite(bytes: Buffer, at: number): string | undefined {
-  const sign = bytes.readUInt16BE(at + 4);
+export function notFinite(view: DataView, at: number): string | undefined {
+  const sign = view.getUint16(at + 4);
   if (sign < NAN) return undefined;
   if (sign === PLUS_INFINITY) return 'Infinity';
   return sign === MINUS_INFINITY ? '-Infinity' : 'NaN';
@@ -24,25 +24,24 @@ export function notFinite(bytes: Buffer, at: number): string | undefined {
 /** Pushes a value times 10^scale. The value has at most `precision` digits, `scale` of them behind the point. */
 export function pushDecimalBinary(
   builder: FixedBuilder,
-  bytes: Buffer,
+  view: DataView,
   at: number,
   precision: number,
   scale: number,
 ): void {
-  const count = (bytes[at]! << 8) | bytes[at + 1]!;
-  const weight = bytes.readInt16BE(at + 2);
-  const negative = ((bytes[at + 4]! << 8) | bytes[at + 5]!) === NEGATIVE;
+  const count = view.getInt16(at);
+  const weight = view.getInt16(at + 2);
+  const negative = view.getUint16(at + 4) === NEGATIVE;
   if (precision <= EXACT_DIGITS) {
     let value = 0;
     for (let i = 0; i < count; i++) {
-      const digit = (bytes[at + 8 + 2 * i]! << 8) | bytes[at + 9 + 2 * i]!;
-      value += shifted(digit, 4 * (weight - i) + scale);
+      value += shifted(view.getInt16(at + 8 + 2 * i), 4 * (weight - i) + scale);
     }
     pushExact(builder, negative ? -value : value);
     return;
   }
   let value = 0n;
-  for (let i = 0; i < count; i++) value = value * 10_000n + BigInt(bytes.readUInt16BE(at + 8 + 2 * i));
+  for (let i = 0; i < count; i++) value = value * 10_000n + BigInt(view.getInt16(at + 8 + 2 * i));
   const exponent = 4 * (weight - count + 1) + scale;
   value = exponent >= 0 ? value * 10n ** BigInt(exponent) : value / 10n ** BigInt(-exponent);
   pushBig(builder, negative ? -value : value);
@@ -101,18 +100,18 @@ function pushBig(builder: FixedBuilder, value: bigint): void {
 }
 
 /** Writes a value as `numeric_out` does, with as many digits behind the point as its display scale says. */
-export function pushNumericText(builder: BytesBuilder, bytes: Buffer, at: number): void {
-  const special = notFinite(bytes, at);
+export function pushNumericText(builder: BytesBuilder, view: DataView, at: number): void {
+  const special = notFinite(view, at);
   if (special !== undefined) {
     builder.pushText(special);
     return;
   }
-  const count = bytes.readUInt16BE(at);
-  const weight = bytes.readInt16BE(at + 2);
-  const negative = bytes.readUInt16BE(at + 4) === NEGATIVE;
-  const scale = bytes.readUInt16BE(at + 6);
+  const count = view.getUint16(at);
+  const weight = view.getInt16(at + 2);
+  const negative = view.getUint16(at + 4) === NEGATIVE;
+  const scale = view.getUint16(at + 6);
   const digit = (index: number): string =>
-    index >= 0 && index < count ? String(bytes.readUInt16BE(at + 8 + 2 * index)).padStart(4, '0') : '0000';
+    index >= 0 && index < count ? String(view.getUint16(at + 8 + 2 * index)).padStart(4, '0') : '0000';
   let text = '';
   for (let i = 0; i <= weight; i++) text += digit(i);
   text = text.replace(/^0+(?=\d)/, '') || '0';

@@ -1,13 +1,13 @@
 /**
- * Builders of columns in Arrow's layout: a validity bitmap, and values of a fixed width or offsets into bytes. They
- * grow as they are filled, and are filled again after `clear`. Reference: the Arrow columnar format.
+ * Builders of columns: a validity bitmap, and values of a fixed width or behind their lengths, as they stand in a file.
+ * They grow as they are filled, and are filled again after `clear`.
  */
 
-import { type Data, makeData } from 'apache-arrow';
-import { arrowType, type ColumnType } from './column-type.ts';
+import type { ColumnType } from './column-type.ts';
 
 const ROWS_START = 1024;
 const BYTES_START = 16 * 1024;
+const RETAINED_MAX = 64 * 1024 ** 2;
 
 /** What all builders have. `bytes` is about what the column takes now. */
 export abstract class ColumnBuilder {
@@ -35,9 +35,6 @@ export abstract class ColumnBuilder {
   /** Takes back the last value; of a row that was begun and is not wanted. */
   abstract truncate(length: number): void;
 
-  /** The column as Arrow has it: a view of the builder's memory, good until it is filled again. */
-  abstract finish(): Data;
-
   /** Whether the value at an index is null. */
   isNull(index: number): boolean {
     return (this.validity[index >> 3]! & (1 << (index & 7))) === 0;
@@ -52,10 +49,13 @@ export abstract class ColumnBuilder {
     return this.validity.subarray(from >> 3, (to + 7) >> 3);
   }
 
+  /** From a multiple of 8 to another, or to the end. */
   nullsIn(from: number, to: number): number {
     if (this.nullCount === 0) return 0;
+    if (this.nullCount === this.length) return to - from;
     let count = 0;
-    for (let i = from; i < to; i++) if (this.isNull(i)) count++;
+    // Bits behind the last value are set.
+    for (const bits of this.validityBytes(from, to)) count += ZEROS[bits]!;
     return count;
   }
 
@@ -71,21 +71,25 @@ export abstract class ColumnBuilder {
 
   /** Forgets the nulls from an index on. */
   protected truncateValidity(length: number): void {
-    for (let i = length; i < this.length; i++) {
+    if (length === 0 && this.nullCount > 0) {
+      this.validity.fill(0xff, 0, (this.length + 7) >> 3);
+      this.nullCount = 0;
+    }
+    for (let i = length; i < this.length && this.nullCount > 0; i++) {
       if (!this.isNull(i)) continue;
       this.validity[i >> 3]! |= 1 << (i & 7);
       this.nullCount--;
     }
     this.length = length;
   }
-
-  protected nulls(): { length: number; nullCount: number; nullBitmap?: Uint8Array } {
-    const { length, nullCount } = this;
-    return nullCount === 0
-      ? { length, nullCount }
-      : { length, nullCount, nullBitmap: this.validity.subarray(0, (length + 7) >> 3) };
-  }
 }
+
+/** Of each byte, how many of its bits are 0. */
+const ZEROS = Uint8Array.from({ length: 256 }, (_, bits) => {
+  let count = 8;
+  for (let rest = bits; rest > 0; rest >>= 1) count -= rest & 1;
+  return count;
+});
 
 /** Values of 1, 2 or 4 words of 32 bits, the least significant word first. */
 export class FixedBuilder extends ColumnBuilder {
@@ -137,22 +141,9 @@ export class FixedBuilder extends ColumnBuilder {
     this.truncateValidity(length);
   }
 
-  finish(): Data {
-    const { kind } = this.type;
-    const words = this.#values.subarray(0, this.length * this.#words);
-    const { buffer, byteOffset } = words;
-    let data: Int16Array | Int32Array | BigInt64Array | Float32Array | Float64Array | Uint32Array = words;
-    if (kind === 'int16') data = Int16Array.from(words);
-    else if (kind === 'float32') data = new Float32Array(buffer, byteOffset, this.length);
-    else if (kind === 'float64') data = new Float64Array(buffer, byteOffset, this.length);
-    else if (kind === 'decimal') data = new Uint32Array(buffer, byteOffset, words.length);
-    else if (this.#words === 2) data = new BigInt64Array(buffer, byteOffset, this.length);
-    return makeData({ type: arrowType(this.type), ...this.nulls(), data } as never);
-  }
-
   protected setEmpty(index: number): void {
-    const at = index * this.#words;
-    this.#values.fill(0, at, at + this.#words);
+    const end = (index + 1) * this.#words;
+    for (let at = index * this.#words; at < end; at++) this.#values[at] = 0;
   }
 
   protected override growRows(): void {
@@ -176,6 +167,11 @@ export class BooleanBuilder extends ColumnBuilder {
     return this.length >> 3;
   }
 
+  /** Of all values, and what was there before behind the last one. */
+  get bits(): Uint8Array {
+    return this.#bits;
+  }
+
   valueAt(index: number): boolean {
     return (this.#bits[index >> 3]! & (1 << (index & 7))) !== 0;
   }
@@ -190,11 +186,6 @@ export class BooleanBuilder extends ColumnBuilder {
 
   truncate(length: number): void {
     this.truncateValidity(length);
-  }
-
-  finish(): Data {
-    const data = this.#bits.subarray(0, (this.length + 7) >> 3);
-    return makeData({ type: arrowType(this.type), ...this.nulls(), data } as never);
   }
 
   protected setEmpty(index: number): void {
@@ -216,7 +207,8 @@ export class BooleanBuilder extends ColumnBuilder {
 export class BytesBuilder extends ColumnBuilder {
   /** Where values begin, with their prefixes. */
   #offsets = new Int32Array(ROWS_START + 1);
-  #data = Buffer.allocUnsafeSlow(BYTES_START);
+  #data: Buffer = Buffer.allocUnsafeSlow(BYTES_START);
+  #view: DataView = viewOf(this.#data);
   #end = 0;
 
   get bytes(): number {
@@ -232,6 +224,18 @@ export class BytesBuilder extends ColumnBuilder {
     this.pushed(to);
   }
 
+  /** The same, from a view that is used for many values: a word at a time. */
+  pushFrom(source: DataView, at: number, length: number): void {
+    if (this.#end + PREFIX + length + WORD > this.#data.byteLength) this.#growData(PREFIX + length + WORD);
+    const from = this.#end + PREFIX;
+    if (length <= WORDWISE_MAX && at + length + WORD <= source.byteLength) {
+      const view = this.#view;
+      // The last word may reach over the end of the value, where the next one is written.
+      for (let i = 0; i < length; i += WORD) view.setInt32(from + i, source.getInt32(at + i, true), true);
+    } else this.#data.set(new Uint8Array(source.buffer, source.byteOffset + at, length), from);
+    this.pushed(from + length);
+  }
+
   pushText(text: string): void {
     // A character is at most three bytes of UTF-8 for each of its units of UTF-16.
     const data = this.reserve(text.length * 3);
@@ -244,6 +248,12 @@ export class BytesBuilder extends ColumnBuilder {
     return this.#data;
   }
 
+  /** The same, as a view. */
+  reserveView(length: number): DataView {
+    if (this.end + length > this.#data.byteLength) this.#growData(PREFIX + length);
+    return this.#view;
+  }
+
   get end(): number {
     return this.#end + PREFIX;
   }
@@ -251,12 +261,7 @@ export class BytesBuilder extends ColumnBuilder {
   /** Ends the value that was written in place, behind its last byte. */
   pushed(end: number): void {
     if (this.length === this.capacity) this.growRows();
-    const length = end - this.#end - PREFIX;
-    const data = this.#data;
-    data[this.#end] = length;
-    data[this.#end + 1] = length >> 8;
-    data[this.#end + 2] = length >> 16;
-    data[this.#end + 3] = length >> 24;
+    this.#view.setInt32(this.#end, end - this.#end - PREFIX, true);
     this.#end = end;
     this.#offsets[++this.length] = end;
   }
@@ -264,11 +269,6 @@ export class BytesBuilder extends ColumnBuilder {
   /** The value at an index as text; '' for a null. */
   textAt(index: number): string {
     return this.#data.toString('utf8', this.#offsets[index]! + PREFIX, this.#offsets[index + 1]);
-  }
-
-  /** As text of a character a byte. */
-  latin1At(index: number): string {
-    return this.#data.toString('latin1', this.#offsets[index]! + PREFIX, this.#offsets[index + 1]);
   }
 
   /** The bytes of the value at an index, which is not null. */
@@ -281,18 +281,9 @@ export class BytesBuilder extends ColumnBuilder {
     return this.#data.subarray(this.#offsets[from], this.#offsets[to]);
   }
 
-  /** How two values that are not null compare, byte by byte. */
-  compare(a: number, b: number): number {
-    const data = this.#data;
-    let atA = this.#offsets[a]! + PREFIX;
-    let atB = this.#offsets[b]! + PREFIX;
-    const endA = this.#offsets[a + 1]!;
-    const endB = this.#offsets[b + 1]!;
-    while (atA < endA && atB < endB) {
-      const difference = data[atA++]! - data[atB++]!;
-      if (difference !== 0) return difference;
-    }
-    return endA - atA - (endB - atB);
+  /** All values with their prefixes, and where each begins. */
+  get memory(): { readonly view: DataView; readonly offsets: Int32Array } {
+    return { view: this.#view, offsets: this.#offsets };
   }
 
   truncate(length: number): void {
@@ -300,15 +291,10 @@ export class BytesBuilder extends ColumnBuilder {
     this.#end = this.#offsets[length]!;
   }
 
-  finish(): Data {
-    const valueOffsets = new Int32Array(this.length + 1);
-    const data = new Uint8Array(this.#end);
-    for (let i = 0; i < this.length; i++) {
-      const bytes = this.isNull(i) ? EMPTY : this.bytesAt(i);
-      data.set(bytes, valueOffsets[i]);
-      valueOffsets[i + 1] = valueOffsets[i]! + bytes.byteLength;
-    }
-    return makeData({ type: arrowType(this.type), ...this.nulls(), valueOffsets, data } as never);
+  override clear(): void {
+    super.clear();
+    // What a few large values needed is not kept for good.
+    if (this.#data.byteLength > RETAINED_MAX) this.#setData(Buffer.allocUnsafeSlow(BYTES_START));
   }
 
   protected setEmpty(index: number): void {
@@ -327,15 +313,25 @@ export class BytesBuilder extends ColumnBuilder {
     while (capacity < this.#end + length) capacity *= 2;
     const data = Buffer.allocUnsafeSlow(capacity);
     data.set(this.#data.subarray(0, this.#end));
+    this.#setData(data);
+  }
+
+  #setData(data: Buffer): void {
     this.#data = data;
+    this.#view = viewOf(data);
   }
 }
 
 /** Below this a loop is quicker than a call. */
 const SHORT = 48;
+const WORDWISE_MAX = 256;
+const WORD = 4;
 /** Of a value's length. */
 const PREFIX = 4;
-const EMPTY = new Uint8Array();
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
 
 export function newBuilder(type: ColumnType): ColumnBuilder {
   if (type.kind === 'boolean') return new BooleanBuilder(type);

@@ -1,21 +1,4 @@
-/** The types that columns of our files have: what Arrow calls them, and what Parquet makes of them. */
-
-import {
-  Binary,
-  Bool,
-  type DataType,
-  DateDay,
-  Decimal,
-  Field,
-  Float32,
-  Float64,
-  Int16,
-  Int32,
-  Int64,
-  TimeMicrosecond,
-  TimestampMicrosecond,
-  Utf8,
-} from 'apache-arrow';
+/** The types that columns of our files have, and what Parquet makes of them. */
 
 export type ColumnType =
   | { readonly kind: 'boolean' }
@@ -39,39 +22,6 @@ export type ColumnType =
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
-}
-
-export function arrowField({ name, type }: Column): Field {
-  return new Field(name, arrowType(type), true);
-}
-
-export function arrowType(type: ColumnType): DataType {
-  switch (type.kind) {
-    case 'boolean':
-      return new Bool();
-    case 'int16':
-      return new Int16();
-    case 'int32':
-      return new Int32();
-    case 'int64':
-      return new Int64();
-    case 'float32':
-      return new Float32();
-    case 'float64':
-      return new Float64();
-    case 'decimal':
-      return new Decimal(type.scale, type.precision, 128);
-    case 'date':
-      return new DateDay();
-    case 'time':
-      return new TimeMicrosecond();
-    case 'timestamp':
-      return new TimestampMicrosecond(type.utc ? 'UTC' : null);
-    case 'text':
-      return new Utf8();
-    case 'binary':
-      return new Binary();
-  }
 }
 
 /** As the Parquet format names it. */

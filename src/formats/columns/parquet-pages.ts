@@ -4,29 +4,14 @@
  */
 
 import { BooleanBuilder, BytesBuilder, type ColumnBuilder, FixedBuilder } from './column-builder.ts';
+import { type Indexes, indexBytesMax, writeIndexes } from './parquet-dictionary.ts';
 import { PHYSICAL, parquetType } from './parquet-schema.ts';
-import { pushVarint } from './thrift-compact.ts';
+import { writeVarint } from './varint.ts';
 
-export interface Page {
-  readonly values: number;
-  /** What stands in the page, to be compressed as one. */
-  readonly parts: readonly Uint8Array[];
-}
-
-export interface Dictionary {
-  readonly values: number;
-  readonly bytes: Uint8Array;
-  /** Of each value that is not null, in order. */
-  readonly indexes: Uint16Array;
-}
-
-export interface Bounds {
-  readonly min: Uint8Array;
-  readonly max: Uint8Array;
-}
+/** Gives memory of at least so many bytes for one page. */
+export type PageMemory = (bytes: number) => Uint8Array;
 
 const PAGE_BYTES = 1024 ** 2;
-const DICTIONARY_VALUES_MAX = 0xffff;
 
 /** Ranges of rows, each about as large as a page; they begin at a byte of the bitmap. */
 export function pageRanges(builder: ColumnBuilder): { readonly from: number; readonly to: number }[] {
@@ -38,196 +23,150 @@ export function pageRanges(builder: ColumnBuilder): { readonly from: number; rea
 }
 
 /** A data page of the first version: length of the levels, levels, values. */
-export function dataPage(builder: ColumnBuilder, from: number, to: number, dictionary?: Dictionary): Page {
-  const levels = definitionLevels(builder, from, to);
-  const length = Buffer.allocUnsafe(4);
-  length.writeUInt32LE(levels.byteLength);
-  const values =
-    dictionary === undefined
-      ? plainValues(builder, from, to)
-      : dictionaryIndexes(builder, dictionary, from, to);
-  return { values: to - from, parts: [length, levels, values] };
+export function dataPage(
+  builder: ColumnBuilder,
+  from: number,
+  to: number,
+  indexes: Indexes | undefined,
+  memory: PageMemory,
+): Uint8Array {
+  const nulls = builder.nullsIn(from, to);
+  const levelsMax = LENGTH_BYTES + VARINT_MAX + ((to - from + 7) >> 3);
+  const values = to - from - nulls;
+  const valuesMax = indexes === undefined ? plainBytesMax(builder, from, to) : indexBytesMax(indexes, values);
+  const page = memory(levelsMax + valuesMax);
+  const at = writeLevels(page, builder, from, to, nulls);
+  const end =
+    indexes === undefined
+      ? writePlain(page, at, builder, from, to, nulls)
+      : writeIndexes(page, at, indexes, from - builder.nullsIn(0, from), values);
+  return page.subarray(0, end);
 }
 
-/** 1 where there is a value, 0 for a null. */
-function definitionLevels(builder: ColumnBuilder, from: number, to: number): Uint8Array {
-  const header: number[] = [];
-  const bits = builder.validityBytes(from, to);
-  if (builder.nullsIn(from, to) === 0) {
-    pushVarint(header, BigInt(to - from) << 1n);
-    return Uint8Array.from([...header, 1]);
+/** Of the levels, before them. */
+const LENGTH_BYTES = 4;
+const VARINT_MAX = 5;
+
+/** 1 where there is a value, 0 for a null: as one run where all are alike. @returns where they end */
+function writeLevels(
+  page: Uint8Array,
+  builder: ColumnBuilder,
+  from: number,
+  to: number,
+  nulls: number,
+): number {
+  let at = LENGTH_BYTES;
+  if (nulls === 0 || nulls === to - from) {
+    at = writeVarint(page, at, (to - from) * 2);
+    page[at++] = nulls === 0 ? 1 : 0;
+  } else {
+    const bits = builder.validityBytes(from, to);
+    at = writeVarint(page, at, bits.byteLength * 2 + 1);
+    page.set(bits, at);
+    at += bits.byteLength;
   }
-  pushVarint(header, (BigInt(bits.byteLength) << 1n) | 1n);
-  return Buffer.concat([Uint8Array.from(header), bits]);
+  const length = at - LENGTH_BYTES;
+  for (let i = 0; i < LENGTH_BYTES; i++) page[i] = length >> (8 * i);
+  return at;
 }
 
-/** The values that are not null. */
-export function plainValues(builder: ColumnBuilder, from: number, to: number): Uint8Array {
-  if (builder instanceof BytesBuilder) return builder.prefixedBytes(from, to);
-  if (builder instanceof BooleanBuilder) return booleans(builder, from, to);
+function plainBytesMax(builder: ColumnBuilder, from: number, to: number): number {
+  if (builder instanceof BytesBuilder) return builder.prefixedBytes(from, to).byteLength;
+  if (builder instanceof FixedBuilder) return (to - from) * builder.wordsEach * 4;
+  return (to - from + 7) >> 3;
+}
+
+/** The values that are not null. @returns where they end */
+function writePlain(
+  page: Uint8Array,
+  at: number,
+  builder: ColumnBuilder,
+  from: number,
+  to: number,
+  nulls: number,
+): number {
+  if (builder instanceof BytesBuilder) return writeBytes(page, at, builder.prefixedBytes(from, to));
+  if (builder instanceof BooleanBuilder) return writeBooleans(page, at, builder, from, to, nulls);
   if (!(builder instanceof FixedBuilder)) throw new TypeError(`no page for ${builder.type.kind}`);
-  const { type } = builder;
-  const { physical, length = 0 } = parquetType(type);
-  if (type.kind === 'decimal') {
-    if (physical === PHYSICAL.fixed) return bigEndian(builder, from, to, length);
-    return lowWords(builder, from, to, physical === PHYSICAL.int64 ? 2 : 1);
-  }
-  const width = builder.wordsEach;
-  if (builder.nullsIn(from, to) > 0) return lowWords(builder, from, to, width);
-  return bytesOf(builder.words.subarray(from * width, to * width));
+  const { words, wordsEach } = builder;
+  const { physical, length = 0 } = parquetType(builder.type);
+  if (physical === PHYSICAL.fixed) return writeBigEndian(page, at, builder, from, to, length);
+  const taken = builder.type.kind !== 'decimal' ? wordsEach : physical === PHYSICAL.int64 ? 2 : 1;
+  if (taken !== wordsEach || nulls > 0) return writeLowWords(page, at, builder, from, to, taken);
+  return writeBytes(page, at, bytesOf(words.subarray(from * wordsEach, to * wordsEach)));
 }
 
-function lowWords(builder: FixedBuilder, from: number, to: number, taken: number): Uint8Array {
-  const { words, wordsEach } = builder;
-  const values = new Int32Array((to - from) * taken);
-  let count = 0;
+function writeBytes(page: Uint8Array, at: number, bytes: Uint8Array): number {
+  page.set(bytes, at);
+  return at + bytes.byteLength;
+}
+
+function writeLowWords(
+  page: Uint8Array,
+  at: number,
+  builder: FixedBuilder,
+  from: number,
+  to: number,
+  taken: number,
+): number {
+  const { words, wordsEach, nullCount } = builder;
+  const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
+  let end = at;
   for (let i = from; i < to; i++) {
-    if (builder.isNull(i)) continue;
-    const at = i * wordsEach;
-    values[count++] = words[at]!;
-    if (taken === 2) values[count++] = words[at + 1]!;
+    if (nullCount > 0 && builder.isNull(i)) continue;
+    view.setInt32(end, words[i * wordsEach]!, true);
+    if (taken === 2) view.setInt32(end + 4, words[i * wordsEach + 1]!, true);
+    end += taken * 4;
   }
-  return bytesOf(values.subarray(0, count));
+  return end;
 }
 
 /** Two's complement, the most significant byte first. */
-function bigEndian(builder: FixedBuilder, from: number, to: number, length: number): Uint8Array {
+function writeBigEndian(
+  page: Uint8Array,
+  at: number,
+  builder: FixedBuilder,
+  from: number,
+  to: number,
+  length: number,
+): number {
   const { words } = builder;
-  const values = new Uint8Array((to - from) * length);
-  let end = 0;
+  let end = at;
   for (let i = from; i < to; i++) {
     if (builder.isNull(i)) continue;
     end += length;
     for (let byte = 0; byte < length; byte++) {
-      values[end - 1 - byte] = words[i * 4 + (byte >> 2)]! >> ((byte & 3) * 8);
+      page[end - 1 - byte] = words[i * 4 + (byte >> 2)]! >> ((byte & 3) * 8);
     }
   }
-  return values.subarray(0, end);
+  return end;
 }
 
-function booleans(builder: BooleanBuilder, from: number, to: number): Uint8Array {
-  const bits = new Uint8Array((to - from + 7) >> 3);
-  let count = 0;
-  for (let i = from; i < to; i++) {
-    if (builder.isNull(i)) continue;
-    if (builder.valueAt(i)) bits[count >> 3]! |= 1 << (count & 7);
-    count++;
+function writeBooleans(
+  page: Uint8Array,
+  at: number,
+  builder: BooleanBuilder,
+  from: number,
+  to: number,
+  nulls: number,
+): number {
+  const bytes = (to - from - nulls + 7) >> 3;
+  if (nulls === 0) page.set(builder.bits.subarray(from >> 3, (to + 7) >> 3), at);
+  else {
+    page.fill(0, at, at + bytes);
+    let count = 0;
+    for (let i = from; i < to; i++) {
+      if (builder.isNull(i)) continue;
+      if (builder.valueAt(i)) page[at + (count >> 3)]! |= 1 << (count & 7);
+      count++;
+    }
   }
-  return bits.subarray(0, (count + 7) >> 3);
+  // What lies behind the last value is 0, so that equal rows make equal files.
+  const rest = (to - from - nulls) & 7;
+  if (rest > 0) page[at + bytes - 1]! &= (1 << rest) - 1;
+  return at + bytes;
 }
 
 function bytesOf(values: Int32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-}
-
-/** @returns undefined where the values are so many that one does not pay */
-export function dictionaryOf(builder: BytesBuilder): Dictionary | undefined {
-  const places = new Map<string, number>();
-  const indexes = new Uint16Array(builder.length - builder.nullCount);
-  const values: Uint8Array[] = [];
-  let count = 0;
-  const most = Math.min(DICTIONARY_VALUES_MAX, Math.ceil(builder.length / 4));
-  for (let i = 0; i < builder.length; i++) {
-    if (builder.isNull(i)) continue;
-    const key = builder.latin1At(i);
-    let place = places.get(key);
-    if (place === undefined) {
-      place = places.size;
-      if (place >= most) return undefined;
-      places.set(key, place);
-      values.push(builder.prefixedBytes(i, i + 1));
-    }
-    indexes[count++] = place;
-  }
-  return { values: values.length, bytes: Buffer.concat(values), indexes };
-}
-
-/** The width of an index in bits, then one bit-packed run. */
-function dictionaryIndexes(
-  builder: ColumnBuilder,
-  dictionary: Dictionary,
-  from: number,
-  to: number,
-): Uint8Array {
-  const { indexes, values } = dictionary;
-  const width = Math.max(1, 32 - Math.clz32(values - 1));
-  const first = from - builder.nullsIn(0, from);
-  const count = to - from - builder.nullsIn(from, to);
-  const groups = (count + 7) >> 3;
-  const header = [width];
-  pushVarint(header, (BigInt(groups) << 1n) | 1n);
-  const packed = new Uint8Array(header.length + groups * width);
-  packed.set(header);
-  let at = header.length;
-  let bits = 0;
-  let held = 0;
-  for (let i = 0; i < count; i++) {
-    bits |= indexes[first + i]! << held;
-    held += width;
-    for (; held >= 8; held -= 8) {
-      packed[at++] = bits;
-      bits >>>= 8;
-    }
-  }
-  if (held > 0) packed[at] = bits;
-  return packed;
-}
-
-/** Longer bounds would make the footer large. */
-const BOUND_BYTES_MAX = 64;
-/** Of a column of longer values they help nobody. */
-const BOUND_BYTES_MEAN = 40;
-
-/** Smallest and largest value of what readers skip row groups by; none for types without an order that all agree on. */
-export function boundsOf(builder: ColumnBuilder): Bounds | undefined {
-  if (builder.length === builder.nullCount) return undefined;
-  if (builder instanceof BytesBuilder) return builder.type.kind === 'text' ? textBounds(builder) : undefined;
-  if (!(builder instanceof FixedBuilder) || builder.wordsEach > 2) return undefined;
-  const { kind } = builder.type;
-  if (kind === 'float32' || kind === 'float64') return undefined;
-  return builder.wordsEach === 1 ? bounds32(builder) : bounds64(builder);
-}
-
-function bounds32(builder: FixedBuilder): Bounds {
-  const { words, length } = builder;
-  let min = 0x7fff_ffff;
-  let max = -0x8000_0000;
-  for (let i = 0; i < length; i++) {
-    if (builder.nullCount > 0 && builder.isNull(i)) continue;
-    const value = words[i]!;
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  return { min: bytesOf(Int32Array.of(min)), max: bytesOf(Int32Array.of(max)) };
-}
-
-function bounds64(builder: FixedBuilder): Bounds {
-  const { words, length } = builder;
-  let min = -1;
-  let max = -1;
-  for (let i = 0; i < length; i++) {
-    if (builder.nullCount > 0 && builder.isNull(i)) continue;
-    if (min < 0 || less64(words, i, min)) min = i;
-    if (max < 0 || less64(words, max, i)) max = i;
-  }
-  const at = (i: number) => bytesOf(words.slice(2 * i, 2 * i + 2));
-  return { min: at(min), max: at(max) };
-}
-
-function less64(words: Int32Array, a: number, b: number): boolean {
-  const [highA, highB] = [words[2 * a + 1]!, words[2 * b + 1]!];
-  return highA < highB || (highA === highB && words[2 * a]! >>> 0 < words[2 * b]! >>> 0);
-}
-
-function textBounds(builder: BytesBuilder): Bounds | undefined {
-  if (builder.bytes > BOUND_BYTES_MEAN * (builder.length - builder.nullCount)) return undefined;
-  let min = -1;
-  let max = -1;
-  for (let i = 0; i < builder.length; i++) {
-    if (builder.isNull(i)) continue;
-    if (min < 0 || builder.compare(i, min) < 0) min = i;
-    if (max < 0 || builder.compare(i, max) > 0) max = i;
-  }
-  const found = { min: Buffer.from(builder.bytesAt(min)), max: Buffer.from(builder.bytesAt(max)) };
-  return Math.max(found.min.byteLength, found.max.byteLength) > BOUND_BYTES_MAX ? undefined : found;
 }

@@ -1,6 +1,7 @@
 /** A file under construction and the SHA-256 of what is written to it. */
 
 import { createHash } from 'node:crypto';
+import { writevSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { diskError } from './disk-error.ts';
 
@@ -16,40 +17,55 @@ export class HashedFile implements AsyncDisposable {
 
   /** Empties what is there. @throws JOURNAL_UNWRITABLE where the disk fails, as do all of its methods */
   static async open(path: string): Promise<HashedFile> {
-    return new HashedFile(path, await tried('make', path, () => open(path, 'w')));
+    try {
+      return new HashedFile(path, await open(path, 'w'));
+    } catch (error) {
+      throw diskError(error, 'make', path);
+    }
   }
 
   /** Writes pieces behind what the file holds, all of them: a disk may take less at once than it was given. */
   async write(pieces: readonly Uint8Array[]): Promise<void> {
-    for (const piece of pieces) this.#hash.update(piece);
-    let rest = pieces.filter(({ byteLength }) => byteLength > 0);
-    while (rest.length > 0) {
-      const all = rest;
-      let { bytesWritten } = await tried('write', this.path, () => this.#handle.writev(all));
-      let whole = 0;
-      while (whole < rest.length && bytesWritten >= rest[whole]!.byteLength) {
-        bytesWritten -= rest[whole++]!.byteLength;
-      }
-      rest = rest.slice(whole);
-      if (bytesWritten > 0) rest = [rest[0]!.subarray(bytesWritten), ...rest.slice(1)];
+    let rest = this.#hashed(pieces);
+    try {
+      while (rest.length > 0) rest = behind(rest, (await this.#handle.writev(rest)).bytesWritten);
+    } catch (error) {
+      throw diskError(error, 'write', this.path);
     }
   }
 
-  /** Makes the file durable. @returns the hash, in hexadecimal */
-  async finish(): Promise<string> {
-    await tried('write', this.path, () => this.#handle.sync());
+  /** The same, and it is done when it returns. For a thread that has nothing else to do. */
+  writeSync(pieces: readonly Uint8Array[]): void {
+    let rest = this.#hashed(pieces);
+    try {
+      while (rest.length > 0) rest = behind(rest, writevSync(this.#handle.fd, rest));
+    } catch (error) {
+      throw diskError(error, 'write', this.path);
+    }
+  }
+
+  /** The file is complete, and not durable: after a crash it is made again. @returns the hash, in hexadecimal */
+  finish(): string {
     return this.#hash.digest('hex');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close();
   }
+
+  #hashed(pieces: readonly Uint8Array[]): Uint8Array[] {
+    for (const piece of pieces) this.#hash.update(piece);
+    return pieces.filter(({ byteLength }) => byteLength > 0);
+  }
 }
 
-async function tried<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw diskError(error, action, path);
-  }
+/** What is left of pieces when so many bytes of them are written. */
+function behind(pieces: readonly Uint8Array[], bytesWritten: number): Uint8Array[] {
+  let written = bytesWritten;
+  let whole = 0;
+  while (whole < pieces.length && written >= pieces[whole]!.byteLength)
+    written -= pieces[whole++]!.byteLength;
+  const rest = pieces.slice(whole);
+  if (written > 0) rest[0] = rest[0]!.subarray(written);
+  return rest;
 }

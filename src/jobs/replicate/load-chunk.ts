@@ -1,14 +1,16 @@
 /** Loads one chunk of a table into one Parquet file, under the job's snapshot. Runs in a thread of its own. */
 
-import { copyRowDecoder } from '../../databases/postgres/copy-rows.ts';
+import { RowBlock, type UnfitValue } from '../../databases/postgres/copy-rows.ts';
 import { CopyStream } from '../../databases/postgres/copy-stream.ts';
 import { fieldDecoder } from '../../databases/postgres/field-decoder.ts';
 import { type FieldMapping, UNFIT_COLUMN } from '../../databases/postgres/field-mapping.ts';
 import type { Session } from '../../databases/postgres/open-session.ts';
-import { BatchBuilder } from '../../formats/columns/batch-builder.ts';
+import { ColumnBatch } from '../../formats/columns/column-batch.ts';
 import { BytesBuilder } from '../../formats/columns/column-builder.ts';
 import type { Column } from '../../formats/columns/column-type.ts';
-import { type ParquetCompression, ParquetFile } from '../../formats/columns/parquet-file.ts';
+import { GroupMemory } from '../../formats/columns/group-memory.ts';
+import type { ParquetCompression } from '../../formats/columns/page-codec.ts';
+import { ThreadedParquetFile } from '../../formats/columns/threaded-parquet-file.ts';
 import { HashedFile } from './hashed-file.ts';
 import { hasUnfit, UnfitColumn } from './unfit-column.ts';
 
@@ -42,68 +44,91 @@ export interface LoadedChunk {
 /** A row group: large enough for readers, small enough for memory. */
 const GROUP_ROWS = 100_000;
 const GROUP_BYTES = 24 * 1024 ** 2;
-const LARGE_ROW_BYTES = 64 * 1024;
+/** What is decoded before it is encoded: pages of about a hundred kilobytes, all of which the processor's cache holds. */
+const BATCH_BYTES = 4 * 1024 ** 2;
 
-/** @throws what the server and the disk throw; the file is then of no use */
-export async function loadChunk(session: Session, task: ChunkTask): Promise<LoadedChunk> {
-  const decoders = task.fields.map(fieldDecoder);
-  const side = hasUnfit(task.fields) ? new UnfitColumn(task.fields) : undefined;
-  const constants = [...task.before, ...task.after].map(({ text }) => ({
-    text,
-    builder: new BytesBuilder({ kind: 'text' }),
-  }));
-  const batch = new BatchBuilder(columnsOf(task), [
-    ...constants.slice(0, task.before.length).map(({ builder }) => builder),
-    ...decoders.map(({ builder }) => builder),
-    ...constants.slice(task.before.length).map(({ builder }) => builder),
-    ...(side === undefined ? [] : [side.builder]),
-  ]);
-  let unfit = 0;
-  const rows = copyRowDecoder(
-    decoders,
-    (field, text) => {
-      unfit++;
-      side!.note(field, text);
-    },
-    () => {
-      for (const { builder, text } of constants) builder.pushText(text);
-      side?.endRow();
-    },
-  );
-  await using output = await HashedFile.open(task.path);
-  const file = new ParquetFile({ compression: task.compression, metadata: task.metadata }, (pieces) =>
-    output.write(pieces),
-  );
-  let writing: Promise<void> | undefined;
-  let failed: { readonly error: unknown } | undefined;
-  const copy = CopyStream.start(
-    session.client,
-    `COPY (${task.query}) TO STDOUT (FORMAT binary)`,
-    (bytes, at, end) => {
-      if (failed !== undefined) throw failed.error;
-      rows.decode(bytes, at, end);
-      // To look at every column takes longer than a small row does.
-      if ((batch.rows & 63) !== 0 && end - at < LARGE_ROW_BYTES) return;
-      if (batch.rows < GROUP_ROWS && batch.bytes < GROUP_BYTES) return;
-      if (writing !== undefined) return copy.pause();
-      writing = file.write(batch).then(
-        () => {
-          writing = undefined;
-          copy.resume();
-        },
-        (error: unknown) => {
-          failed = { error };
-          copy.resume();
-        },
-      );
-    },
-  );
-  await copy.done;
-  await writing;
-  if (failed !== undefined) throw failed.error;
-  if (batch.rows > 0) await file.write(batch);
-  await file.end();
-  return { rows: file.rows, bytes: file.bytes, sha256: await output.finish(), unfit };
+/** Loads the chunks of a table, with decoders and memory that are used again for each. */
+export class ChunkLoader {
+  readonly #task: string;
+  readonly #constants: readonly { readonly text: string; readonly builder: BytesBuilder }[];
+  readonly #side: UnfitColumn | undefined;
+  readonly #rows: RowBlock;
+  readonly #batch: ColumnBatch;
+  readonly #memory = new GroupMemory();
+  #unfit = 0;
+
+  constructor(task: ChunkTask) {
+    this.#task = columnsKey(task);
+    const decoders = task.fields.map(fieldDecoder);
+    this.#rows = new RowBlock(decoders, this.#onRows);
+    this.#side = hasUnfit(task.fields) ? new UnfitColumn(task.fields) : undefined;
+    this.#constants = [...task.before, ...task.after].map(({ text }) => ({
+      text,
+      builder: new BytesBuilder({ kind: 'text' }),
+    }));
+    const constants = this.#constants.map(({ builder }) => builder);
+    this.#batch = new ColumnBatch(columnsOf(task), [
+      ...constants.slice(0, task.before.length),
+      ...decoders.map(({ builder }) => builder),
+      ...constants.slice(task.before.length),
+      ...(this.#side === undefined ? [] : [this.#side.builder]),
+    ]);
+  }
+
+  /** Whether the chunk is of the same table. */
+  fits(task: ChunkTask): boolean {
+    return columnsKey(task) === this.#task;
+  }
+
+  /** @throws what the server and the disk throw; file and loader are then of no use */
+  async load(session: Session, task: ChunkTask): Promise<LoadedChunk> {
+    this.#unfit = 0;
+    const batch = this.#batch;
+    const rows = this.#rows;
+    rows.begin();
+    await using output = await HashedFile.open(task.path);
+    const { compression, metadata } = task;
+    const file = new ThreadedParquetFile({ compression, metadata }, this.#memory, (pieces) =>
+      output.writeSync(pieces),
+    );
+    let groupBytes = 0;
+    const query = `COPY (${task.query}) TO STDOUT (FORMAT binary)`;
+    await CopyStream.start(session.client, query, rows.add, () => {
+      rows.flush();
+      const { bytes } = batch;
+      if (bytes < BATCH_BYTES && file.groupRows + batch.rows < GROUP_ROWS) return;
+      groupBytes += bytes;
+      file.add(batch);
+      if (file.groupRows < GROUP_ROWS && groupBytes < GROUP_BYTES) return;
+      file.endGroup();
+      groupBytes = 0;
+    }).done;
+    file.add(batch);
+    file.end();
+    return { rows: file.rows, bytes: file.bytes, sha256: output.finish(), unfit: this.#unfit };
+  }
+
+  /** Fills the columns that are not decoded. */
+  readonly #onRows = (rows: number, unfit: readonly UnfitValue[]): void => {
+    for (const { builder, text } of this.#constants) {
+      for (let row = 0; row < rows; row++) builder.pushText(text);
+    }
+    const side = this.#side;
+    if (side === undefined) return;
+    let noted = 0;
+    for (let row = 0; row < rows; row++) {
+      for (; noted < unfit.length && unfit[noted]!.row === row; noted++) {
+        side.note(unfit[noted]!.field, unfit[noted]!.text);
+      }
+      side.endRow();
+    }
+    this.#unfit += noted;
+  };
+}
+
+/** Equal for chunks with the same columns. */
+function columnsKey({ fields, before, after }: ChunkTask): string {
+  return JSON.stringify([fields, before, after]);
 }
 
 /** The columns of the file, in order. */

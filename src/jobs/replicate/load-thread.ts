@@ -6,7 +6,7 @@ import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot } from '../../databases/postgres/replication-setup.ts';
 import { LongshoreError } from '../../errors.ts';
-import { type ChunkTask, type LoadedChunk, loadChunk } from './load-chunk.ts';
+import { ChunkLoader, type ChunkTask, type LoadedChunk } from './load-chunk.ts';
 import { lockTables } from './snapshot.ts';
 
 export interface ThreadData {
@@ -33,6 +33,7 @@ export type ThreadAnswer =
 const { from } = workerData as ThreadData;
 const url = parseDatabaseUrl(from);
 let session: Session | undefined;
+let loader: ChunkLoader | undefined;
 
 parentPort!.on('message', (task: ThreadTask) => {
   void answer(task).then((message) => parentPort!.postMessage(message));
@@ -49,10 +50,12 @@ async function answer(task: ThreadTask): Promise<ThreadAnswer> {
     if (task.kind === 'begin') await beginUnderSnapshot(session.client, task.snapshot);
     if (task.kind === 'lock') await lockTables(session.client, task.tables);
     if (task.kind !== 'load') return { kind: 'ready' };
-    return { kind: 'loaded', chunk: await loadChunk(session, task.task) };
+    if (loader?.fits(task.task) !== true) loader = new ChunkLoader(task.task);
+    return { kind: 'loaded', chunk: await loader.load(session, task.task) };
   } catch (error) {
     await session?.[Symbol.asyncDispose]();
     session = undefined;
+    loader = undefined;
     const known = error instanceof LongshoreError ? error : postgresError(error, doing(ACTIONS[task.kind]));
     return { kind: 'failed', code: known.code, message: known.message, hint: known.hint };
   }

@@ -255,8 +255,8 @@ test('text of few values, and of none at all', async () => {
       FROM generate_series(0, ${count - 1}) i`);
   const text = (rows: readonly ReadRow[]) => rows.map((row) => JSON.stringify(row)).join('\n');
   for (const [from, count] of [
-    [0, 101_000],
-    [1_000_000, 51_000],
+    [0, 120_000],
+    [1_000_000, 60_000],
   ] as const) {
     await insert(from, count);
     await replicate(optionsOf());

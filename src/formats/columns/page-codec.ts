@@ -1,0 +1,47 @@
+/** How pages of Parquet are compressed: by libraries, on the thread pool or by the calling thread. */
+
+import { promisify } from 'node:util';
+import { constants, gzip, gzipSync, zstdCompress, zstdCompressSync } from 'node:zlib';
+import { compress as snappy, compressSync as snappySync } from 'snappy';
+
+export type ParquetCompression = 'none' | 'snappy' | 'zstd' | 'gzip';
+
+export interface PageCodec {
+  /** In the format. */
+  readonly number: number;
+  readonly onPool: (page: Uint8Array) => Promise<Uint8Array>;
+  /** Takes less of all threads together: a page is compressed where it lies in the cache, and in one go. */
+  readonly here: (page: Uint8Array) => Uint8Array;
+}
+
+const gzipped = promisify(gzip);
+const zstd = promisify(zstdCompress);
+
+/** Higher levels take several times as long for a few hundredths of the size. */
+const ZSTD_LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+/** The library's own memory is given back at once, and not when it is collected. */
+const SNAPPY_OPTIONS = { copyOutputData: true };
+
+export const CODECS: Readonly<Record<ParquetCompression, PageCodec>> = {
+  none: { number: 0, onPool: (page) => Promise.resolve(page), here: (page) => page },
+  snappy: {
+    number: 1,
+    onPool: (page) => snappy(page, SNAPPY_OPTIONS),
+    here: (page) => snappySync(page, SNAPPY_OPTIONS),
+  },
+  gzip: {
+    number: 2,
+    onPool: (page) => gzipped(page, { chunkSize: outputOf(page) }),
+    here: (page) => gzipSync(page, { chunkSize: outputOf(page) }),
+  },
+  zstd: {
+    number: 6,
+    onPool: (page) => zstd(page, { ...ZSTD_LEVEL, chunkSize: outputOf(page) }),
+    here: (page) => zstdCompressSync(page, { ...ZSTD_LEVEL, chunkSize: outputOf(page) }),
+  },
+};
+
+/** Room for all that comes of it, in one piece. */
+function outputOf({ byteLength }: Uint8Array): number {
+  return byteLength + (byteLength >> 8) + 1024;
+}
