@@ -26,7 +26,8 @@ export class GroupMemory {
       this.#block++;
       this.#end = 0;
     }
-    const block = (this.#blocks[this.#block] ??= Buffer.allocUnsafeSlow(BLOCK_BYTES));
+    this.#blocks[this.#block] ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    const block = this.#blocks[this.#block]!;
     block.set(bytes, this.#end);
     this.#end += byteLength;
     return block.subarray(this.#end - byteLength, this.#end);

@@ -51,7 +51,8 @@ export class ParquetFile {
   async write(batch: ColumnBatch): Promise<void> {
     const { rows, columns, builders } = batch;
     const isFirst = this.#layout === undefined;
-    const layout = (this.#layout ??= new ParquetLayout(columns, this.#codec.number));
+    this.#layout ??= new ParquetLayout(columns, this.#codec.number);
+    const layout = this.#layout;
     if (isFirst) this.#dictionaries = builders.map(fewDistinct);
     const encoders = columns.map((column, i) => new ChunkEncoder(column, this.#dictionaries[i]!));
     const compressing = encoders.map((encoder, i) => {
