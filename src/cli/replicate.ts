@@ -28,7 +28,7 @@ export function registerReplicate(program: Command, finish: Finish): void {
     .option('--from <url>', 'the database: postgres://…/database')
     .option(
       '--to <url>',
-      'where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb',
+      'where it goes: s3://bucket/prefix/, file:///folder/, duckdb:///folder/file.duckdb or postgres://…/database',
     )
     .option('--mode <mode>', 'full-load, cdc or full-load-and-cdc')
     .option(

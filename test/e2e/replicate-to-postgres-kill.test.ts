@@ -42,11 +42,12 @@ class Writer implements AsyncDisposable {
   #stopped = false;
   readonly #done: Promise<void>;
 
-  constructor(url: string) {
-    this.#done = this.#write(url, seededRandom(SEED));
+  /** @param truncates who truncates waits for whoever reads, and others wait behind him */
+  constructor(url: string, truncates = true) {
+    this.#done = this.#write(url, truncates, seededRandom(SEED));
   }
 
-  async #write(url: string, random: () => number): Promise<void> {
+  async #write(url: string, truncates: boolean, random: () => number): Promise<void> {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     const pick = () => 1 + Math.floor(random() * 1200);
@@ -74,7 +75,7 @@ class Writer implements AsyncDisposable {
         await client.query('DELETE FROM notes WHERE ctid = (SELECT ctid FROM notes WHERE n = $1 LIMIT 1)', [
           seq % 5,
         ]);
-      else if (kind < 0.91) await client.query('TRUNCATE notes');
+      else if (kind < 0.91 && truncates) await client.query('TRUNCATE notes');
       else await client.query('UPDATE parts SET item = NULL WHERE id = $1', [pick()]);
       await client.query(random() < 0.1 ? 'ROLLBACK' : 'COMMIT');
     }
@@ -134,14 +135,14 @@ test('a large load that is killed goes on under its snapshot, without the chunks
   await pair.source.sql(`${TABLES}; CREATE TABLE large (id int PRIMARY KEY, v text); ALTER TABLE large ALTER v SET STORAGE PLAIN;
     INSERT INTO large SELECT i, repeat('x', 1900) FROM generate_series(1, 40000) i`);
   const { run } = runner(pair);
-  await using writer = new Writer(pair.source.url);
+  await using writer = new Writer(pair.source.url, false);
   const killed = await run({ LONGSHORE_KILL_AT: 'chunk-noted:4' }, '--until-caught-up');
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
   await pair.source.sql('UPDATE large SET v = NULL WHERE id % 100 = 0');
   const again = await run({}, '--until-caught-up');
   expect(again.code, again.stderr).toBe(0);
   const kept = /"chunks":(\d+),"chunksKept":(\d+)/.exec(again.stderr)!;
-  expect(Number(kept[2])).toBeGreaterThanOrEqual(4);
+  expect(Number(kept[2]), killed.stderr).toBeGreaterThanOrEqual(4);
   expect(Number(kept[1])).toBeGreaterThan(0);
   await writer[Symbol.asyncDispose]();
   expect((await run({}, '--until-caught-up')).code).toBe(0);

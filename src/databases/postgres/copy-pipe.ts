@@ -14,9 +14,10 @@ export interface PipedCopy {
 }
 
 /**
- * @param source does nothing else until this resolves; after an error it is not to be used again
- * @param target as the source; its transaction is to be rolled back after an error
- * @throws the error of the server that failed first; the signal's reason, with both connections closed
+ * @param source does nothing else until this resolves
+ * @param target as the source
+ * @throws the error of the server that failed first, or the signal's reason; neither is to be used again then, and the
+ * connection to the target is closed: it may be in the middle of a row
  */
 export async function pipeCopy(
   source: { readonly client: pg.ClientBase; readonly text: string },
@@ -40,10 +41,8 @@ export async function pipeCopy(
     into.end();
     return { rows: await into.done, bytes: from.bytes };
   } catch (error) {
-    into.fail();
-    // Whichever failed first is why.
-    await into.done.catch(() => undefined);
-    throw into.failure ?? error;
+    into.break(error);
+    throw error;
   } finally {
     signal.removeEventListener('abort', stop);
   }
@@ -54,19 +53,15 @@ interface Connection {
   readonly stream: NodeJS.ReadWriteStream & { destroy(): void };
   query(text: string): void;
   endCopyFrom(): void;
-  sendCopyFail(reason: string): void;
 }
 
 /** The target's side. */
 class CopyInto {
   readonly started: Promise<void>;
   readonly done: Promise<number>;
-  /** What the target failed with, unless it was told to. */
-  failure: unknown;
   readonly #text: string;
   #connection: Connection | undefined;
   #open = false;
-  #told = false;
   #rows = 0;
   #start!: () => void;
   #finish!: (rows: number) => void;
@@ -101,14 +96,6 @@ class CopyInto {
     this.#connection!.endCopyFrom();
   }
 
-  /** Tells the server that no more comes and that nothing is to be kept. */
-  fail(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#told = true;
-    this.#connection!.sendCopyFail('its source broke off');
-  }
-
   break(error: unknown): void {
     this.#close(error);
     this.#connection?.stream.destroy();
@@ -140,7 +127,6 @@ class CopyInto {
 
   #close(error: unknown): void {
     this.#open = false;
-    if (!this.#told) this.failure ??= error;
     this.#fail(error);
   }
 }

@@ -104,6 +104,8 @@ export function checkServer(facts: ServerFacts, name: string, follows: boolean):
 
 export interface SlotState {
   readonly active: boolean;
+  /** Where it is of another database of the server: its name. */
+  readonly elsewhere: string | undefined;
   readonly confirmedLsn: Lsn | undefined;
   readonly plugin: string;
   readonly lost: boolean;
@@ -118,7 +120,7 @@ export interface SlotState {
 /** Undefined where there is none of that name. */
 export async function slotState(client: pg.ClientBase, slot: string): Promise<SlotState | undefined> {
   const { rows } = await client.query<Record<string, string | boolean | null>>(
-    `SELECT active, confirmed_flush_lsn::text AS confirmed, plugin, to_jsonb(s) ->> 'wal_status' AS wal_status,
+    `SELECT active, CASE WHEN database <> current_database() THEN database END AS elsewhere, confirmed_flush_lsn::text AS confirmed, plugin, to_jsonb(s) ->> 'wal_status' AS wal_status,
             coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::text AS retained,
             to_jsonb(s) ->> 'safe_wal_size' AS safe, pg_current_wal_lsn()::text AS wal_lsn
      FROM pg_replication_slots s WHERE slot_name = $1`,
@@ -128,6 +130,7 @@ export async function slotState(client: pg.ClientBase, slot: string): Promise<Sl
   if (row === undefined) return undefined;
   return {
     active: row['active'] === true,
+    elsewhere: row['elsewhere'] === null ? undefined : String(row['elsewhere']),
     confirmedLsn: row['confirmed'] === null ? undefined : parseLsn(String(row['confirmed'])),
     plugin: String(row['plugin']),
     lost: row['wal_status'] === 'lost',
@@ -185,7 +188,8 @@ export async function setPublication(
   version: number,
 ): Promise<void> {
   const name = quoteName(publication);
-  const list = tables.map(quotedTable).join(', ');
+  // Without ONLY, tables that inherit come along, and without an identity their updates would fail.
+  const list = tables.map((table) => `ONLY ${quotedTable(table)}`).join(', ');
   const { rowCount } = await client.query('SELECT FROM pg_publication WHERE pubname = $1', [publication]);
   if (rowCount === 1) {
     await client.query(`ALTER PUBLICATION ${name} SET TABLE ${list}`);
@@ -204,13 +208,15 @@ export async function senderTimeoutMs(client: pg.ClientBase): Promise<number | u
   return ms > 0 ? ms : undefined;
 }
 
-/** Oids of the tables of a publication; undefined where there is none of that name. */
+/** Oids of the tables of a publication that says all of them whole; undefined where there is none of that name. */
 export async function publishedTables(
   client: pg.ClientBase,
   publication: string,
 ): Promise<number[] | undefined> {
   const { rows } = await client.query<{ oids: number[] | null }>(
-    `SELECT (SELECT array_agg(r.prrelid::int8::float8) FROM pg_publication_rel r WHERE r.prpubid = p.oid) AS oids
+    `SELECT (SELECT array_agg(r.prrelid::int8::float8) FROM pg_publication_rel r
+             WHERE r.prpubid = p.oid AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NULL
+               AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate) AS oids
      FROM pg_publication p WHERE p.pubname = $1`,
     [publication],
   );
@@ -224,7 +230,7 @@ export async function dropReplication(
   publication: string,
 ): Promise<void> {
   await client.query(
-    'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1',
+    'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND database = current_database()',
     [slot],
   );
   await client.query(`DROP PUBLICATION IF EXISTS ${quoteName(publication)}`);

@@ -36,7 +36,8 @@ export interface SchemaCopy {
 /**
  * @param client in a transaction, best under the snapshot that rows are read under; its search path is changed meanwhile
  * @param tables oids of tables; partitions come with theirs
- * @param known oids of tables that are in the other database already, and may be pointed to
+ * @param known oids of tables that are in the other database already, and may be pointed to; their foreign keys to the
+ * tables that are made are copied too
  * @throws CHECK_FAILED for what cannot be copied and without which a table cannot be made
  */
 export async function readSchemaCopy(
@@ -79,7 +80,7 @@ export async function readSchemaCopy(
     }
     checkPartitions(await foreignPartitions(client, oids));
     const extensions = await readExtensions(client, needs.extensions);
-    const later = await readLaterRows(client, oids);
+    const later = await readLaterRows(client, oids, known);
     const reachable = new Set([...oids, ...known]);
     const isReachable = ({ target_oid: oid }: { readonly target_oid: number | null }): boolean =>
       oid !== null && reachable.has(oid);

@@ -128,10 +128,17 @@ function constraintStatement(row: ConstraintRow): LaterStatement {
   };
 }
 
-/** @param tables oids of every table that is made, partitions too */
-export async function readLaterRows(client: pg.ClientBase, tables: readonly number[]): Promise<LaterRows> {
+/**
+ * @param tables oids of every table that is made, partitions too
+ * @param known oids of tables that are there, and may point to those
+ */
+export async function readLaterRows(
+  client: pg.ClientBase,
+  tables: readonly number[],
+  known: readonly number[],
+): Promise<LaterRows> {
   const indexes = await client.query<IndexRow>(INDEXES, [tables]);
-  const constraints = await client.query<ConstraintRow>(CONSTRAINTS, [tables]);
+  const constraints = await client.query<ConstraintRow>(CONSTRAINTS, [tables, known]);
   const statistics = await client.query<TextRow>(STATISTICS, [tables]);
   const comments = await client.query<OfTable & { column: string | null; comment: string }>(COMMENTS, [
     tables,
@@ -187,7 +194,8 @@ const CONSTRAINTS = `
 SELECT ${TABLE_COLUMNS}, k.conname AS name, k.contype AS kind, pg_get_constraintdef(k.oid) AS definition,
        k.connoinherit AS no_inherit, ${depthOf('c.oid')} AS depth, nullif(k.confrelid, 0)::int8::float8 AS target_oid
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid ${TABLE_JOIN}
-WHERE c.oid = ANY ($1::oid[]) AND ((k.contype = 'c' AND k.conislocal) OR (k.contype = 'f' AND k.conparentid = 0)
+WHERE (c.oid = ANY ($2::oid[]) AND k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = ANY ($1::oid[]))
+  OR c.oid = ANY ($1::oid[]) AND ((k.contype = 'c' AND k.conislocal) OR (k.contype = 'f' AND k.conparentid = 0)
   OR (k.contype = 'n' AND NOT k.convalidated AND k.conislocal))
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", k.conname COLLATE "C"`;
 

@@ -21,6 +21,8 @@ export interface SourceTable {
   readonly identityColumns: readonly string[];
   /** Whether the role may read it. */
   readonly canSelect: boolean;
+  /** Whether the role owns it, or is a member of the role that does. */
+  readonly isOwner: boolean;
   /** From statistics. */
   readonly rowsEstimate: number;
 }
@@ -54,6 +56,7 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     kind: string;
     identity: ReplicaIdentity;
     can_select: boolean;
+    is_owner: boolean;
     rows: number;
     key: string[] | null;
     identity_columns: string[] | null;
@@ -86,6 +89,7 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     replicaIdentity: row.identity,
     identityColumns: row.identity_columns ?? [],
     canSelect: row.can_select,
+    isOwner: row.is_owner,
     rowsEstimate: Math.max(0, Number(row.rows)),
   }));
 }
@@ -141,6 +145,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p
 const TABLES = `
 SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
        c.relreplident AS identity, has_table_privilege(c.oid, 'SELECT') AS can_select,
+       pg_has_role(c.relowner, 'USAGE') AS is_owner,
        CASE WHEN c.relkind = 'p' THEN
          (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(c.oid) t
           JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)

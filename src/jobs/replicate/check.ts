@@ -23,6 +23,7 @@ import { type ReplicateEnvironment, slotOf } from './surroundings.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
 import { caseProblem, tableProblem } from './table-problems.ts';
 import { warehouseProblems } from './to-duckdb/warehouse-problems.ts';
+import { isDatabase } from './to-postgres/sides.ts';
 
 export interface ReplicateFinding {
   /** An error keeps the job from starting; a warning will cost something; info is worth knowing. */
@@ -48,6 +49,10 @@ export async function checkReplication(
   options: ReplicateOptions,
   environment: ReplicateEnvironment = {},
 ): Promise<ReplicateCheck> {
+  if (isDatabase(options.to)) {
+    const { checkPostgres } = await import('./to-postgres/check.ts');
+    return await checkPostgres(options, environment);
+  }
   const settings = resolveReplicateOptions(options);
   const findings = [
     ...(await checkDatabase(settings, environment)),

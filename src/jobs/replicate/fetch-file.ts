@@ -1,20 +1,25 @@
 /** Brings a file of a replica to the disk. */
 
+import { createHash, type Hash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { isRetryable, LongshoreError } from '../../errors.ts';
 import { withRetry } from '../../flow/retry.ts';
 import { diskError } from './disk-error.ts';
-import type { ManifestPlace } from './manifest.ts';
+import type { ManifestFile, ManifestPlace } from './manifest.ts';
 
-/** @throws CHECK_FAILED where the file is gone; the errors of the store and the disk */
+/**
+ * @throws CHECK_FAILED where the file is gone, RUN_INCOMPLETE where it is another one than was landed; the errors of the
+ *   store and the disk
+ */
 export async function fetchFile(
   { store, prefix }: ManifestPlace,
-  key: string,
+  { key, sha256 }: Pick<ManifestFile, 'key' | 'sha256'>,
   path: string,
   signal: AbortSignal,
 ): Promise<void> {
   let begun = false;
+  let hash = createHash('sha256');
   const fetch = async (): Promise<void> => {
     begun = false;
     const opened = await store.get({ key: prefix + key }, signal);
@@ -23,8 +28,16 @@ export async function fetchFile(
         hint: 'restore it, or load its table again with --resync',
       });
     begun = true;
+    hash = createHash('sha256');
     try {
-      await pipeline(opened.body, createWriteStream(path), { signal });
+      await pipeline(
+        opened.body,
+        (body) => hashed(body as AsyncIterable<Buffer>, hash),
+        createWriteStream(path),
+        {
+          signal,
+        },
+      );
     } catch (error) {
       signal.throwIfAborted();
       // What the store throws has a code; the rest is of the disk.
@@ -33,4 +46,19 @@ export async function fetchFile(
   };
   // The store itself tries again until there is a body.
   await withRetry(fetch, undefined, { signal, shouldRetry: (error) => begun && isRetryable(error) });
+  if (hash.digest('hex') === sha256) return;
+  throw new LongshoreError(
+    'RUN_INCOMPLETE',
+    `${store.name}/${prefix}${key} is not the file that was landed`,
+    {
+      hint: 'restore it, or load its table again with --resync',
+    },
+  );
+}
+
+async function* hashed(body: AsyncIterable<Buffer>, hash: Hash): AsyncGenerator<Buffer> {
+  for await (const chunk of body) {
+    hash.update(chunk);
+    yield chunk;
+  }
 }

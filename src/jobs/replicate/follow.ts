@@ -7,7 +7,7 @@
  */
 
 import { join } from 'node:path';
-import { formatLsn, type Lsn } from '../../databases/postgres/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { Session } from '../../databases/postgres/open-session.ts';
 import { type PgoutputMessage, type Relation, readPgoutput } from '../../databases/postgres/pgoutput.ts';
 import { senderTimeoutMs } from '../../databases/postgres/replication-setup.ts';
@@ -72,6 +72,8 @@ class Follower {
   /** Of the tables of the job; changes of others are passed over. */
   readonly #fences = new Map<number, Fence>();
   readonly #spools = new Map<number, Spool>();
+  /** Oids of tables that have another name for a while: what they are changed by then is in no file. */
+  readonly #renamed = new Set<number>();
   readonly #queue: Buffer[] = [];
   #stream: ReplicationStream | undefined;
   #handling = false;
@@ -317,10 +319,19 @@ class Follower {
   #relation(relation: Relation): Promise<void> | undefined {
     const { oid } = relation;
     const before = this.#relations.get(oid);
-    const fence = fenceOf(this.#options.tables, relation);
+    const fence = this.#renamed.has(oid) ? undefined : fenceOf(this.#options.tables, relation);
     this.#relations.set(oid, relation);
     if (fence === undefined) {
       this.#fences.delete(oid);
+      const { commitLsn } = this.#transaction!;
+      const left = this.#options.tables.find((table) => table.oid === oid && table.untilLsn === undefined);
+      if (left === undefined || parseLsn(left.fromLsn) > commitLsn || this.#renamed.has(oid))
+        return undefined;
+      // Under its own name again it would be followed as if nothing were missing: it has to be loaded again.
+      this.#renamed.add(oid);
+      this.#ending = true;
+      this.#sinceMs ??= this.#options.nowMs();
+      this.#options.landing.leave?.(oid);
       return undefined;
     }
     this.#fences.set(oid, fence);
@@ -371,7 +382,7 @@ class Follower {
     this.#cutAt = undefined;
     this.#changes = 0;
     this.#sinceMs = undefined;
-    this.#reached = until !== undefined && this.#toLsn >= until;
+    this.#reached = until !== undefined && this.#toLsn >= until && this.#renamed.size === 0;
     if (this.#ending || this.#reached) this.#end();
   }
 
@@ -408,10 +419,10 @@ class Follower {
   }
 
   get #idle(): boolean {
-    return !this.#inside && this.#spools.size === 0;
+    return !this.#inside;
   }
 
-  /** Nothing is gathered and nothing is open: the log up to there concerns us no more. */
+  /** Nothing that committed is open: the log up to there concerns us no more. What is streamed is sent whole again. */
   #keepalive(walEnd: Lsn): void {
     const { until } = this.#options;
     if (this.#handling || !this.#idle || walEnd <= this.#toLsn) return;

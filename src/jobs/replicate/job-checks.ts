@@ -41,11 +41,23 @@ export function checkCheckpoint(
       'give another --name or another prefix',
     );
   }
+  if (slot?.elsewhere !== undefined) {
+    fail(
+      `the slot ${slotName} is of the database ${slot.elsewhere}, not of ${url}`,
+      'name that database with --from, or give another --name or prefix',
+    );
+  }
   if (settings.resync?.includes('*.*') === true) return;
   const again = "`--resync '*.*'` loads every table again, and goes on from there";
   if (slot === undefined)
     fail(`the replication slot ${slotName} is gone: changes since ${toLsn} are lost`, again);
   if (slot!.lost) fail(`the server has given up the log that the slot ${slotName} needs`, again);
+  if (slot!.walLsn < parseLsn(toLsn)) {
+    fail(
+      `the log of the server ends at ${formatLsn(slot!.walLsn)}, before the files at ${toLsn}: it was set back`,
+      again,
+    );
+  }
   const confirmed = slot!.confirmedLsn;
   if (confirmed !== undefined && confirmed > parseLsn(toLsn)) {
     fail(
@@ -77,7 +89,7 @@ export function checkPublication(
   if (missing === undefined) return;
   const name = `${missing.schema}.${missing.name}`;
   fail(
-    `the publication ${publication} has no ${name} any more: its changes may be lost`,
+    `the publication ${publication} has no ${name} any more, or not all of its changes: some may be lost`,
     `--resync '${name}' loads it again`,
   );
 }

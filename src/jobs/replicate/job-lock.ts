@@ -8,6 +8,8 @@ import { LongshoreError } from '../../errors.ts';
 
 /** How long a process before this one may take to be gone. */
 const WAIT = '5s';
+/** What sessions that last have. */
+const AFTERWARDS = '30s';
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** @param slot of the job; @throws RUN_LOCKED where another process works on it */
@@ -15,6 +17,7 @@ export async function lockJob(client: pg.ClientBase, slot: string): Promise<void
   try {
     await client.query(`SET lock_timeout = '${WAIT}'`);
     await client.query('SELECT pg_advisory_lock($1, hashtext($2))', [LOCK_CLASS, slot]);
+    await client.query(`SET lock_timeout = '${AFTERWARDS}'`);
   } catch (error) {
     if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE) throw error;
     throw new LongshoreError('RUN_LOCKED', `another process works on the job of the slot ${slot}`, {

@@ -105,6 +105,10 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       this.#event('truncate', relation, transaction, cascade ? 'cascade' : undefined);
   }
 
+  leave(oid: number): void {
+    this.#described = this.#described.filter((table) => table.oid !== oid);
+  }
+
   async land({ lsn, commitMicros }: LandingEnd, signal: AbortSignal): Promise<Landed> {
     const { place, target, settings, registry, failpoint } = this.#options;
     const open = [...this.#closed, ...this.#tables.values()];
@@ -152,8 +156,9 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       this.#tables.delete(relation.oid);
     }
     const schemaId = changeSchemaId(registry.mappingsOf(relation).map(({ column }) => column));
-    const known = this.#described.find((table) => isOf(relation, table))!;
-    if (known.schemaId === schemaId) return;
+    const known = this.#described.find((table) => isOf(relation, table));
+    // One that left the job may still be spoken of.
+    if (known === undefined || known.schemaId === schemaId) return;
     this.#described = this.#described.map((table) => (table === known ? { ...known, schemaId } : table));
     this.#event('schema', relation, transaction, relation.columns.map(({ name }) => name).join(', '));
   }

@@ -66,14 +66,20 @@ class Lookup {
     const manifests = await Array.fromAsync(manifestKeys(place, signal));
     for (const key of manifests.reverse()) {
       if (this.#open.size === 0) return;
-      const { files } = await readManifest(place.store, key, signal);
+      const { files, events } = await readManifest(place.store, key, signal);
       for (const file of files.toReversed()) {
         if (file.schema !== table.schema || file.table !== table.table) continue;
         const path = join(folder, 'lookup.parquet');
-        await fetchFile(place, file.key, path, signal);
+        await fetchFile(place, file, path, signal);
         await this.readFile(path);
         await rm(path);
       }
+      // What is before is void, and gone.
+      const isAdded = events.some(
+        (event) =>
+          event.kind === 'table-added' && event.schema === table.schema && event.table === table.table,
+      );
+      if (isAdded) return;
     }
   }
 

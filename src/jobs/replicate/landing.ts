@@ -57,6 +57,9 @@ export interface ChangeLanding {
     beforeIs: 'key' | 'row',
     transaction: Transaction,
   ): Promise<void> | undefined;
+  /** A table has another name from here on: it is none of the job any more, whatever it is called later. */
+  leave?(oid: number): void;
+
   truncate(
     relations: readonly Relation[],
     how: { readonly cascade: boolean; readonly restartIdentity: boolean },

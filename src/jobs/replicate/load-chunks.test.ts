@@ -40,6 +40,7 @@ function tableOf(
     replicaIdentity: 'd',
     identityColumns: [],
     canSelect: true,
+    isOwner: true,
     rowsEstimate: 0,
   };
 }

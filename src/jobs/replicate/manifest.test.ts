@@ -29,7 +29,7 @@ const manifest = (epoch: number, more: Partial<Manifest> = {}): Manifest => ({
   epoch,
   kind: epoch === 0 ? 'full-load' : 'changes',
   systemId: '7300000000000000001',
-  fromLsn: '0/0',
+  fromLsn: epoch === 0 ? '0/0' : '16/B374D848',
   toLsn: '16/B374D848',
   files: [],
   schemas: {},
@@ -83,9 +83,17 @@ test('a manifest comes back as it was written', async () => {
 });
 
 test('the newest is that of the highest epoch, and all are in order', async () => {
-  for (const epoch of [0, 10, 2, 100, 9]) await writeManifest(place, manifest(epoch), signal);
-  expect((await newestManifest(place, signal))?.epoch).toBe(100);
-  expect(await epochs()).toEqual([0, 2, 9, 10, 100]);
+  const all = Array.from({ length: 12 }, (_, epoch) => epoch);
+  for (const epoch of all.toReversed()) await writeManifest(place, manifest(epoch), signal);
+  expect((await newestManifest(place, signal))?.epoch).toBe(11);
+  expect(await epochs()).toEqual(all);
+});
+
+test('a manifest that is missing, or does not follow the one before, is told', async () => {
+  for (const epoch of [0, 1, 3]) await writeManifest(place, manifest(epoch), signal);
+  await expect(epochs()).rejects.toThrow('the manifest of epoch 2 of the job shop is missing');
+  await writeManifest(place, manifest(2, { fromLsn: '16/0' }), signal);
+  await expect(epochs()).rejects.toThrow('the manifest of epoch 2 of the job shop is missing');
 });
 
 test('more manifests than a page of a listing holds', async () => {
@@ -122,9 +130,10 @@ test('an epoch that another process has written stays as it is', async () => {
 });
 
 test('the same manifest may be written again: the answer to the first may have been lost', async () => {
-  await writeManifest(place, FULL, signal);
-  await writeManifest(place, FULL, signal);
-  expect(await epochs()).toEqual([3]);
+  const first = { ...FULL, epoch: 0 };
+  await writeManifest(place, first, signal);
+  await writeManifest(place, first, signal);
+  expect(await epochs()).toEqual([0]);
 });
 
 test('what is no manifest is not taken for one', async () => {

@@ -179,9 +179,25 @@ export async function newestManifest(
   return readManifest(store, prefix + manifestKey(job, there), signal);
 }
 
-/** All manifests of the job, the oldest first. */
+/**
+ * All manifests of the job, the oldest first.
+ * @throws JOURNAL_FOREIGN where one is missing, or does not begin where the one before ends
+ */
 export async function* allManifests(place: ManifestPlace, signal: AbortSignal): AsyncGenerator<Manifest> {
-  for await (const key of manifestKeys(place, signal)) yield readManifest(place.store, key, signal);
+  let before: Manifest | undefined;
+  for await (const key of manifestKeys(place, signal)) {
+    const manifest = await readManifest(place.store, key, signal);
+    const epoch = before === undefined ? 0 : before.epoch + 1;
+    if (manifest.epoch !== epoch || (before !== undefined && manifest.fromLsn !== before.toLsn)) {
+      throw new LongshoreError(
+        'JOURNAL_FOREIGN',
+        `the manifest of epoch ${epoch} of the job ${place.job} is missing before ${place.store.name}/${key}`,
+        { hint: RESTORE },
+      );
+    }
+    yield manifest;
+    before = manifest;
+  }
 }
 
 /** Of the manifests, the oldest first. */

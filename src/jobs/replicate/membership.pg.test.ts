@@ -1,6 +1,6 @@
 /** Tables that come into a job and leave it, are renamed, made again, or loaded again on request. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -216,3 +216,66 @@ test.each(['snapshot-taken', 'chunk-uploaded', 'chunk-noted', 'load-landed'])(
     await expectTrue('a', 'b', 'c');
   },
 );
+
+test('a table that was called otherwise for a while is loaded again: what it was changed by then is in no file', async () => {
+  await replicate(optionsOf());
+  await database.sql(`INSERT INTO b VALUES (101, 'before'); ALTER TABLE b RENAME TO other; INSERT INTO other VALUES (102, 'then');
+    UPDATE other SET v = 'then' WHERE id = 1; ALTER TABLE other RENAME TO b; INSERT INTO b VALUES (103, 'after')`);
+  await replicate(optionsOf());
+  await expectTrue('a', 'b');
+});
+
+test('files of somebody else in the folder of a table that comes in are not joined', async () => {
+  await replicate(optionsOf({ tables: ['a'] }));
+  await replicate(optionsOf({ name: `${name}_other`, mode: 'full-load', tables: ['b'] }));
+  await expect(replicate(optionsOf())).rejects.toThrow('is there already, and not of the job');
+});
+
+test('a publication that does not tell everything any more stops the job', async () => {
+  await replicate(optionsOf());
+  await database.sql(`ALTER PUBLICATION longshore_${name} SET (publish = 'insert'); UPDATE a SET v = 'lost'`);
+  await expect(replicate(optionsOf())).rejects.toThrow('not all of its changes');
+  await replicate(optionsOf({ resync: '*.*' }));
+  await expectTrue('a', 'b');
+});
+
+test('the slot of another database of the server is not taken for the own one', async () => {
+  await replicate(optionsOf());
+  const other = await postgres.createDatabase();
+  await other.sql('CREATE TABLE a (id int PRIMARY KEY)');
+  const elsewhere = optionsOf({ from: other.url });
+  await expect(replicate(elsewhere)).rejects.toThrow(`is of the database ${database.name}`);
+  await dropReplicationOf(elsewhere);
+  await expectTrue('a', 'b');
+});
+
+test('a verification changes nothing of the job', async () => {
+  await replicate(optionsOf({ tables: ['a'] }));
+  await database.sql("INSERT INTO a VALUES (2, 'two')");
+  expect(await verifyReplica(optionsOf())).toMatchObject({
+    differences: 0,
+    tables: [{ table: 'a', rows: 2 }],
+  });
+  expect(
+    lake()
+      .listed()
+      .every((key) => key.startsWith('public/a/')),
+  ).toBe(true);
+});
+
+test('a verification sees files that are others, and manifests that are missing', async () => {
+  await replicate(optionsOf());
+  await database.sql("UPDATE b SET v = 'changed'");
+  await replicate(optionsOf());
+  await database.sql("UPDATE b SET v = 'again'");
+  await replicate(optionsOf());
+  const [first, second] = lake().manifests().slice(1);
+  const path = (key: string) => join(folder, key);
+  const whole = readFileSync(path(first!.files[0]!.key));
+  copyFileSync(path(second!.files[0]!.key), path(first!.files[0]!.key));
+  await expect(verifyReplica(optionsOf())).rejects.toThrow('is not the file that was landed');
+  writeFileSync(path(first!.files[0]!.key), whole);
+  expect((await verifyReplica(optionsOf())).differences).toBe(0);
+  rmSync(join(folder, '_longshore', name, 'epochs', '0000000001.json'));
+  await expect(verifyReplica(optionsOf())).rejects.toThrow('the manifest of epoch 1');
+});

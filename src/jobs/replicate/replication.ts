@@ -50,7 +50,7 @@ import { TableRegistry } from './table-registry.ts';
 import { openTemporaryFolder } from './temporary-folder.ts';
 import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
 import { makeStaging, Warehouse } from './to-duckdb/warehouse.ts';
-import { deleteVoidFiles, lastLoadNumber } from './void-files.ts';
+import { checkFolder, deleteVoidFiles, lastLoadNumber } from './void-files.ts';
 import { WalWatch } from './wal-watch.ts';
 
 /** Of a process, which may make several attempts. */
@@ -234,6 +234,13 @@ export class Replication {
     const { signal } = this.#environment;
     const follows = mode !== 'full-load';
     const died = await wasBegun(this.#place, signal);
+    if (slot?.elsewhere !== undefined) {
+      throw new LongshoreError(
+        'CHECK_FAILED',
+        `the slot ${this.#slot} is of the database ${slot.elsewhere} of the same server`,
+        { hint: 'give the job another --name' },
+      );
+    }
     if (slot !== undefined && !died) {
       throw new LongshoreError(
         'CHECK_FAILED',
@@ -322,8 +329,7 @@ export class Replication {
   async #clear(ledger: LoadLedger): Promise<void> {
     const signal = new AbortController().signal;
     await endHolders(this.#control.client, this.#slot);
-    if (this.#settings.mode !== 'full-load')
-      await dropReplication(this.#control.client, this.#slot, this.#slot);
+    await dropReplication(this.#control.client, this.#slot, this.#slot);
     const plan = await ledger.plan(signal);
     for (const table of plan?.tables ?? []) await ledger.abandon(table, signal);
     await ledger.close(signal);
@@ -334,8 +340,13 @@ export class Replication {
   async #continue(facts: ServerFacts, before: Manifest, slot: SlotState | undefined): Promise<Manifest> {
     const { signal } = this.#environment;
     await this.#finishLoad(before);
-    let newSlot = slot === undefined || slot.lost;
+    // A publication that was away is not there for the log of then.
+    let newSlot =
+      slot === undefined ||
+      slot.lost ||
+      (this.#settings.resync?.includes('*.*') === true && !this.#totals.resynced);
     let checkpoint = await this.#landPending(facts, before, newSlot);
+    if (this.#environment.membersOnly) return checkpoint;
     for (;;) {
       const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
       if (tables.length === 0) {
@@ -356,6 +367,7 @@ export class Replication {
       const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
       let plan = await ledger.plan(signal);
       if (added.length === 0 && removed.length === 0 && plan === undefined) return checkpoint;
+      for (const table of added) await checkFolder(this.#place, table, plan, signal);
       if (newSlot)
         await this.#asked((client) => dropReplication(client, this.#slot, this.#slot), 'drop the slot');
       if (plan !== undefined && (newSlot || !sameTables(plan, added))) {
@@ -654,7 +666,7 @@ export class Replication {
   async #chosenTables(): Promise<SourceTable[]> {
     const all = await this.#asked((client) => readTables(client), 'list its tables');
     const { tables: patterns } = this.#settings;
-    const [absent] = unmatched(patterns, all);
+    const [absent] = unmatched([...patterns, ...(this.#settings.resync ?? [])], all);
     if (absent !== undefined) {
       throw new LongshoreError('TABLE_NOT_FOUND', `${this.#url.name} has no table ${absent}`, {
         hint: 'name tables as schema.table; capitals count',

@@ -26,7 +26,9 @@ export const replicateSchema = z.strictObject({
   from: z.string().describe('the database: postgres://…/database'),
   to: z
     .string()
-    .describe('where it goes: s3://bucket/prefix/, file:///folder/ or duckdb:///folder/file.duckdb'),
+    .describe(
+      'where it goes: s3://bucket/prefix/, file:///folder/, duckdb:///folder/file.duckdb or postgres://…/database',
+    ),
   mode: z
     .enum(['full-load', 'cdc', 'full-load-and-cdc'])
     .default('full-load-and-cdc')

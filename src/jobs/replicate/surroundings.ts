@@ -15,6 +15,8 @@ export interface ReplicateEnvironment {
   readonly failpoint?: Failpoint | undefined;
   /** Whether files for a DuckDB database are applied to it; where they are not, they wait for whoever does. */
   readonly applies?: boolean | undefined;
+  /** Whether the tables of the job stay those that it has, whatever is chosen or made. */
+  readonly membersOnly?: boolean | undefined;
 }
 
 /** A {@link ReplicateEnvironment} with its defaults. */
@@ -24,6 +26,7 @@ export interface Surroundings {
   readonly emit: ReplicateListener;
   readonly signal: AbortSignal;
   readonly failpoint: Failpoint;
+  readonly membersOnly: boolean;
 }
 
 export function surroundingsOf(environment: ReplicateEnvironment): Surroundings {
@@ -33,6 +36,7 @@ export function surroundingsOf(environment: ReplicateEnvironment): Surroundings 
     emit: environment.emit ?? (() => undefined),
     signal: environment.signal ?? new AbortController().signal,
     failpoint: environment.failpoint ?? noFailpoint,
+    membersOnly: environment.membersOnly === true,
   };
 }
 

@@ -15,7 +15,7 @@ export function tableProblem(
     readProblem(table) ??
     emptyProblem(table) ??
     columnProblem(table, timestampColumn) ??
-    (follows ? identityProblem(table) : undefined)
+    (follows ? (ownerProblem(table) ?? identityProblem(table)) : undefined)
   );
 }
 
@@ -33,6 +33,15 @@ function emptyProblem({ schema, name, columns }: SourceTable): Problem | undefin
   return {
     what: `${schema}.${name} has no columns`,
     fix: `leave it out with --tables '!${schema}.${name}'`,
+  };
+}
+
+/** Only its owner may publish a table. */
+function ownerProblem(table: SourceTable): Problem | undefined {
+  if (table.isOwner) return undefined;
+  return {
+    what: `the role does not own ${table.schema}.${table.name}, and may not publish it`,
+    fix: `GRANT the role that owns it TO this one, or leave it out with --tables '!${table.schema}.${table.name}'`,
   };
 }
 

@@ -88,6 +88,8 @@ export class TableRegistry {
     const found = new Map<string, Map<string, string | null>>();
     const keyColumns = this.#columnsOf(relation).filter((_, i) => relation.columns[i]!.key);
     const types = relation.columns.flatMap(({ key, typeOid }) => (key ? [this.#types.get(typeOid)!] : []));
+    // A type that was dropped meanwhile: so was every column of it.
+    if (types.includes(undefined as never)) return found;
     const text = rereadText(relation, keyColumns, types, columns);
     for (let at = 0; at < keys.length; at += REREAD_ROWS) {
       const some = keys.slice(at, at + REREAD_ROWS).map((key) => JSON.parse(key) as string[]);
@@ -100,7 +102,7 @@ export class TableRegistry {
         .catch((error: { code?: string }) => {
           // The table, or a column, is not there any more: its rows are gone. A few values have a text that the server
           // does not read: their rows are looked up in the files.
-          const isGone = error.code === UNDEFINED_TABLE || error.code === UNDEFINED_COLUMN;
+          const isGone = CHANGED.has(error.code ?? '');
           if (isGone || error.code?.startsWith(DATA_EXCEPTION) === true) return { rows: [] };
           throw error;
         });
@@ -156,8 +158,8 @@ function rereadText(
 }
 
 const REREAD_ROWS = 1_000;
-const UNDEFINED_TABLE = '42P01';
-const UNDEFINED_COLUMN = '42703';
+/** No such table, column, type or operator; no cast from the type that a column has now. */
+const CHANGED: ReadonlySet<string> = new Set(['42P01', '42703', '42704', '42883', '42846']);
 /** Class of. */
 const DATA_EXCEPTION = '22';
 

@@ -2,14 +2,12 @@
 
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import type { ServerFacts } from '../../../databases/postgres/replication-setup.ts';
-import type { Clock } from '../../../flow/clock.ts';
-import type { Failpoint } from '../../../flow/failpoint.ts';
-import type { ReplicateListener } from '../events.ts';
 import type { ReplicateSettings } from '../settings.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { WalWatch } from '../wal-watch.ts';
 import type { Sides } from './sides.ts';
 
-export interface Job {
+export interface Job extends Surroundings {
   readonly settings: ReplicateSettings;
   /** Whether changes are followed. */
   readonly follows: boolean;
@@ -21,11 +19,6 @@ export interface Job {
   readonly control: Session;
   /** Of the target, for everything but rows. */
   readonly target: Session;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly emit: ReplicateListener;
-  readonly failpoint: Failpoint;
 }
 
 export function watchWal({ control, slot, settings, emit, clock }: Job): WalWatch {

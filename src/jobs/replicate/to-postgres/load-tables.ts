@@ -12,22 +12,32 @@ import { type Lsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import { dropReplication, setPublication } from '../../../databases/postgres/replication-setup.ts';
 import { readSequences, setSequences } from '../../../databases/postgres/sequence-values.ts';
 import type { SourceTable } from '../../../databases/postgres/table-catalogue.ts';
-import { messageOf } from '../../../errors.ts';
+import { LongshoreError, messageOf } from '../../../errors.ts';
 import { heapBytes } from '../load-chunks.ts';
 import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from '../snapshot.ts';
 import { endHolders, startHolder } from '../snapshot-holder.ts';
 import { type Job, watchWal } from './job.ts';
-import { type Loaded, load } from './load.ts';
+import {
+  completeTables,
+  copyRows,
+  isCopied,
+  type Loaded,
+  type LoadOptions,
+  type LoadSources,
+} from './load.ts';
 import { planLoad } from './plan-load.ts';
+import { Readers } from './readers.ts';
 import { inTransaction } from './sides.ts';
 import {
   addStatistics,
+  claimState,
   endState,
   type JobTable,
   type LoadPlan,
   moveCheckpoint,
   noCounts,
   readState,
+  renameSnapshot,
   type TargetState,
   writePlan,
 } from './target-state.ts';
@@ -42,42 +52,77 @@ export async function loadTables(
   tables: readonly SourceTable[],
   newSlot: boolean,
 ): Promise<Loaded> {
-  const { settings, sides, slot, follows, control, target, emit, failpoint } = job;
+  const { sides, slot, follows, control } = job;
   if (follows && newSlot)
     await sides.within('source', 'make a publication', () =>
       setPublication(control.client, slot, tables, job.facts.version),
     );
+  const plan = await beginLoad(job, state, tables, newSlot);
+  return await complete(job, state, plan);
+}
+
+/** Until every row is copied: the snapshot is not held for longer, since the source cannot clean up behind it. */
+async function beginLoad(
+  job: Job,
+  state: TargetState,
+  tables: readonly SourceTable[],
+  newSlot: boolean,
+): Promise<LoadPlan> {
+  const { settings, sides, slot, follows, target, emit, failpoint } = job;
   const source = { connection: sides.source.connection, doing: sides.doing(sides.source, SNAPSHOT), tables };
+  await using readers = await Readers.open(sides, settings.workers);
   await using held = !follows
     ? await snapshotOfNow(source)
     : await snapshotOfSlot(source, newSlot ? slot : `${slot}_load`, !newSlot);
   failpoint('snapshot-taken');
-  const name = await keep(job, held);
-  const { plan, notices } = await planLoad(held, name, { settings, state, sides, target });
+  await readers.begin(sides, held);
+  const { plan, notices } = await planLoad(held, { settings, state, sides, target });
   failpoint('tables-made');
   for (const text of notices) emit({ type: 'notice', text });
-  return await loadPlan(job, state, plan, held);
+  const kept = keep(job, held, plan);
+  try {
+    await copy(job, plan, held, { readers, kept });
+  } finally {
+    await kept;
+  }
+  return plan;
 }
 
 const SNAPSHOT = 'take a snapshot';
 
 /**
  * Goes on with a load that died.
- * @returns undefined where its snapshot is gone, with nothing done
+ * @returns undefined where its snapshot is gone before every row is copied, with nothing done
  */
 export async function resumeLoad(job: Job, state: TargetState): Promise<Loaded | undefined> {
   const plan = state.plan!;
   const { sides, emit } = job;
-  const named = plan.tables.map(({ table }) => ({ ...NO_FACTS, ...table, columns: [] }));
-  const held = await snapshotHeldElsewhere(
-    { connection: sides.source.connection, doing: sides.doing(sides.source, SNAPSHOT), tables: named },
-    plan.snapshot.name,
-    parseLsn(plan.snapshot.lsn),
-  );
-  if (held === undefined) return undefined;
-  await using snapshot = held;
-  emit({ type: 'notice', text: 'a full load before this one died: it is gone on with' });
-  return await loadPlan(job, state, plan, snapshot);
+  if (!(await isCopied(loadOptions(job, plan)))) {
+    const named = plan.tables.map(({ table }) => ({ ...NO_FACTS, ...table, columns: [] }));
+    const held = await snapshotHeldElsewhere(
+      { connection: sides.source.connection, doing: sides.doing(sides.source, SNAPSHOT), tables: named },
+      plan.snapshot.name,
+      parseLsn(plan.snapshot.lsn),
+    );
+    if (held === undefined) return undefined;
+    await using snapshot = held;
+    await using readers = await Readers.open(sides, job.settings.workers);
+    if (!(await canRead(job, readers, snapshot))) return undefined;
+    emit({ type: 'notice', text: 'a full load before this one died: it is gone on with' });
+    await copy(job, plan, snapshot, { readers, kept: Promise.resolve() });
+  }
+  return await complete(job, state, plan);
+}
+
+/** False where a table was changed while nobody held it: the snapshot is of no use any more. */
+async function canRead({ sides }: Job, readers: Readers, held: HeldSnapshot): Promise<boolean> {
+  try {
+    await readers.begin(sides, held);
+    return true;
+  } catch (error) {
+    if (error instanceof LongshoreError && error.code === 'DATABASE_CONFLICT') return false;
+    throw error;
+  }
 }
 
 /** Only the oid is asked for. */
@@ -88,6 +133,7 @@ const NO_FACTS = {
   replicaIdentity: 'd',
   identityColumns: [],
   canSelect: true,
+  isOwner: true,
   rowsEstimate: 0,
 } as const;
 
@@ -100,6 +146,7 @@ export async function clearJob(job: Job, state: TargetState): Promise<void> {
   });
   await sides.within('target', 'clear away a load', () =>
     inTransaction(target, async () => {
+      await claimState(target.client, settings.name);
       for (const text of [...(state.plan?.drops ?? []), ...state.drops]) await target.client.query(text);
       await endState(target.client, settings.name);
     }),
@@ -114,35 +161,47 @@ export async function clearLoad(
   await sides.within('source', 'clear away a load', () => endHolders(control.client, slot));
   await sides.within('target', 'clear away a load', () =>
     inTransaction(target, async () => {
+      await claimState(target.client, settings.name);
       for (const text of plan.drops) await target.client.query(text);
       await writePlan(target.client, settings.name, undefined);
     }),
   );
 }
 
-async function loadPlan(job: Job, state: TargetState, plan: LoadPlan, held: HeldSnapshot): Promise<Loaded> {
-  const { settings, follows, sides, signal, emit, failpoint, control, slot } = job;
-  using watch = follows ? watchWal(job) : undefined;
-  const loaded = await load(
-    {
-      job: settings.name,
-      workers: settings.workers,
-      plan,
-      sources: new Map(held.tables.map((table) => [table.oid, table])),
-      snapshot: held.name,
-      openSource: (action) => sides.openSource(action),
-      openTarget: (action) => sides.openTarget(action),
-      doing: (action) => sides.doing(sides.target, action),
-      emit,
-      failpoint,
-    },
-    watch === undefined ? signal : AbortSignal.any([signal, watch.signal]),
-  );
+async function copy(
+  job: Job,
+  plan: LoadPlan,
+  held: HeldSnapshot,
+  sources: Omit<LoadSources, 'tables'>,
+): Promise<void> {
+  using watch = job.follows ? watchWal(job) : undefined;
+  const signal = watch === undefined ? job.signal : AbortSignal.any([job.signal, watch.signal]);
+  const tables = new Map(held.tables.map((table) => [table.oid, table]));
+  await copyRows(loadOptions(job, plan), { ...sources, tables }, signal);
+}
+
+async function complete(job: Job, state: TargetState, plan: LoadPlan): Promise<Loaded> {
+  const { sides, control, slot, emit, failpoint } = job;
+  await sides.within('source', 'let the snapshot go', () => endHolders(control.client, slot));
+  using watch = job.follows ? watchWal(job) : undefined;
+  const signal = watch === undefined ? job.signal : AbortSignal.any([job.signal, watch.signal]);
+  const loaded = await completeTables(loadOptions(job, plan), signal);
   await finish(job, state, plan, loaded);
   failpoint('load-landed');
-  await sides.within('source', 'let the snapshot go', () => endHolders(control.client, slot));
   emit({ type: 'load-finished', lsn: plan.snapshot.lsn, rows: loaded.rows, files: 0 });
   return loaded;
+}
+
+function loadOptions({ settings, sides, emit, failpoint }: Job, plan: LoadPlan): LoadOptions {
+  return {
+    job: settings.name,
+    workers: settings.workers,
+    plan,
+    openTarget: (action) => sides.openTarget(action),
+    doing: (action) => sides.doing(sides.target, action),
+    emit,
+    failpoint,
+  };
 }
 
 async function finish(job: Job, state: TargetState, plan: LoadPlan, loaded: Loaded): Promise<void> {
@@ -177,13 +236,13 @@ async function finish(job: Job, state: TargetState, plan: LoadPlan, loaded: Load
   );
 }
 
-/** Gives the snapshot to a process that outlives this one. @returns the name under which it is held */
-async function keep(job: Job, held: HeldSnapshot): Promise<string> {
-  const { settings, slot, env, emit } = job;
+/** Gives the snapshot to a process that outlives this one, and the plan its name; a failure costs no more than the resumption. */
+async function keep(job: Job, held: HeldSnapshot, plan: LoadPlan): Promise<void> {
+  const { settings, sides, slot, env, emit } = job;
   const bytes = held.tables.reduce((sum, table) => sum + heapBytes(table), 0);
-  if (settings.keepSnapshot === 0 || bytes < KEPT_BYTES_MIN) return held.name;
+  if (settings.keepSnapshot === 0 || bytes < KEPT_BYTES_MIN) return;
   try {
-    return await startHolder(
+    const name = await startHolder(
       {
         from: settings.from,
         snapshot: held.name,
@@ -193,9 +252,10 @@ async function keep(job: Job, held: HeldSnapshot): Promise<string> {
       },
       env,
     );
+    await using session = await sides.openTarget('note the snapshot');
+    await renameSnapshot(session.client, settings.name, plan.id, name);
   } catch (error) {
     emit({ type: 'notice', text: `if this load dies, it begins again: ${messageOf(error)}` });
-    return held.name;
   }
 }
 

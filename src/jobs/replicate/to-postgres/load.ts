@@ -11,6 +11,7 @@ import { type Doing, postgresError } from '../../../databases/postgres/errors.ts
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import { createLater } from '../../../databases/postgres/schema-create.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
+import { LongshoreError } from '../../../errors.ts';
 import type { Failpoint } from '../../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../../flow/for-each-concurrent.ts';
 import type { ReplicateListener } from '../events.ts';
@@ -24,10 +25,6 @@ export interface LoadOptions {
   readonly job: string;
   readonly workers: number;
   readonly plan: LoadPlan;
-  /** Of the plan, as the snapshot sees them. */
-  readonly sources: ReadonlyMap<number, SourceTable>;
-  /** At least as many as workers. */
-  readonly readers: Readers;
   readonly openTarget: (action: string) => Promise<Session>;
   readonly doing: (action: string) => Doing;
   readonly emit: ReplicateListener;
@@ -48,35 +45,67 @@ interface Task {
   readonly form: CopyForm;
 }
 
-/** Does every step that is not done yet. */
-export async function load(options: LoadOptions, signal: AbortSignal): Promise<Loaded> {
-  const { job, plan, emit, openTarget } = options;
-  await using control = await openTarget('note what is loaded');
-  const done = await doneSteps(control.client, job, plan.id);
-  const tasks = plan.tables.flatMap(({ table, format, chunks }) =>
-    chunks.map((chunk): Task => ({ source: options.sources.get(table.oid)!, chunk, form: format })),
-  );
-  const open = tasks.filter(({ chunk }) => !done.has(stepOf(chunk)));
+/** What is read from. */
+export interface LoadSources {
+  /** Of the plan, as the snapshot sees them. */
+  readonly tables: ReadonlyMap<number, SourceTable>;
+  /** At least as many as workers. */
+  readonly readers: Readers;
+  /** A note is of no use to a load that cannot be gone on with; this resolves when the snapshot is held elsewhere, too. */
+  readonly kept: Promise<void>;
+}
+
+/** Copies every chunk that is not copied yet. */
+export async function copyRows(
+  options: LoadOptions,
+  sources: LoadSources,
+  signal: AbortSignal,
+): Promise<void> {
+  const { plan, emit } = options;
+  const done = await stepsDone(options);
+  const open = chunksOf(plan).filter(({ chunk }) => !done.has(stepOf(chunk)));
   emit({
     type: 'load-started',
     tables: plan.tables.length,
     chunks: open.length,
-    chunksKept: tasks.length - open.length,
+    chunksKept: chunksOf(plan).length - open.length,
   });
-  await copyChunks(options, open, signal);
+  const tasks = open.map(
+    ({ chunk, format }): Task => ({ source: sources.tables.get(chunk.oid)!, chunk, form: format }),
+  );
+  await copyChunks(options, tasks, sources, signal);
+}
+
+/** Whether no row is left to copy. */
+export async function isCopied(options: LoadOptions): Promise<boolean> {
+  const done = await stepsDone(options);
+  return chunksOf(options.plan).every(({ chunk }) => done.has(stepOf(chunk)));
+}
+
+/** Makes what is made when the rows are there, as far as it is not made yet. */
+export async function completeTables(options: LoadOptions, signal: AbortSignal): Promise<Loaded> {
+  const done = await stepsDone(options);
   await makeLater(options, done, signal);
   await analyse(options, signal);
-  const counts = await doneSteps(control.client, job, plan.id);
   const rowsByTable = new Map<number, number>();
   let rows = 0;
   let bytes = 0;
-  for (const { chunk } of tasks) {
-    const counted = counts.get(stepOf(chunk))!;
+  for (const { chunk } of chunksOf(options.plan)) {
+    const counted = done.get(stepOf(chunk))!;
     rows += counted.rows;
     bytes += counted.bytes;
     rowsByTable.set(chunk.oid, (rowsByTable.get(chunk.oid) ?? 0) + counted.rows);
   }
   return { rows, bytes, rowsByTable };
+}
+
+function chunksOf({ tables }: LoadPlan): { readonly chunk: Chunk; readonly format: CopyForm }[] {
+  return tables.flatMap(({ chunks, format }) => chunks.map((chunk) => ({ chunk, format })));
+}
+
+async function stepsDone({ job, plan, openTarget }: LoadOptions): ReturnType<typeof doneSteps> {
+  await using session = await openTarget('read what is loaded');
+  return await doneSteps(session.client, job, plan.id);
 }
 
 function stepOf({ oid, number }: Chunk): string {
@@ -110,8 +139,13 @@ class Writers implements AsyncDisposable {
   }
 }
 
-async function copyChunks(options: LoadOptions, tasks: readonly Task[], signal: AbortSignal): Promise<void> {
-  const { job, plan, workers, readers, emit, failpoint, doing } = options;
+async function copyChunks(
+  options: LoadOptions,
+  tasks: readonly Task[],
+  { readers, kept }: LoadSources,
+  signal: AbortSignal,
+): Promise<void> {
+  const { job, plan, workers, emit, failpoint, doing } = options;
   await using writers = new Writers(options);
   // The first failure stops the others in the middle of their chunks.
   const failed = new AbortController();
@@ -129,6 +163,7 @@ async function copyChunks(options: LoadOptions, tasks: readonly Task[], signal: 
         stopped,
       );
       failpoint('chunk-copied');
+      await kept;
       await endStep(client, job, plan.id, stepOf(chunk), counts);
       failpoint('chunk-noted');
       writers.give(writer);
@@ -143,12 +178,21 @@ async function copyChunks(options: LoadOptions, tasks: readonly Task[], signal: 
     } catch (error) {
       const told = signal.aborted
         ? signal.reason
-        : postgresError(error, doing(`copy rows of ${quotedTable(source)}`));
+        : copyError(error, doing(`copy rows of ${quotedTable(source)}`));
       failed.abort(told);
       throw told;
     }
   });
 }
+
+/** Bytes that the target cannot read are no broken connection, though they have its code. */
+function copyError(error: unknown, doing: Doing): LongshoreError {
+  const known = postgresError(error, doing);
+  if (known.context['sqlState'] !== PROTOCOL_VIOLATION) return known;
+  return new LongshoreError('DATABASE_FAILED', known.message, { context: known.context });
+}
+
+const PROTOCOL_VIOLATION = '08P01';
 
 async function makeLater(
   options: LoadOptions,

@@ -99,7 +99,15 @@ export class PostgresLanding implements ChangeLanding {
     return undefined;
   }
 
-  async relation(relation: Relation, _: Relation | undefined, transaction: Transaction): Promise<void> {
+  /** What the columns were before the table was loaded is of no meaning; the first change that is wanted asks for them. */
+  relation(relation: Relation, _: Relation | undefined, transaction: Transaction): Promise<void> | undefined {
+    const known = this.#tables.find((table) => isOf(relation, table))!;
+    if (transaction.commitLsn >= parseLsn(known.fromLsn)) return this.#learn(relation, transaction);
+    this.#open.delete(relation.oid);
+    return undefined;
+  }
+
+  async #learn(relation: Relation, transaction: Transaction): Promise<void> {
     const known = this.#tables.find((table) => isOf(relation, table))!;
     await this.#settled();
     const counts = this.#open.get(relation.oid)?.counts ?? noCounts();
@@ -118,23 +126,30 @@ export class PostgresLanding implements ChangeLanding {
     });
   }
 
-  insert(relation: Relation, after: Tuple, { commitLsn }: Transaction): Promise<void> | undefined {
-    const open = this.#open.get(relation.oid)!;
+  insert(relation: Relation, after: Tuple, transaction: Transaction): Promise<void> | undefined {
+    const open = this.#open.get(relation.oid);
+    if (open === undefined)
+      return this.#learn(relation, transaction).then(() => this.insert(relation, after, transaction));
     const values = this.#valuesOf(after);
     if (open.net === undefined) this.#inOrder(open.table, { kind: 'insert', values });
     else open.net.insert(values);
     open.counts.inserts++;
-    return this.#counted(open, commitLsn);
+    return this.#counted(open, transaction.commitLsn);
   }
 
   update(
     relation: Relation,
     before: Tuple | undefined,
-    _: 'key' | 'row' | undefined,
+    beforeIs: 'key' | 'row' | undefined,
     after: Tuple,
-    { commitLsn }: Transaction,
+    transaction: Transaction,
   ): Promise<void> | undefined {
-    const open = this.#open.get(relation.oid)!;
+    const open = this.#open.get(relation.oid);
+    if (open === undefined)
+      return this.#learn(relation, transaction).then(() =>
+        this.update(relation, before, beforeIs, after, transaction),
+      );
+    const { commitLsn } = transaction;
     const { table, net } = open;
     const old = before === undefined ? undefined : this.#valuesOf(before);
     const values = this.#valuesOf(after);
@@ -154,29 +169,34 @@ export class PostgresLanding implements ChangeLanding {
   delete(
     relation: Relation,
     before: Tuple,
-    _: 'key' | 'row',
-    { commitLsn }: Transaction,
+    beforeIs: 'key' | 'row',
+    transaction: Transaction,
   ): Promise<void> | undefined {
-    const open = this.#open.get(relation.oid)!;
+    const open = this.#open.get(relation.oid);
+    if (open === undefined)
+      return this.#learn(relation, transaction).then(() =>
+        this.delete(relation, before, beforeIs, transaction),
+      );
     const { table, net, counts } = open;
     const old = this.#valuesOf(before);
     if (table.key.length === 0) this.#inOrder(table, { kind: 'whole-row', before: old, after: undefined });
     else if (net === undefined) this.#inOrder(table, { kind: 'delete', key: keyOf(table, old) });
     else net.delete(old);
     counts.deletes++;
-    return this.#counted(open, commitLsn);
+    return this.#counted(open, transaction.commitLsn);
   }
 
   async truncate(
     relations: readonly Relation[],
     how: { readonly cascade: boolean; readonly restartIdentity: boolean },
-    { commitLsn }: Transaction,
+    transaction: Transaction,
   ): Promise<void> {
     await this.#settled();
-    for (const { oid } of relations) {
-      const { counts } = this.#open.get(oid)!;
+    for (const relation of relations) {
+      if (!this.#open.has(relation.oid)) await this.#learn(relation, transaction);
+      const { counts } = this.#open.get(relation.oid)!;
       counts.truncations++;
-      counts.lastLsn = commitLsn;
+      counts.lastLsn = transaction.commitLsn;
     }
     this.#given += CHANGE_BYTES;
     const tables = relations.map(({ oid }) => this.#open.get(oid)!.table);

@@ -14,23 +14,24 @@ export class Readers implements AsyncDisposable {
     this.#stack = stack;
   }
 
+  /** Before the snapshot is taken, so that little time passes until the tables are locked. */
+  static async open(sides: Sides, count: number): Promise<Readers> {
+    await using stack = new AsyncDisposableStack();
+    const sessions: Session[] = [];
+    for (let i = 0; i < count; i++) sessions.push(stack.use(await sides.openSource('read rows')));
+    return new Readers(sessions, stack.move());
+  }
+
   /**
    * Who wants to change a table waits for those that have locked it, and makes everybody else wait behind him; so all lock
    * at once, the session that holds the snapshot too.
    * @throws DATABASE_CONFLICT where a table was truncated or rewritten since the snapshot was taken
    */
-  static async open(sides: Sides, held: HeldSnapshot, count: number): Promise<Readers> {
-    await using stack = new AsyncDisposableStack();
-    const sessions: Session[] = [];
+  async begin(sides: Sides, held: HeldSnapshot): Promise<void> {
     await sides.within('source', 'lock its tables', async () => {
-      for (let i = 0; i < count; i++) {
-        const session = stack.use(await sides.openSource('read rows'));
-        await beginUnderSnapshot(session.client, held.name);
-        sessions.push(session);
-      }
-      await Promise.all([held.lock(), ...sessions.map(({ client }) => lockTables(client, held.tables))]);
+      await Promise.all(this.#free.map(({ client }) => beginUnderSnapshot(client, held.name)));
+      await Promise.all([held.lock(), ...this.#free.map(({ client }) => lockTables(client, held.tables))]);
     });
-    return new Readers(sessions, stack.move());
   }
 
   /** There are as many as workers, so that one is free for each. */

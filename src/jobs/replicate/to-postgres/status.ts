@@ -3,9 +3,8 @@
 import { parseLsn } from '../../../databases/postgres/lsn.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import { serverFacts, slotState } from '../../../databases/postgres/replication-setup.ts';
-import { systemClock } from '../../../flow/clock.ts';
-import { type ReplicateEnvironment, slotOf } from '../run.ts';
 import type { ReplicateStatus, TableStatistics } from '../status.ts';
+import { type ReplicateEnvironment, slotOf, surroundingsOf } from '../surroundings.ts';
 import { Sides } from './sides.ts';
 import { doneSteps, type LoadPlan, readState, type TargetState } from './target-state.ts';
 
@@ -15,7 +14,8 @@ export async function postgresStatus(
   environment: ReplicateEnvironment = {},
 ): Promise<ReplicateStatus> {
   const { to, name, from } = options;
-  const sides = new Sides({ from: from ?? to, to }, environment.env ?? process.env, environment.signal);
+  const { env, clock, signal } = surroundingsOf(environment);
+  const sides = new Sides({ from: from ?? to, to }, env, signal);
   await using target = await sides.openTarget('read its checkpoint');
   const { state, tables } = await sides.within('target', 'read its checkpoint', async () => {
     const found = await readState(target.client, name);
@@ -23,8 +23,8 @@ export async function postgresStatus(
   });
   const lastCommitMs =
     state?.lastCommitMicros === undefined ? undefined : Number(BigInt(state.lastCommitMicros) / 1000n);
-  const nowMs = (environment.clock ?? systemClock).now();
-  const server = from === undefined ? undefined : await serverOf(sides, name, state, lastCommitMs, nowMs);
+  const server =
+    from === undefined ? undefined : await serverOf(sides, name, state, lastCommitMs, clock.now());
   return {
     job: name,
     epoch: Math.max(0, state?.epoch ?? 0),

@@ -1,5 +1,6 @@
-/** What must be true before a replication into PostgreSQL changes anything. Pure. */
+/** What must be true before a replication into PostgreSQL changes anything. */
 
+import type pg from 'pg';
 import { formatLsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import type { Problem, ServerFacts, SlotState } from '../../../databases/postgres/replication-setup.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
@@ -79,6 +80,23 @@ export function checkSlot(
       again,
     );
   }
+}
+
+/** @throws CHECK_FAILED where one of the tables is not in the target, for a job that loads nothing */
+export async function checkPresent(
+  client: pg.ClientBase,
+  tables: readonly SourceTable[],
+  database: string,
+): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    'SELECT n AS name FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL',
+    [tables.map(quotedTable)],
+  );
+  if (rows[0] === undefined) return;
+  fail(
+    `${rows[0].name} is not in ${database}, and --mode cdc loads nothing`,
+    'load it there first, or choose --mode full-load-and-cdc',
+  );
 }
 
 export function fail(what: string, hint: string): never {

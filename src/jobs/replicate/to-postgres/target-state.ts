@@ -61,9 +61,10 @@ const planSchema = z.strictObject({
   later: z.array(z.array(z.array(laterSchema))),
   /** Take away what the load made. */
   drops: z.array(z.string()),
-  /** Tables that were there before, and were emptied. */
-  emptied: z.array(z.string()),
 });
+
+/** As `fromLsn` of a table: it is to be loaded, again. */
+export const NOT_LOADED = 'FFFFFFFF/FFFFFFFF';
 
 export type JobTable = z.output<typeof jobTableSchema>;
 export type JobColumn = z.output<typeof columnSchema>;
@@ -134,17 +135,34 @@ export async function beginState(client: pg.ClientBase, job: string, systemId: s
   );
 }
 
-/** Notes the plan of a load; `undefined` for none any more. @param client in the transaction of what the plan made */
+/**
+ * Waits for the steps of a load that are under way, whosever they are, and lets none begin until the transaction ends.
+ * @param client in a transaction that changes what they work on
+ */
+export async function claimState(client: pg.ClientBase, job: string): Promise<void> {
+  await client.query('SELECT FROM longshore.checkpoint WHERE job = $1 FOR UPDATE', [job]);
+}
+
+/**
+ * Notes the plan of a load; `undefined` for none any more.
+ * @param client in the transaction of what the plan made
+ * @param tables of the job, given where they are others than before
+ */
 export async function writePlan(
   client: pg.ClientBase,
   job: string,
   plan: LoadPlan | undefined,
+  tables?: readonly JobTable[],
 ): Promise<void> {
   await client.query('DELETE FROM longshore.chunks WHERE job = $1', [job]);
-  await client.query('UPDATE longshore.checkpoint SET plan = $2 WHERE job = $1', [
-    job,
-    plan === undefined ? null : JSON.stringify(plan),
-  ]);
+  await client.query(
+    'UPDATE longshore.checkpoint SET plan = $2, tables = coalesce($3::jsonb, tables) WHERE job = $1',
+    [
+      job,
+      plan === undefined ? null : JSON.stringify(plan),
+      tables === undefined ? null : JSON.stringify(tables),
+    ],
+  );
 }
 
 /** Another name of the snapshot of the plan. */
@@ -181,14 +199,14 @@ export async function doneSteps(
 }
 
 /**
- * Begins a transaction for a step of a load. The plan stays as it is until its end, so that whoever begins the load anew
- * waits for it, and it fails for whoever comes after that.
+ * Begins a transaction for a step of a load. Whoever begins the load anew claims the state first, and so waits for its end;
+ * who comes after that finds another load.
  * @throws RUN_LOCKED where another process has begun the load anew
  */
 export async function beginStep(client: pg.ClientBase, job: string, load: string): Promise<void> {
   await client.query('BEGIN');
   const { rowCount } = await client.query(
-    `SELECT FROM longshore.checkpoint WHERE job = $1 AND plan ->> 'id' = $2 FOR SHARE`,
+    `SELECT FROM longshore.checkpoint WHERE job = $1 AND plan ->> 'id' = $2 FOR KEY SHARE`,
     [job, load],
   );
   if (rowCount !== 1) throw overtaken(job);

@@ -5,6 +5,7 @@ import { type PostgresServer, postgresServer } from '../../../../test/servers/po
 import { NASTY_ROWS, NASTY_SCHEMA } from '../../../../test/worlds/nasty-schema.ts';
 import { TwoDatabases } from '../../../../test/worlds/two-databases.ts';
 import { LongshoreError } from '../../../errors.ts';
+import { checkReplication } from '../check.ts';
 import { planReplication } from '../plan.ts';
 import { dropReplicationOf, replicate } from '../run.ts';
 import { replicateStatus } from '../status.ts';
@@ -18,6 +19,8 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const ITEMS = `CREATE TABLE items (id bigserial PRIMARY KEY, v text, n numeric(12, 2), doc jsonb, u text UNIQUE);
   INSERT INTO items (v, n, doc, u) SELECT 'v' || i, i / 3.0, jsonb_build_object('i', i), 'u' || i FROM generate_series(1, 500) i`;
+
+const OWN_SLOTS = 'SELECT slot_name FROM pg_replication_slots WHERE database = current_database()';
 
 async function expectSame(pair: TwoDatabases, ...tables: string[]): Promise<void> {
   for (const table of tables) {
@@ -249,6 +252,48 @@ describe('columns that change', () => {
   });
 });
 
+test('a table with other columns is made again when it is loaded again, with what points to it', async () => {
+  await using pair = await TwoDatabases.create(server);
+  const { source, target } = pair;
+  await source.sql(`CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE u (id int PRIMARY KEY, t int REFERENCES t);
+    INSERT INTO t VALUES (1, 2); INSERT INTO u VALUES (1, 1)`);
+  await pair.replicate();
+  await source.sql('INSERT INTO t VALUES (2, 3); INSERT INTO u VALUES (2, 2)');
+  await source.sql('ALTER TABLE t ALTER a TYPE text USING a || $$!$$');
+  await source.sql(`INSERT INTO t VALUES (3, 'x')`);
+  await failure(pair.replicate());
+  // A load that dies behind that, and cannot be gone on with.
+  const dying = (point: string) => {
+    if (point === 'tables-made') throw new Error('stopped');
+  };
+  await expect(pair.replicate({ resync: 'public.t' }, { failpoint: dying })).rejects.toThrow();
+  await pair.replicate();
+  await expectSame(pair, 't', 'u');
+  expect(await target.sql(`SELECT conname AS name FROM pg_constraint WHERE contype = 'f'`)).toEqual([
+    { name: 'u_t_fkey' },
+  ]);
+  await source.sql(
+    `UPDATE t SET a = 'y' WHERE id = 3; DELETE FROM u WHERE id = 2; DELETE FROM t WHERE id = 2`,
+  );
+  await pair.replicate();
+  await expectSame(pair, 't', 'u');
+});
+
+test('a load of tables again that dies is made good by the next run', async () => {
+  await using pair = await TwoDatabases.create(server);
+  await pair.source.sql(
+    `${ITEMS}; CREATE TABLE parts (id int PRIMARY KEY, item bigint REFERENCES items); INSERT INTO parts VALUES (1, 1)`,
+  );
+  await pair.replicate();
+  const dying = (point: string) => {
+    if (point === 'tables-made') throw new Error('stopped');
+  };
+  await expect(pair.replicate({ resync: 'items' }, { failpoint: dying })).rejects.toThrow();
+  await pair.source.sql('UPDATE items SET n = 0 WHERE id < 10');
+  await pair.replicate();
+  await expectSame(pair, 'items', 'parts');
+});
+
 describe('tables that come and go', () => {
   test('are loaded, renamed, made again, and left where they are', async () => {
     await using pair = await TwoDatabases.create(server);
@@ -315,7 +360,7 @@ describe('what stands in the way', () => {
       await pair.target.sql(`SELECT relname FROM pg_class WHERE relkind = 'r' AND oid >= 16384`),
     ).toEqual([{ relname: 'items' }]);
     expect(await pair.target.sql(`SELECT nspname FROM pg_namespace WHERE nspname = 'longshore'`)).toEqual([]);
-    expect(await pair.source.sql('SELECT slot_name FROM pg_replication_slots')).toEqual([]);
+    expect(await pair.source.sql(OWN_SLOTS)).toEqual([]);
   });
 
   test('another type of the name, with nothing left behind', async () => {
@@ -327,7 +372,7 @@ describe('what stands in the way', () => {
       'CHECK_FAILED',
       expect.stringContaining('the type "public"."mood" is in'),
     ]);
-    expect(await pair.source.sql('SELECT slot_name FROM pg_replication_slots')).toEqual([]);
+    expect(await pair.source.sql(OWN_SLOTS)).toEqual([]);
     expect(await pair.target.sql(`SELECT to_regclass('t') AS t`)).toEqual([{ t: null }]);
     await pair.target.sql(`DROP TYPE mood; CREATE TYPE mood AS ENUM ('a', 'b')`);
     await pair.replicate();
@@ -362,29 +407,59 @@ describe('what stands in the way', () => {
     expect((await failure(pair.replicate())).message).toContain('ahead of the target');
   });
 
-  test('two processes: the second one is refused, and what it did not commit is not there', async () => {
+  test('two processes: the second one is refused, and what one did not commit is not there', async () => {
     await using pair = await TwoDatabases.create(server);
     await pair.source.sql(ITEMS);
     await pair.replicate();
     const stop = new AbortController();
+    const notices: string[] = [];
     const following = Promise.withResolvers<void>();
+    const landed = Promise.withResolvers<void>();
     const first = replicate(pair.options({ untilCaughtUp: false }), {
       signal: stop.signal,
-      emit: ({ type }) => type === 'following' && following.resolve(),
+      emit: (event) => {
+        if (event.type === 'following') following.resolve();
+        if (event.type === 'notice') notices.push(event.text);
+        if (event.type === 'epoch-landed') landed.resolve();
+      },
     });
     await following.promise;
     expect((await failure(pair.replicate())).code).toBe('RUN_LOCKED');
     // One that came through all the same.
     await pair.target.sql('UPDATE longshore.checkpoint SET epoch = epoch + 1');
-    await pair.source.sql(`UPDATE items SET v = 'y'`);
-    expect((await failure(first)).code).toBe('RUN_LOCKED');
-    expect(await pair.target.sql(`SELECT count(*)::int AS n FROM items WHERE v = 'y'`)).toEqual([{ n: 0 }]);
+    await pair.source.sql(`UPDATE items SET n = n + 1`);
+    await landed.promise;
+    expect(notices.join()).toContain('another process works on the job');
+    stop.abort(new Error('stopped by the test'));
+    await expect(first).rejects.toThrow('stopped by the test');
     await pair.replicate();
     await expectSame(pair, 'items');
   });
 });
 
 describe('told', () => {
+  test('what is in the way, and what is not', async () => {
+    await using pair = await TwoDatabases.create(server);
+    await pair.source.sql(`${ITEMS}; CREATE TABLE keyless (id int)`);
+    await pair.target.sql('CREATE TABLE items (x int)');
+    const { findings, errors } = await checkReplication(pair.options());
+    expect([errors, findings.map(({ what }) => what)]).toEqual([
+      2,
+      [
+        expect.stringContaining('public.keyless has neither'),
+        expect.stringContaining('"public"."items" is in'),
+      ],
+    ]);
+    await pair.target.sql('DROP TABLE items');
+    expect(await checkReplication(pair.options({ tables: 'items' }))).toMatchObject({
+      errors: 0,
+      findings: [],
+    });
+    const absent = await checkReplication(pair.options({ to: `${pair.target.url}_absent` }));
+    expect([absent.errors, absent.findings[0]?.what]).toEqual([1, expect.stringContaining('does not exist')]);
+    expect(await pair.target.sql(`SELECT to_regclass('items') AS items`)).toEqual([{ items: null }]);
+  });
+
   test('status, while it loads and when it follows', async () => {
     await using pair = await TwoDatabases.create(server);
     await pair.source.sql(ITEMS);
@@ -474,7 +549,7 @@ describe('told', () => {
     await pair.source.sql(ITEMS);
     await pair.replicate({ mode: 'full-load' });
     await expectSame(pair, 'items');
-    expect(await pair.source.sql('SELECT slot_name FROM pg_replication_slots')).toEqual([]);
+    expect(await pair.source.sql(OWN_SLOTS)).toEqual([]);
     expect(await verifyReplica(pair.options({ mode: 'full-load' }))).toMatchObject({ differences: 0 });
     const other = pair.options({ mode: 'cdc', name: `${pair.name}_cdc` });
     await replicate(other);

@@ -4,14 +4,14 @@ import { formatLsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot, createSlot } from '../../../databases/postgres/replication-setup.ts';
 import { readTables, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
-import type { ReplicateEnvironment } from '../run.ts';
-import { slotOf } from '../run.ts';
 import type { ReplicateOptions } from '../settings.ts';
+import { type ReplicateEnvironment, slotOf, surroundingsOf } from '../surroundings.ts';
 import { tableFilter } from '../table-filter.ts';
 import type { VerifiedReplica, VerifiedTable } from '../verify.ts';
 import { type ComparedTable, compareTables } from './compare-tables.ts';
 import { LandingUpTo } from './landing-up-to.ts';
-import { PostgresReplication, settingsHere } from './run.ts';
+import { PostgresReplication } from './postgres-replication.ts';
+import { settingsHere } from './run.ts';
 import { Sides } from './sides.ts';
 import { readJobColumns } from './source-columns.ts';
 import { fail } from './target-checks.ts';
@@ -23,8 +23,9 @@ export async function verifyPostgres(
   environment: ReplicateEnvironment = {},
 ): Promise<VerifiedReplica> {
   const settings = settingsHere(options);
-  const signal = environment.signal ?? new AbortController().signal;
-  const sides = new Sides(settings, environment.env ?? process.env, signal);
+  const surroundings = surroundingsOf(environment);
+  const { env, signal } = surroundings;
+  const sides = new Sides(settings, env, signal);
   await using stack = new AsyncDisposableStack();
   const target = stack.use(await sides.openTarget('verify its rows'));
   const state = () =>
@@ -39,8 +40,9 @@ export async function verifyPostgres(
     return slot.consistentLsn;
   });
   if (settings.mode !== 'full-load') {
-    const job = await PostgresReplication.open(settings, { ...environment, signal }, stack);
-    await job.followTo(new LandingUpTo(lsn), lsn, signal);
+    const totals = { rows: 0, bytes: 0, changes: 0, resynced: true };
+    const job = await PostgresReplication.open(settings, surroundings, totals, stack);
+    await job.followTo(new LandingUpTo(lsn), lsn);
   }
   await sides.within('target', 'take a snapshot', () => beginReading(target));
   const chosen = tableFilter(settings.tables);
