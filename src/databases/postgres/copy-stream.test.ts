@@ -41,18 +41,25 @@ class Socket extends EventEmitter {
 }
 
 /** A copy that has been submitted, what it gave out, and what came back to the driver. */
-function setUp(onData: (payload: Buffer) => void = () => undefined) {
+function setUp(
+  onData: (payload: Buffer) => void = () => undefined,
+  onBlockEnd: () => void = () => undefined,
+) {
   const socket = new Socket();
   const driver: Buffer[] = [];
   const payloads: Buffer[] = [];
   const queries: string[] = [];
   const driverListener = (chunk: Buffer) => driver.push(Buffer.from(chunk));
   socket.on('data', driverListener);
-  const copy = new CopyStream('COPY t TO STDOUT', (bytes, at, end) => {
-    const payload = Buffer.from(bytes.subarray(at, end));
-    payloads.push(payload);
-    onData(payload);
-  });
+  const copy = new CopyStream(
+    'COPY t TO STDOUT',
+    (bytes, at, end) => {
+      const payload = Buffer.from(bytes.subarray(at, end));
+      payloads.push(payload);
+      onData(payload);
+    },
+    onBlockEnd,
+  );
   copy.submit({ stream: socket as never, query: (text) => queries.push(text) });
   const receive = (...chunks: readonly Buffer[]) => {
     for (const chunk of chunks) socket.emit('data', chunk);
@@ -243,6 +250,43 @@ test('a reader that throws fails the copy, gets no more, and ends the connection
   copy.handleReadyForQuery();
   await expect(copy.done).rejects.toBe(error);
   expect(driverHas()).toBe('');
+});
+
+test('the end of a block is told while its bytes are good, and before the driver goes on', () => {
+  const events: string[] = [];
+  const { receive, driverHas } = setUp(
+    (payload) => events.push(payload.toString()),
+    () => events.push(`end, driver has ${driverHas().length}`),
+  );
+  receive(OUT, Buffer.concat([data('one'), data('two'), data('three').subarray(0, 6)]));
+  receive(Buffer.concat([data('three').subarray(6), data('four'), DONE, COMPLETE, READY]));
+  const end = 'end, driver has 0';
+  expect(events).toEqual([end, 'one', 'two', end, 'three', 'four', end]);
+  expect(driverHas()).toBe(SESSION_DRIVER);
+});
+
+test('an error at the end of a block fails the copy, also of the last one', async () => {
+  for (const chunks of [
+    [OUT, data('one'), data('two')],
+    [OUT, Buffer.concat([data('one'), DONE, COMPLETE, READY])],
+  ]) {
+    const error = new Error('disk full');
+    let isBroken = false;
+    const { receive, copy, payloads, socket, driverHas } = setUp(
+      () => {
+        isBroken = true;
+      },
+      () => {
+        if (isBroken) throw error;
+      },
+    );
+    for (const chunk of chunks) if (!socket.destroyed) receive(chunk);
+    expect(payloads.map(String)).toEqual(['one']);
+    expect(socket.destroyed).toBe(true);
+    copy.handleReadyForQuery();
+    await expect(copy.done).rejects.toBe(error);
+    expect(driverHas()).toBe('');
+  }
 });
 
 test('it pauses and resumes the socket', () => {

@@ -182,8 +182,3 @@ function checkPartitions([name]: readonly string[]): void {
     },
   );
 }
-
-/** `"schema"."table"` of the tables that the copy makes. */
-export function tablesOf({ before }: SchemaCopy): string[] {
-  return before.filter(({ kind }) => kind === 'table').map(({ name }) => name);
-}

@@ -256,6 +256,56 @@ test('text that is written in place, in a memory that grows for it', () => {
   ]);
 });
 
+test('text from a view, of any length and wherever it lies', () => {
+  const source = Buffer.from(Array.from({ length: 700 }, (_, i) => i & 0xff));
+  const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  const builder = new BytesBuilder({ kind: 'binary' });
+  const places = Array.from({ length: 700 }, (_, i) => [(i * 37) % 700, (i * 13) % 300] as const).flatMap(
+    ([at, length]) => [[at, Math.min(length, 700 - at)] as const, [700 - length, length] as const],
+  );
+  for (const [at, length] of places) builder.pushFrom(view, at, length);
+  expect(builder.length).toBe(places.length);
+  const differs = places.findIndex(
+    ([at, length], i) => Buffer.compare(builder.bytesAt(i), source.subarray(at, at + length)) !== 0,
+  );
+  expect(differs).toBe(-1);
+});
+
+test('nulls of a range', () => {
+  const builder = new BytesBuilder({ kind: 'text' });
+  const isNull = (i: number) => i % 3 === 0 || (i > 40 && i < 60);
+  for (let i = 0; i < 203; i++) {
+    if (isNull(i)) builder.pushNull();
+    else builder.pushText('a');
+  }
+  const count = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => from + i).filter(isNull).length;
+  for (const [from, to] of [
+    [0, 8],
+    [8, 64],
+    [40, 56],
+    [0, 203],
+    [200, 203],
+    [16, 16],
+  ] as const) {
+    expect(builder.nullsIn(from, to)).toBe(count(from, to));
+  }
+  builder.truncate(50);
+  expect(builder.nullsIn(0, 50)).toBe(count(0, 50));
+  builder.clear();
+  for (let i = 0; i < 20; i++) builder.pushText('b');
+  expect(builder.nullsIn(0, 20)).toBe(0);
+});
+
+test('memory that large values needed is given back', () => {
+  const builder = new BytesBuilder({ kind: 'text' });
+  builder.push(Buffer.alloc(70_000_000, 'x'), 0, 70_000_000);
+  builder.clear();
+  expect(builder.memory.view.byteLength).toBeLessThan(1_000_000);
+  builder.pushText('after');
+  expect(builder.textAt(0)).toBe('after');
+});
+
 test('text of an index, and none of a null', () => {
   const builder = new BytesBuilder({ kind: 'text' });
   builder.pushText('a€😀');

@@ -44,7 +44,7 @@ export interface LoadedChunk {
 /** A row group: large enough for readers, small enough for memory. */
 const GROUP_ROWS = 100_000;
 const GROUP_BYTES = 24 * 1024 ** 2;
-/** What is decoded before it is encoded: pages of about a hundred kilobytes, all of which the processor's cache holds. */
+/** What is decoded before it is encoded: pages of up to a megabyte, which the processor has not forgotten yet. */
 const BATCH_BYTES = 4 * 1024 ** 2;
 
 /** Loads the chunks of a table, with decoders and memory that are used again for each. */
