@@ -24,7 +24,7 @@ const POINTS = [
   'confirmed:1',
 ];
 /** A few by default; LONGSHORE_RANDOM_KILLS=60 for the whole of it. */
-const RANDOM_KILLS = Number(process.env['LONGSHORE_RANDOM_KILLS'] ?? 8);
+const RANDOM_KILLS = Number(process.env['LONGSHORE_RANDOM_KILLS'] ?? 6);
 const SEED = Number(process.env['LONGSHORE_SEED'] ?? 42);
 
 let server: PostgresServer;
