@@ -28,4 +28,9 @@ export class ColumnBatch {
   clear(): void {
     for (const builder of this.builders) builder.clear();
   }
+
+  /** As `clear`, and gives back the memory that it has grown to. */
+  shrink(): void {
+    for (const builder of this.builders) builder.shrink();
+  }
 }

@@ -44,6 +44,13 @@ export abstract class ColumnBuilder {
     this.truncate(0);
   }
 
+  /** As `clear`, and gives back the memory that it has grown to. */
+  shrink(): void {
+    this.clear();
+    this.capacity = ROWS_START;
+    this.validity = new Uint8Array(ROWS_START / 8).fill(0xff);
+  }
+
   /** Bits of the values from `from` on, which is a multiple of 8; 1 where there is one. */
   validityBytes(from: number, to: number): Uint8Array {
     return this.validity.subarray(from >> 3, (to + 7) >> 3);
@@ -141,6 +148,11 @@ export class FixedBuilder extends ColumnBuilder {
     this.truncateValidity(length);
   }
 
+  override shrink(): void {
+    super.shrink();
+    this.#values = new Int32Array(ROWS_START * this.#words);
+  }
+
   protected setEmpty(index: number): void {
     const end = (index + 1) * this.#words;
     for (let at = index * this.#words; at < end; at++) this.#values[at] = 0;
@@ -186,6 +198,11 @@ export class BooleanBuilder extends ColumnBuilder {
 
   truncate(length: number): void {
     this.truncateValidity(length);
+  }
+
+  override shrink(): void {
+    super.shrink();
+    this.#bits = new Uint8Array(ROWS_START / 8);
   }
 
   protected setEmpty(index: number): void {
@@ -295,6 +312,12 @@ export class BytesBuilder extends ColumnBuilder {
     super.clear();
     // What a few large values needed is not kept for good.
     if (this.#data.byteLength > RETAINED_MAX) this.#setData(Buffer.allocUnsafeSlow(BYTES_START));
+  }
+
+  override shrink(): void {
+    super.shrink();
+    this.#offsets = new Int32Array(ROWS_START + 1);
+    this.#setData(Buffer.allocUnsafeSlow(BYTES_START));
   }
 
   protected setEmpty(index: number): void {

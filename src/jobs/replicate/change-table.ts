@@ -135,6 +135,11 @@ export class ChangeTable implements AsyncDisposable {
     return rows >= GROUP_ROWS || (isDue && this.#batch.bytes >= GROUP_BYTES);
   }
 
+  /** About how many bytes wait in memory. */
+  get memoryBytes(): number {
+    return this.#batch.bytes;
+  }
+
   /** About how many bytes wait in memory and lie in temporary files. */
   get bytes(): number {
     return (
@@ -198,6 +203,12 @@ export class ChangeTable implements AsyncDisposable {
     this.#file ??= await openFile(this.#options);
     await this.#file.parquet.write(this.#batch);
     if (this.#file.parquet.bytes >= this.#options.maxFileSize) await this.#endFile();
+  }
+
+  /** As {@link write}, and gives back the memory that rows have taken: they may be of a table that is written seldom. */
+  async writeAndShrink(): Promise<void> {
+    await this.write();
+    this.#batch.shrink();
   }
 
   /** @returns all files of the epoch, complete and on the disk */

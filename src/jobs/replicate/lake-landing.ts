@@ -32,6 +32,11 @@ interface OpenTable {
   readonly unsent: UnsentValues;
 }
 
+/** Of all tables together, where more of it is written. */
+const MEMORY_BYTES_MAX = 96 * 1024 ** 2;
+/** Changes between two looks at it. */
+const LOOK_CHANGES = 256;
+
 export class LakeLanding implements ChangeLanding, AsyncDisposable {
   readonly #options: LakeLandingOptions;
   readonly #tables = new Map<number, OpenTable>();
@@ -41,6 +46,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
   /** The tables of the job with the columns that they have now. */
   #described: readonly ManifestTable[];
   #events: ManifestEvent[] = [];
+  #added = 0;
 
   constructor(options: LakeLandingOptions) {
     this.#options = options;
@@ -174,9 +180,33 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     const { changes, unsent } = this.#tables.get(relation.oid) ?? this.#open(relation);
     const { commitLsn, commitMicros, xid } = transaction;
     const place: ChangePlace = { commitLsn, commitMicros, xid, ordinal: transaction.ordinal++ };
-    if (unsent.takes(op, tuple, before)) return unsent.add(op, tuple, before, place);
-    changes.add(op, tuple, before, [], place);
-    return changes.isFull ? changes.write() : undefined;
+    let waits: Promise<void> | undefined;
+    if (unsent.takes(op, tuple, before)) waits = unsent.add(op, tuple, before, place);
+    else {
+      changes.add(op, tuple, before, [], place);
+      if (changes.isFull) waits = changes.write();
+    }
+    return waits ?? (++this.#added % LOOK_CHANGES === 0 ? this.#makeRoom() : undefined);
+  }
+
+  /** A table is written when it is large; many tables may be large together. */
+  #makeRoom(): Promise<void> | undefined {
+    const bytesOf = ({ changes, unsent }: OpenTable): number => changes.memoryBytes + unsent.bytes;
+    let bytes = 0;
+    for (const table of this.#tables.values()) bytes += bytesOf(table);
+    return bytes < MEMORY_BYTES_MAX ? undefined : this.#writeLargest(bytes, bytesOf);
+  }
+
+  async #writeLargest(bytesBefore: number, bytesOf: (table: OpenTable) => number): Promise<void> {
+    let bytes = bytesBefore;
+    const largest = [...this.#tables.values()].map((table) => ({ table, size: bytesOf(table) }));
+    largest.sort((one, other) => other.size - one.size);
+    for (const { table, size } of largest) {
+      if (bytes < MEMORY_BYTES_MAX / 2) return;
+      await table.unsent.flush();
+      await table.changes.writeAndShrink();
+      bytes -= size;
+    }
   }
 
   #open(relation: Relation): OpenTable {
