@@ -1,7 +1,8 @@
 /**
  * One large transaction through the change stream, and what it takes of memory and disk: `node
  * bench/replicate/large-transaction.ts --rows 10000000`. The table has bigint, text, numeric(12,2) and timestamptz columns;
- * `--to s3` lands in an S3 server on this machine instead of a folder.
+ * `--tables 80` spreads the rows over as many tables, `--text 10000` is how long a text is; `--to s3` lands in an S3 server
+ * on this machine instead of a folder.
  */
 
 import { spawn } from 'node:child_process';
@@ -19,11 +20,15 @@ import { measure } from '../move/measure.ts';
 const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '10000000' },
+    tables: { type: 'string', default: '1' },
+    text: { type: 'string', default: '45' },
     to: { type: 'string', default: 'files' },
     bin: { type: 'string' },
   },
 });
 const rows = Number(values.rows);
+const tables = Number(values.tables);
+const md5s = Math.max(1, Math.floor(Number(values.text) / 32));
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const SAMPLE_MS = 100;
 
@@ -39,15 +44,26 @@ const temporary = join(folder, 'tmp');
 mkdirSync(temporary);
 const { to, env } = values.to === 's3' ? await bucket() : lakeFolder();
 
-await client.query(
-  'CREATE TABLE c (id bigint PRIMARY KEY, name text, amount numeric(12,2), created timestamptz)',
-);
+const names = Array.from({ length: tables }, (_, i) => `c${i + 1}`);
+for (const name of names) {
+  await client.query(
+    `CREATE TABLE ${name} (id bigint PRIMARY KEY, name text, amount numeric(12,2), created timestamptz)`,
+  );
+}
 await replicate();
 const startedMs = performance.now();
-await client.query(
-  `INSERT INTO c SELECT g, 'name ' || g || ' ' || md5(g::text), random() * 1000, now() FROM generate_series(1, $1::int) g`,
-  [rows],
-);
+await client.query('BEGIN');
+const text =
+  md5s === 1
+    ? 'md5(g::text)'
+    : `(SELECT string_agg(md5(g::text || n), '') FROM generate_series(1, ${md5s}) n)`;
+for (const name of names) {
+  await client.query(
+    `INSERT INTO ${name} SELECT g, 'name ' || g || ' ' || ${text}, random() * 1000, now() FROM generate_series(1, $1::int) g`,
+    [Math.ceil(rows / tables)],
+  );
+}
+await client.query('COMMIT');
 const insertSeconds = (performance.now() - startedMs) / 1000;
 const peaks = { spool: 0, files: 0 };
 const sampler = setInterval(sample, SAMPLE_MS);
@@ -55,7 +71,7 @@ const { seconds, cpuSeconds, peakBytes = 0 } = await replicate();
 clearInterval(sampler);
 const mb = (bytes: number): number => Math.round(bytes / 1e6);
 process.stdout.write(
-  `one transaction of ${rows.toLocaleString('en-US')} rows, written in ${insertSeconds.toFixed(0)} s, to ${values.to}\n\n` +
+  `one transaction of ${rows.toLocaleString('en-US')} rows in ${tables} ${tables === 1 ? 'table' : 'tables'}, written in ${insertSeconds.toFixed(0)} s, to ${values.to}\n\n` +
     '| seconds | changes/s | CPU µs a change | peak MB of memory | of the spool | of files before they are landed |\n' +
     '| --- | --- | --- | --- | --- | --- |\n' +
     `| ${seconds.toFixed(1)} | ${Math.round(rows / seconds).toLocaleString('en-US')} | ${((cpuSeconds / rows) * 1e6).toFixed(1)} | ` +
