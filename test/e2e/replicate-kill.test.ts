@@ -25,6 +25,7 @@ const POINTS = [
 ];
 /** A few by default; LONGSHORE_RANDOM_KILLS=60 for the whole of it. */
 const RANDOM_KILLS = Number(process.env['LONGSHORE_RANDOM_KILLS'] ?? 6);
+const TRANSACTIONS_A_KILL = 200;
 const SEED = Number(process.env['LONGSHORE_SEED'] ?? 42);
 
 let server: PostgresServer;
@@ -125,16 +126,27 @@ test(`killed at ${RANDOM_KILLS} random moments while programs write`, async () =
   await using everyday = await EverydayWriter.open(world.database.url, seededRandom(SEED + 1));
   await using large = await LargeWriter.open(world.database.url, seededRandom(SEED + 2));
   let stop = false;
+  // So many of each between two kills: a slow machine must not be left behind for ever.
+  let next = Promise.withResolvers<void>();
   const writing = Promise.all(
     [everyday, large].map(async (writer) => {
-      while (!stop) await writer.transaction();
+      while (!stop) {
+        const go = next.promise;
+        for (let i = 0; i < TRANSACTIONS_A_KILL && !stop; i++) await writer.transaction();
+        await go;
+      }
     }),
   );
+  const writeOn = (): void => {
+    next.resolve();
+    next = Promise.withResolvers();
+  };
   let kills = 0;
   let following = 0;
   try {
     for (let tries = 0; kills < RANDOM_KILLS && tries < 3 * RANDOM_KILLS; tries++) {
       // Some die while they start, or load; some while they catch up, and some while they land one epoch after another.
+      writeOn();
       const phase = random();
       const afterMs = Math.floor(random() * 1200);
       const result = await world.follow((kill, onOutput) => {
@@ -149,6 +161,7 @@ test(`killed at ${RANDOM_KILLS} random moments while programs write`, async () =
     }
   } finally {
     stop = true;
+    writeOn();
     await writing;
   }
   expect(kills).toBe(RANDOM_KILLS);
