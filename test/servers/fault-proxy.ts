@@ -54,7 +54,7 @@ export interface FaultProxy extends AsyncDisposable {
   up(): Promise<void>;
   /** Of what went wrong so far. */
   readonly injected: number;
-  /** What was asked and what was answered: `PutObject /lake/a.json 200`, or the fault in place of the status. */
+  /** What was asked and answered: `PutObject /lake/a.json 200`, or the fault in place of the status; after a stall `200 late`. */
   readonly log: readonly string[];
 }
 
@@ -216,6 +216,7 @@ async function serve(
   if (fault?.kind === 'stall') await wait(fault.ms, undefined, { ref: false });
   const answer = await pass(target, message, body);
   if (fault === undefined) note(answer.status);
+  if (fault?.kind === 'stall') note(`${answer.status} late`);
   if (fault?.kind === 'lost-answer') message.socket.resetAndDestroy();
   else if (fault?.kind === 'cut-answer') message.socket.end(halfAnswer(answer));
   else response.writeHead(answer.status, [...answer.headers]).end(answer.body);

@@ -12,9 +12,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import { withRetry } from '../../flow/retry.ts';
+import { deleteKeys } from '../../stores/list-keys.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import type { ReplicateListener } from './events.ts';
 import { loadFileName, tableFolder, timestampText } from './layout.ts';
@@ -110,7 +112,7 @@ class Load {
     const { ledger, settings, threads, emit, before } = this.#options;
     const snapshot = this.#snapshot;
     await threads.begin(snapshot);
-    const noted = before === undefined ? [] : await ledger.done(this.#signal);
+    const noted = before === undefined ? [] : notesOf(before, await ledger.done(this.#signal));
     const plan = before === undefined ? this.#firstPlan() : await this.#nextPlan(before, noted);
     const chunks = plan.tables.flatMap((table) => table.chunks);
     // What was planned anew has chunks of the same numbers.
@@ -251,6 +253,15 @@ class Load {
   }
 }
 
+/** Those of this plan: a note of one that was abandoned may reach the store late. */
+function notesOf({ tables }: LoadPlan, noted: readonly DoneChunk[]): DoneChunk[] {
+  const from = new Map(tables.map(({ table }) => [table.oid, parseLsn(table.fromLsn)]));
+  return noted.filter(({ oid, lsn }) => {
+    const planned = from.get(oid);
+    return planned !== undefined && parseLsn(lsn) >= planned;
+  });
+}
+
 /** What the manifest says of a load whose chunks are all done. */
 function resultOf(plan: LoadPlan, doneOf: (chunk: Chunk) => DoneChunk): FullLoad {
   const schemas: Manifest['schemas'] = {};
@@ -280,23 +291,42 @@ function fileNodes({ leaves }: SourceTable): number[] {
   return leaves.map(({ fileNode }) => fileNode);
 }
 
-/** Puts a file under its name; what an attempt before left there is overwritten. */
+/**
+ * Puts a file under its name. What an attempt before left there is taken away and not overwritten: a request that was
+ * given up may still reach the store, and must not replace what came after it.
+ * @throws OBJECT_FAILED where somebody else puts something there again and again
+ */
 export async function upload(
   { store, prefix }: Pick<LoadTarget, 'store' | 'prefix'>,
-  key: string,
+  name: string,
   path: string,
   sizeBytes: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const put = async (): Promise<void> => {
+  const key = prefix + name;
+  const put = async (): Promise<boolean> => {
     const body = createReadStream(path);
     try {
       const attributes = { contentType: 'application/vnd.apache.parquet', metadata: {} };
-      await store.put({ key: prefix + key, body, sizeBytes, attributes, ifAbsent: false }, signal);
+      const { kind } = await store.put({ key, body, sizeBytes, attributes, ifAbsent: true }, signal);
+      return kind === 'copied';
     } finally {
       // A store that fails before it reads leaves the file open.
       body.destroy();
     }
   };
-  await withRetry(put, undefined, { signal });
+  for (let taken = 0; !(await withRetry(put, undefined, { signal })); taken++) {
+    if (taken === TAKEN_AWAY_MAX) {
+      throw new LongshoreError(
+        'OBJECT_FAILED',
+        `${store.name}/${key} is there again whenever it is deleted`,
+        {
+          hint: 'stop whoever else writes below the prefix of this job',
+        },
+      );
+    }
+    await deleteKeys(store, [key], signal);
+  }
 }
+
+const TAKEN_AWAY_MAX = 5;
