@@ -185,6 +185,9 @@ const OLD_ROW = 0x4f;
 /** What stands before a field. */
 export const FIELD = { null: 0x6e, unchanged: 0x75, text: 0x74, binary: 0x62 } as const;
 
+/** Of a value, before it. */
+const LENGTH_BYTES = 4;
+
 /**
  * Walks over the fields of a tuple.
  * @param onField gets the mark of the field and, of text and binary, where its bytes are
@@ -201,12 +204,23 @@ export function eachField(
     if (mark === FIELD.null || mark === FIELD.unchanged) onField(i, mark, at, 0);
     else {
       const length = bytes.readInt32BE(at);
-      at += 4;
+      at += LENGTH_BYTES;
       onField(i, mark, at, length);
       at += length;
     }
   }
   return at;
+}
+
+/** Whether the tuple leaves a value out that did not change. */
+export function hasUnsent(tuple: Tuple): boolean {
+  const { bytes, fields } = tuple;
+  for (let at = tuple.at, i = 0; i < fields; i++) {
+    const mark = bytes[at++]!;
+    if (mark === FIELD.unchanged) return true;
+    if (mark !== FIELD.null) at += LENGTH_BYTES + bytes.readInt32BE(at);
+  }
+  return false;
 }
 
 function skipTuple(reader: MessageReader, tuple: Tuple): void {

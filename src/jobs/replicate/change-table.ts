@@ -69,6 +69,8 @@ const GROUP_ROWS = 50_000;
 const GROUP_BYTES = 16 * 1024 ** 2;
 const LARGE_VALUE_BYTES = 64 * 1024;
 
+const OPS = ['I', 'U', 'D'] as const satisfies readonly Op[];
+
 let fileNumbers = 0;
 
 export class ChangeTable implements AsyncDisposable {
@@ -84,11 +86,15 @@ export class ChangeTable implements AsyncDisposable {
   readonly #timestamp: BytesBuilder | undefined;
   readonly #reread: BytesBuilder | undefined;
   readonly #unfit: UnfitColumn | undefined;
+  readonly #words = { lsn: new Int64Words(), time: new Int64Words(), text: '' };
   readonly #batch: BatchBuilder;
   readonly #finished: ChangeTableFile[] = [];
   #file: OpenFile | undefined;
+  /** Rows that are compressed and written while others are added. */
+  #writing: { readonly bytes: number; readonly done: Promise<void> } | undefined;
   /** Whether the batch may be large though it has few rows. */
   #hasLarge = false;
+  /** Of the batch. */
   #ops: Record<Op, number> = { I: 0, U: 0, D: 0 };
   #first: ChangePlace | undefined;
   #last: ChangePlace | undefined;
@@ -137,13 +143,13 @@ export class ChangeTable implements AsyncDisposable {
 
   /** About how many bytes wait in memory. */
   get memoryBytes(): number {
-    return this.#batch.bytes;
+    return this.#batch.bytes + (this.#writing?.bytes ?? 0);
   }
 
   /** About how many bytes wait in memory and lie in temporary files. */
   get bytes(): number {
     return (
-      this.#batch.bytes +
+      this.memoryBytes +
       (this.#file?.parquet.bytes ?? 0) +
       this.#finished.reduce((sum, { bytes }) => sum + bytes, 0)
     );
@@ -182,11 +188,7 @@ export class ChangeTable implements AsyncDisposable {
       decode(index, bytes, 0, bytes.byteLength);
     });
     this.#op.pushText(op);
-    pushInt64(this.#commitLsn, place.commitLsn);
-    pushInt64(this.#ordinal, BigInt(place.ordinal));
-    pushInt64(this.#xid, BigInt(place.xid));
-    pushInt64(this.#commitTime, place.commitMicros);
-    this.#timestamp?.pushText(timestampText(place.commitMicros));
+    this.#addPlace(place);
     const reread = filled.filter((one) => one.reread);
     if (reread.length === 0) this.#reread?.pushNull();
     else this.#reread?.pushText(reread.map(({ name }) => name).join(','));
@@ -196,36 +198,83 @@ export class ChangeTable implements AsyncDisposable {
     this.#last = place;
   }
 
-  /** Writes what is in memory; begins another file where this one is large enough. */
+  /**
+   * Takes what is in memory to be written, into another file where this one is large enough. It resolves when more may
+   * be added, which is before that is written; a failure is thrown by the next call.
+   */
   async write(): Promise<void> {
+    await this.#written();
     if (this.#batch.rows === 0) return;
+    const file = await this.#openFile();
+    for (const op of OPS) file.ops[op] += this.#ops[op];
+    file.first ??= this.#first;
+    file.last = this.#last;
+    this.#ops = { I: 0, U: 0, D: 0 };
+    this.#first = undefined;
     this.#hasLarge = false;
-    this.#file ??= await openFile(this.#options);
-    await this.#file.parquet.write(this.#batch);
-    if (this.#file.parquet.bytes >= this.#options.maxFileSize) await this.#endFile();
+    const { bytes } = this.#batch;
+    const done = file.parquet.write(this.#batch);
+    done.catch(() => undefined);
+    this.#writing = { bytes, done };
   }
 
-  /** As {@link write}, and gives back the memory that rows have taken: they may be of a table that is written seldom. */
+  /** Writes all, and gives back the memory that rows have taken: they may be of a table that is written seldom. */
   async writeAndShrink(): Promise<void> {
     await this.write();
+    await this.#written();
     this.#batch.shrink();
   }
 
   /** @returns all files of the epoch, complete and on the disk */
   async finish(): Promise<readonly ChangeTableFile[]> {
     await this.write();
-    if (this.#file !== undefined) await this.#endFile();
+    await this.#written();
+    if (this.#file !== undefined) await this.#endFile(this.#file);
     return this.#finished;
   }
 
   /** Gives up what is not finished. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing?.done.catch(() => undefined);
     await this.#file?.output[Symbol.asyncDispose]();
     this.#file = undefined;
   }
 
-  async #endFile(): Promise<void> {
-    const { output, parquet } = this.#file!;
+  #addPlace({ commitLsn, commitMicros, xid, ordinal }: ChangePlace): void {
+    // Of the changes of one transaction only the ordinal differs; this is run for every row.
+    const { lsn, time } = this.#words;
+    if (lsn.value !== commitLsn) lsn.set(commitLsn);
+    if (time.value !== commitMicros) {
+      time.set(commitMicros);
+      if (this.#timestamp !== undefined) this.#words.text = timestampText(commitMicros);
+    }
+    this.#commitLsn.push64(lsn.high, lsn.low);
+    this.#ordinal.push64(Math.floor(ordinal / 2 ** 32), ordinal | 0);
+    this.#xid.push64(0, xid | 0);
+    this.#commitTime.push64(time.high, time.low);
+    this.#timestamp?.pushText(this.#words.text);
+  }
+
+  async #written(): Promise<void> {
+    await this.#writing?.done;
+    this.#writing = undefined;
+    const file = this.#file;
+    if (file !== undefined && file.parquet.bytes >= this.#options.maxFileSize) await this.#endFile(file);
+  }
+
+  async #openFile(): Promise<OpenFile> {
+    if (this.#file !== undefined) return this.#file;
+    const path = `${this.#options.folder}/changes-${process.pid}-${++fileNumbers}.parquet`;
+    const output = await HashedFile.open(path);
+    const { compression } = this.#options;
+    const parquet = new ParquetFile({ compression, metadata: { 'longshore.kind': 'changes' } }, (pieces) =>
+      output.write(pieces),
+    );
+    this.#file = { output, parquet, ops: { I: 0, U: 0, D: 0 }, first: undefined, last: undefined };
+    return this.#file;
+  }
+
+  async #endFile({ output, parquet, ops, first, last }: OpenFile): Promise<void> {
     await parquet.end();
     const sha256 = await output.finish();
     await output[Symbol.asyncDispose]();
@@ -234,33 +283,35 @@ export class ChangeTable implements AsyncDisposable {
       rows: parquet.rows,
       bytes: parquet.bytes,
       sha256,
-      ops: this.#ops,
-      first: this.#first!,
-      last: this.#last!,
+      ops,
+      first: first!,
+      last: last!,
       columns: this.#batch.columns,
     });
     this.#file = undefined;
-    this.#ops = { I: 0, U: 0, D: 0 };
-    this.#first = undefined;
   }
 }
 
 interface OpenFile {
   readonly output: HashedFile;
   readonly parquet: ParquetFile;
+  /** Of the rows that were given to it. */
+  readonly ops: Record<Op, number>;
+  first: ChangePlace | undefined;
+  last: ChangePlace | undefined;
 }
 
-async function openFile({ folder, compression }: ChangeTableOptions): Promise<OpenFile> {
-  const path = `${folder}/changes-${process.pid}-${++fileNumbers}.parquet`;
-  const output = await HashedFile.open(path);
-  const parquet = new ParquetFile({ compression, metadata: { 'longshore.kind': 'changes' } }, (pieces) =>
-    output.write(pieces),
-  );
-  return { output, parquet };
-}
+/** The two words of a number of 64 bits that stands in many rows one after another. */
+class Int64Words {
+  value: bigint | undefined;
+  high = 0;
+  low = 0;
 
-function pushInt64(builder: FixedBuilder, value: bigint): void {
-  builder.push64(Number(BigInt.asIntN(32, value >> 32n)), Number(BigInt.asIntN(32, value)));
+  set(value: bigint): void {
+    this.value = value;
+    this.high = Number(BigInt.asIntN(32, value >> 32n));
+    this.low = Number(BigInt.asIntN(32, value));
+  }
 }
 
 interface FieldAt {

@@ -4,7 +4,7 @@
  * back, from the table itself, or, where the row is gone by now, from the files.
  */
 
-import { eachField, FIELD, type Tuple } from '../../databases/postgres/pgoutput.ts';
+import { eachField, FIELD, hasUnsent, type Tuple } from '../../databases/postgres/pgoutput.ts';
 import {
   type ChangePlace,
   type ChangeTable,
@@ -66,7 +66,8 @@ export class UnsentValues {
 
   /** Whether a change has to be held back: it lacks values, or stands behind one that does. */
   takes(op: Op, tuple: Tuple, before: Tuple | undefined): boolean {
-    return this.#held.length > 0 || (op !== 'D' && this.#missing(tuple, before).length > 0);
+    if (this.#held.length > 0) return true;
+    return op !== 'D' && hasUnsent(tuple) && this.#missing(tuple, before).length > 0;
   }
 
   add(op: Op, tuple: Tuple, before: Tuple | undefined, place: ChangePlace): Promise<void> | undefined {
