@@ -331,7 +331,7 @@ class Follower {
       this.#renamed.add(oid);
       this.#ending = true;
       this.#sinceMs ??= this.#options.nowMs();
-      this.#options.landing.leave?.(oid);
+      this.#options.landing.leave(left, this.#transaction!);
       return undefined;
     }
     this.#fences.set(oid, fence);

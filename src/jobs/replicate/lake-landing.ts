@@ -5,7 +5,7 @@ import { eachField, FIELD, type Relation, type Tuple } from '../../databases/pos
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { type ChangePlace, ChangeTable, type Op } from './change-table.ts';
 import { landEpoch, readPending } from './epoch.ts';
-import { isOf } from './fences.ts';
+import { type FencedTable, isOf } from './fences.ts';
 import type { LoadTarget } from './full-load.ts';
 import type { ChangeLanding, Landed, LandingEnd, Transaction } from './landing.ts';
 import type { Manifest, ManifestEvent, ManifestPlace, ManifestTable } from './manifest.ts';
@@ -111,8 +111,9 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       this.#event('truncate', relation, transaction, cascade ? 'cascade' : undefined);
   }
 
-  leave(oid: number): void {
+  leave({ oid, schema, name }: FencedTable, transaction: Transaction): void {
     this.#described = this.#described.filter((table) => table.oid !== oid);
+    this.#event('table-removed', { schema, table: name }, transaction, undefined);
   }
 
   async land({ lsn, commitMicros }: LandingEnd, signal: AbortSignal): Promise<Landed> {
@@ -230,7 +231,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
 
   #event(
     kind: ManifestEvent['kind'],
-    { schema, table }: Relation,
+    { schema, table }: Pick<Relation, 'schema' | 'table'>,
     transaction: Transaction,
     detail: string | undefined,
   ): void {

@@ -2,6 +2,7 @@
 
 import type { Lsn } from '../../databases/postgres/lsn.ts';
 import type { Relation, Tuple } from '../../databases/postgres/pgoutput.ts';
+import type { FencedTable } from './fences.ts';
 
 /** A transaction whose changes are being given; its commit is known already. */
 export interface Transaction {
@@ -57,9 +58,8 @@ export interface ChangeLanding {
     beforeIs: 'key' | 'row',
     transaction: Transaction,
   ): Promise<void> | undefined;
-  /** A table has another name from here on: it is none of the job any more, whatever it is called later. */
-  leave?(oid: number): void;
-
+  /** A table has another name from here on: it is none of the job any more, or to be loaded again, whatever it is called later. */
+  leave(table: FencedTable, transaction: Transaction): void;
   truncate(
     relations: readonly Relation[],
     how: { readonly cascade: boolean; readonly restartIdentity: boolean },

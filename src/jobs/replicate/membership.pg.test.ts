@@ -223,6 +223,11 @@ test('a table that was called otherwise for a while is loaded again: what it was
     UPDATE other SET v = 'then' WHERE id = 1; ALTER TABLE other RENAME TO b; INSERT INTO b VALUES (103, 'after')`);
   await replicate(optionsOf());
   await expectTrue('a', 'b');
+  const events = lake()
+    .manifests()
+    .flatMap((manifest) => manifest.events)
+    .filter(({ table }) => table === 'b');
+  expect(events.map(({ kind }) => kind)).toEqual(['table-removed', 'table-added']);
 });
 
 test('files of somebody else in the folder of a table that comes in are not joined', async () => {

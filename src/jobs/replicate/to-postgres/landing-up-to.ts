@@ -46,6 +46,10 @@ export class LandingUpTo {
         isBehind(transaction) ? before(transaction) : landing.delete(relation, old, oldIs, transaction),
       truncate: (relations, how, transaction) =>
         isBehind(transaction) ? before(transaction) : landing.truncate(relations, how, transaction),
+      // What it is called behind the place is seen by whoever follows from there.
+      leave: (table, transaction) => {
+        if (!isBehind(transaction)) landing.leave(table, transaction);
+      },
       land: (end, asked) => landing.land(end, asked),
     };
   }

@@ -17,7 +17,7 @@ import { eachField, FIELD, type Relation, type Tuple } from '../../../databases/
 import { quotedTable } from '../../../databases/postgres/table-catalogue.ts';
 import type { Failpoint } from '../../../flow/failpoint.ts';
 import type { ReplicateListener } from '../events.ts';
-import { isOf } from '../fences.ts';
+import { type FencedTable, isOf } from '../fences.ts';
 import type { ChangeLanding, Landed, LandingEnd, Transaction } from '../landing.ts';
 import { RowApplier, type RowChange } from './apply-rows.ts';
 import { changeColumns, unclearColumns } from './change-columns.ts';
@@ -28,6 +28,7 @@ import {
   addStatistics,
   type JobTable,
   moveCheckpoint,
+  NOT_LOADED,
   noCounts,
   type TableCounts,
   type TargetState,
@@ -202,6 +203,14 @@ export class PostgresLanding implements ChangeLanding {
     const tables = relations.map(({ oid }) => this.#open.get(oid)!.table);
     await this.#begin();
     await this.#within('truncate tables', () => truncateTables(this.#options.target, tables, how));
+  }
+
+  /** What it is changed by from here on is not applied: it is loaded again. */
+  leave({ oid }: FencedTable): void {
+    this.#tables = this.#tables.map((table) =>
+      table.oid === oid ? { ...table, fromLsn: NOT_LOADED } : table,
+    );
+    this.#tablesChanged = true;
   }
 
   /**

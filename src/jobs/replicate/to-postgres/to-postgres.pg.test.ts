@@ -82,6 +82,21 @@ describe('loaded and followed', () => {
     await expectSame(pair, 'items', 'rooms');
   });
 
+  test('a table that was called otherwise for a while is loaded again', async () => {
+    await using pair = await TwoDatabases.create(server);
+    await pair.source.sql(
+      `${ITEMS}; CREATE TABLE other AS SELECT id, v FROM items; ALTER TABLE other ADD PRIMARY KEY (id)`,
+    );
+    await pair.replicate();
+    await pair.source.sql(`INSERT INTO items (v) VALUES ('before'); ALTER TABLE items RENAME TO aside; INSERT INTO aside (v) VALUES ('then');
+      UPDATE aside SET v = 'then' WHERE id = 1; ALTER TABLE aside RENAME TO items; INSERT INTO items (v) VALUES ('after'); DELETE FROM other`);
+    await pair.replicate();
+    await expectSame(pair, 'items', 'other', 'items_id_seq');
+    await pair.source.sql('DELETE FROM items WHERE id < 100');
+    await pair.replicate();
+    await expectSame(pair, 'items');
+  });
+
   test('values that updates do not send, of rows and of keys', async () => {
     await using pair = await TwoDatabases.create(server);
     await pair.source.sql(`CREATE TABLE docs (key text, id int, body text, v int, PRIMARY KEY (key, id));
