@@ -175,7 +175,7 @@ async function checkExtensions(
 }
 
 /** Tables that point to one another go in one statement. */
-function foldTables(drops: readonly string[]): string[] {
+export function foldTables(drops: readonly string[]): string[] {
   const prefix = 'DROP TABLE IF EXISTS ';
   const tables = drops.filter((text) => text.startsWith(prefix)).map((text) => text.slice(prefix.length));
   const others = drops.filter((text) => !text.startsWith(prefix));

@@ -10,6 +10,7 @@
 
 import { type Lsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import { dropReplication, setPublication } from '../../../databases/postgres/replication-setup.ts';
+import { foldTables } from '../../../databases/postgres/schema-create.ts';
 import { readSequences, setSequences } from '../../../databases/postgres/sequence-values.ts';
 import type { SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../../errors.ts';
@@ -147,7 +148,8 @@ export async function clearJob(job: Job, state: TargetState): Promise<void> {
   await sides.within('target', 'clear away a load', () =>
     inTransaction(target, async () => {
       await claimState(target.client, settings.name);
-      for (const text of [...(state.plan?.drops ?? []), ...state.drops]) await target.client.query(text);
+      for (const text of foldTables([...(state.plan?.drops ?? []), ...state.drops]))
+        await target.client.query(text);
       await endState(target.client, settings.name);
     }),
   );

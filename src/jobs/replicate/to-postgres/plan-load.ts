@@ -5,12 +5,12 @@ import { formatLsn } from '../../../databases/postgres/lsn.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import { readSchemaCopy } from '../../../databases/postgres/schema-copy.ts';
 import { createBeforeData } from '../../../databases/postgres/schema-create.ts';
-import type { SourceTable } from '../../../databases/postgres/table-catalogue.ts';
+import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import { cutByPages } from '../load-chunks.ts';
 import type { ReplicateSettings } from '../settings.ts';
 import type { HeldSnapshot } from '../snapshot.ts';
 import { textTables } from './copy-form.ts';
-import { findRoom, makeRoom } from './ready-tables.ts';
+import { findRoom, makeRoom, type RoomForTables } from './ready-tables.ts';
 import { inTransaction, type Sides } from './sides.ts';
 import { readJobColumns } from './source-columns.ts';
 import {
@@ -75,13 +75,21 @@ export async function planLoad(
         snapshot: { name: held.name, lsn: formatLsn(held.lsn) },
         tables,
         later: copy.after.map(({ groups }) => groups.map((group) => group.map((one) => ({ ...one })))),
-        drops: [...drops],
+        drops: [...drops, ...dropsOfRenamed(room, state.drops)],
       };
       await writePlan(target.client, settings.name, made, kept.map(toBeLoaded(oids)));
       return made;
     }),
   );
   return { plan, notices: copy.notices };
+}
+
+/** What the job made goes under the name that it has now, too. */
+function dropsOfRenamed({ again }: RoomForTables, drops: readonly string[]): string[] {
+  return again
+    .filter(({ table, before }) => quotedTable(table) !== quotedTable(before))
+    .filter(({ before }) => drops.some((text) => text.includes(quotedTable(before))))
+    .map(({ table }) => `DROP TABLE IF EXISTS ${quotedTable(table)}`);
 }
 
 /** No change of a table that is to be loaded is wanted before it is. */

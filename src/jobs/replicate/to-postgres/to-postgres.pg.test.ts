@@ -95,6 +95,10 @@ describe('loaded and followed', () => {
     await pair.source.sql('DELETE FROM items WHERE id < 100');
     await pair.replicate();
     await expectSame(pair, 'items');
+    await pair.source.sql('ALTER TABLE items RENAME TO things');
+    await pair.replicate();
+    await pair.replicate({ resync: '*.*' });
+    await expectSame(pair, 'things', 'other');
   });
 
   test('values that updates do not send, of rows and of keys', async () => {
