@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 // Starts the program: the built one where it is published, the sources where they are checked out; on Node 24.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 
@@ -16,6 +19,7 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MIN) {
   setFlagsFromString('--heap-growing-percent=25');
   // Helper threads would each keep an arena of freed memory, for a heap that one thread sweeps in no time.
   setFlagsFromString('--single-threaded-gc');
+  keepCompiledCode();
   // node:sqlite works and still calls itself experimental.
   const show = process.listeners('warning');
   process.removeAllListeners('warning');
@@ -36,4 +40,30 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MIN) {
     if (signal !== null) process.kill(process.pid, signal);
     else process.exitCode = code ?? 1;
   });
+}
+
+// Half of a start is the compilation of the same code; threads find the place in the environment.
+function keepCompiledCode() {
+  const folder = process.env.NODE_COMPILE_CACHE ?? cacheFolder();
+  if (folder === undefined) return;
+  process.env.NODE_COMPILE_CACHE = folder;
+  enableCompileCache(folder);
+}
+
+function cacheFolder() {
+  const home = homedir();
+  const caches =
+    process.platform === 'darwin'
+      ? join(home, 'Library', 'Caches')
+      : process.platform === 'win32'
+        ? (process.env.LOCALAPPDATA ?? home)
+        : (process.env.XDG_CACHE_HOME ?? join(home, '.cache'));
+  const own = join(caches, 'longshore');
+  try {
+    for (const folder of [caches, own]) if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
+    return own;
+  } catch {
+    // A home that is not there or not ours: everything is compiled each time.
+    return undefined;
+  }
 }

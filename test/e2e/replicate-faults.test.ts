@@ -15,7 +15,7 @@ import { dropReplicationOf } from '../../src/jobs/replicate/run.ts';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
 import { startBucketLake } from '../worlds/bucket-lake.ts';
 import { Lake } from '../worlds/lake.ts';
-import { type ProgramResult, runProgram } from './world.ts';
+import { type ProgramResult, programEnv, runProgram } from './world.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -248,7 +248,7 @@ describe('the disk of temporary files is full', () => {
       ],
       {
         cwd: world.world.folder,
-        env: { PATH: process.env['PATH'], HOME: world.world.folder, ...world.world.env, ...env },
+        env: programEnv(world.world, env),
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );

@@ -109,7 +109,7 @@ export function runProgram(
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       cwd: world.folder,
-      env: { PATH: process.env['PATH'], HOME: world.folder, ...world.env, ...env },
+      env: programEnv(world, env),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';
@@ -128,6 +128,17 @@ export function runProgram(
     );
   });
 }
+
+/** The environment that the program gets: nothing of ours besides what is named. */
+export function programEnv(
+  world: Pick<World, 'env' | 'folder'>,
+  env: Readonly<Record<string, string>>,
+): NodeJS.ProcessEnv {
+  const { PATH } = process.env;
+  return { PATH, HOME: world.folder, NODE_COMPILE_CACHE: COMPILED, ...world.env, ...env };
+}
+
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/longshore', import.meta.url));
 
 export function moveArgs(world: World, ...more: string[]): string[] {
   return ['move', '--from', FROM, '--to', TO, '--rows', world.rows, ...more];
