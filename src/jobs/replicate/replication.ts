@@ -28,6 +28,7 @@ import { dropPending, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
+import { idleSlot } from './idle-slot.ts';
 import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { noteError } from './job-notes.ts';
@@ -67,9 +68,6 @@ const KEPT_BYTES_MIN = 64 * 1024 ** 2;
 const EPOCH_FILES = 4;
 /** When it is told what a slot that is made waits for. */
 const SLOT_TELL_MS = 5_000;
-/** How often, and how long, a slot is looked at that a process before this one may not have let go yet. */
-const SLOT_LOOK_MS = 250;
-const SLOT_WAIT_MS = 5_000;
 
 export class Replication {
   readonly #settings: ReplicateSettings;
@@ -215,17 +213,8 @@ export class Replication {
     return checkpoint;
   }
 
-  /** Once nobody follows it: a process that died may be known to the server a little longer. */
-  async #idleSlot(): Promise<SlotState | undefined> {
-    const { clock, signal } = this.#environment;
-    for (const startedMs = clock.now(); ; await clock.wait(SLOT_LOOK_MS, signal)) {
-      const slot = await this.#asked((client) => slotState(client, this.#slot), 'list slots');
-      if (slot?.active !== true) return slot;
-      if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
-      throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${this.#slot}`, {
-        hint: 'stop it, or wait until it has ended',
-      });
-    }
+  #idleSlot(): Promise<SlotState | undefined> {
+    return this.#asked((client) => idleSlot(client, this.#slot, this.#environment), 'list slots');
   }
 
   /** The full load, or without one the place from which changes are followed. */

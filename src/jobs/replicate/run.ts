@@ -3,7 +3,9 @@
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
 import { dropReplication } from '../../databases/postgres/replication-setup.ts';
+import { systemClock } from '../../flow/clock.ts';
 import type { ReplicateListener } from './events.ts';
+import { idleSlot } from './idle-slot.ts';
 import { keepFollowing } from './keep-following.ts';
 import type { Manifest } from './manifest.ts';
 import { Replication, type Totals } from './replication.ts';
@@ -81,6 +83,8 @@ export async function dropReplicationOf(
   await using session = await openSession(url.connection, { doing });
   try {
     await endHolders(session.client, slotOf(settings));
+    const { clock = systemClock, signal = new AbortController().signal } = environment;
+    await idleSlot(session.client, slotOf(settings), { clock, signal });
     await dropReplication(session.client, slotOf(settings), slotOf(settings));
   } catch (error) {
     throw postgresError(error, doing);

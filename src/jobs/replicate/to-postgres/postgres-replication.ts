@@ -14,6 +14,7 @@ import { checkAbsent } from '../../../databases/postgres/schema-create.ts';
 import { readSequences, setSequences } from '../../../databases/postgres/sequence-values.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../../errors.ts';
+import { idleSlot } from '../idle-slot.ts';
 import { lockJob } from '../job-lock.ts';
 import type { ChangeLanding } from '../landing.ts';
 import type { ReplicateSettings } from '../settings.ts';
@@ -41,9 +42,6 @@ export interface Totals {
   resynced: boolean;
 }
 
-/** How often, and how long, a slot is looked at that a process before this one may not have let go yet. */
-const SLOT_LOOK_MS = 250;
-const SLOT_WAIT_MS = 5_000;
 /** Of one run; more come from a source that adds labels without end. */
 const LABEL_ROUNDS_MAX = 100;
 
@@ -341,17 +339,9 @@ export class PostgresReplication {
     );
   }
 
-  /** Once nobody follows it: a process that died may be known to the server a little longer. */
-  async #idleSlot(): Promise<SlotState | undefined> {
-    const { clock, signal, slot: name, sides, control } = this.#job;
-    for (const startedMs = clock.now(); ; await clock.wait(SLOT_LOOK_MS, signal)) {
-      const slot = await sides.within('source', 'list slots', () => slotState(control.client, name));
-      if (slot?.active !== true) return slot;
-      if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
-      throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${name}`, {
-        hint: 'stop it, or wait until it has ended',
-      });
-    }
+  #idleSlot(): Promise<SlotState | undefined> {
+    const { slot, sides, control } = this.#job;
+    return sides.within('source', 'list slots', () => idleSlot(control.client, slot, this.#job));
   }
 
   async #state(): Promise<TargetState> {
