@@ -112,11 +112,16 @@ export type CopyOutcome =
   | { readonly kind: 'source-changed' }
   | { readonly kind: 'source-missing' };
 
+/** A file of this machine, which nobody changes meanwhile. Unlike a stream, it can be sent again. */
+export interface LocalFile {
+  readonly path: string;
+}
+
 export interface PutRequest {
   readonly key: string;
   /** Exactly this many bytes follow, or the put fails. */
   readonly sizeBytes: number;
-  readonly body: Readable | Uint8Array;
+  readonly body: Readable | Uint8Array | LocalFile;
   readonly attributes: ObjectAttributes;
   readonly tags?: readonly ObjectTag[];
   readonly ifAbsent: boolean;

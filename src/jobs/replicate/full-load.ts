@@ -7,7 +7,6 @@
  * told apart, each with its own place in the log, and from the beginning where it cannot.
  */
 
-import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
@@ -15,9 +14,8 @@ import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
-import { withRetry } from '../../flow/retry.ts';
 import { deleteKeys } from '../../stores/list-keys.ts';
-import type { ObjectStore } from '../../stores/object-store.ts';
+import type { ObjectStore, PutRequest } from '../../stores/object-store.ts';
 import type { ReplicateListener } from './events.ts';
 import { loadFileName, tableFolder, timestampText } from './layout.ts';
 import { type ChunkTask, columnsOf } from './load-chunk.ts';
@@ -125,7 +123,8 @@ class Load {
     emit({ type: 'load-started', tables: plan.tables.length, chunks: open.length, chunksKept: loaded.size });
     this.#kept = this.#keep(plan);
     const sources = new Map(snapshot.tables.map((table) => [table.oid, table]));
-    await forEachConcurrent(open, settings.workers, async (chunk) => {
+    // While a file is uploaded, the thread that made it loads the next chunk.
+    await forEachConcurrent(open, settings.workers * 2, async (chunk) => {
       loaded.set(nameOf(chunk), await this.#load(sources.get(chunk.oid)!, chunk));
     });
     await this.#kept;
@@ -304,18 +303,9 @@ export async function upload(
   signal: AbortSignal,
 ): Promise<void> {
   const key = prefix + name;
-  const put = async (): Promise<boolean> => {
-    const body = createReadStream(path);
-    try {
-      const attributes = { contentType: 'application/vnd.apache.parquet', metadata: {} };
-      const { kind } = await store.put({ key, body, sizeBytes, attributes, ifAbsent: true }, signal);
-      return kind === 'copied';
-    } finally {
-      // A store that fails before it reads leaves the file open.
-      body.destroy();
-    }
-  };
-  for (let taken = 0; !(await withRetry(put, undefined, { signal })); taken++) {
+  const attributes = { contentType: 'application/vnd.apache.parquet', metadata: {} };
+  const request: PutRequest = { key, body: { path }, sizeBytes, attributes, ifAbsent: true };
+  for (let taken = 0; (await store.put(request, signal)).kind !== 'copied'; taken++) {
     if (taken === TAKEN_AWAY_MAX) {
       throw new LongshoreError(
         'OBJECT_FAILED',

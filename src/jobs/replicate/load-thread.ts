@@ -46,7 +46,8 @@ async function answer(task: ThreadTask): Promise<ThreadAnswer> {
     user: url.connection.user,
   });
   try {
-    session ??= await openSession(url.connection, { doing: doing('load tables') });
+    if (task.kind === 'connect') session = await openSession(url.connection, { doing: doing('load tables') });
+    if (session === undefined) throw new Error('the session of a loading thread is gone');
     if (task.kind === 'begin') await beginUnderSnapshot(session.client, task.snapshot);
     if (task.kind === 'lock') await lockTables(session.client, task.tables);
     if (task.kind !== 'load') return { kind: 'ready' };

@@ -14,6 +14,10 @@ const THREAD = new URL(
 
 export class LoadThreads implements AsyncDisposable {
   readonly #idle: Worker[] = [];
+  /** Who gets a thread when one is idle again, in order. */
+  readonly #waiting: PromiseWithResolvers<Worker>[] = [];
+  /** Why a thread failed; its session is not under the snapshot any more. */
+  #failure: { readonly error: unknown } | undefined;
   readonly #all = new Set<Worker>();
 
   /** Starts threads, and opens a session in each. @throws the errors of the database */
@@ -38,19 +42,35 @@ export class LoadThreads implements AsyncDisposable {
     await Promise.all([snapshot.lock(), this.#each({ kind: 'lock', tables })]);
   }
 
-  /** Loads a chunk in a thread that does nothing else; at most as many at once as there are threads. */
+  /**
+   * Loads a chunk in a thread that does nothing else meanwhile; where none is idle, when one is.
+   * @throws the errors of the database; once one has failed, the same for every chunk that waits or comes
+   */
   async load(task: ChunkTask): Promise<LoadedChunk> {
-    const worker = this.#idle.pop();
-    if (worker === undefined) throw new Error('no loading thread is idle');
-    const answer = await ask(worker, { kind: 'load', task });
-    // A thread that ended has thrown above, and is not used again.
-    this.#idle.push(worker);
+    const worker = await this.#take();
+    const answer = await ask(worker, { kind: 'load', task }).catch((error: unknown) => {
+      this.#failure ??= { error };
+      for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+      throw error;
+    });
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#idle.push(worker);
+    else next.resolve(worker);
     if (answer.kind === 'loaded') return answer.chunk;
     throw new Error('a loading thread answered something else');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#all].map((worker) => worker.terminate()));
+  }
+
+  async #take(): Promise<Worker> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    const waiting = Promise.withResolvers<Worker>();
+    this.#waiting.push(waiting);
+    return await waiting.promise;
   }
 
   async #each(task: ThreadTask): Promise<void> {

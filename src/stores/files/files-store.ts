@@ -114,9 +114,22 @@ export class FilesStore implements ObjectStore {
   put(request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
     const { key } = request;
     return this.#do(`write ${key}`, signal, async (opened) => {
-      const md5 = createHash('md5');
+      const { body: given, sizeBytes } = request;
       const sidecar = { attributes: request.attributes, tags: request.tags ?? [] };
-      const body = request.body instanceof Uint8Array ? [request.body] : request.body;
+      const checkSize = (bytes: number): true => {
+        if (bytes === sizeBytes) return true;
+        const got = `${bytes} bytes and not the ${sizeBytes} announced`;
+        throw new LongshoreError('STORE_UNAVAILABLE', `the body of ${key} is ${got}`, { context: { key } });
+      };
+      if ('path' in given) {
+        const outcome = await placeFile(opened, key, request, sidecar, async (file, temporary) => {
+          await copyFile(given.path, temporary, constants.COPYFILE_FICLONE);
+          return checkSize((await file.stat()).size);
+        });
+        return outcome.kind === 'placed' ? { kind: 'copied', etag: outcome.etag, how: 'stream' } : outcome;
+      }
+      const md5 = createHash('md5');
+      const body = given instanceof Uint8Array ? [given] : given;
       const outcome = await placeFile(opened, key, request, sidecar, async (file) => {
         let bytes = 0;
         for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -125,9 +138,7 @@ export class FilesStore implements ObjectStore {
           bytes += chunk.byteLength;
           await file.writeFile(chunk);
         }
-        if (bytes === request.sizeBytes) return true;
-        const got = `${bytes} bytes and not the ${request.sizeBytes} announced`;
-        throw new LongshoreError('STORE_UNAVAILABLE', `the body of ${key} is ${got}`, { context: { key } });
+        return checkSize(bytes);
       });
       if (outcome.kind !== 'placed') return outcome;
       return { kind: 'copied', etag: outcome.etag, how: 'stream', md5: md5.digest('hex') };
