@@ -335,8 +335,10 @@ class Follower {
       return undefined;
     }
     this.#fences.set(oid, fence);
-    if (before !== undefined && sameColumns(before, relation)) return undefined;
-    if (before !== undefined) this.#sinceMs ??= this.#options.nowMs();
+    const isSame = before !== undefined && sameColumns(before, relation);
+    // Where all columns are the identity, a key that came or went shows in none of them.
+    if (isSame && relation.replicaIdentity !== 'f') return undefined;
+    if (before !== undefined && !isSame) this.#sinceMs ??= this.#options.nowMs();
     return this.#options.landing.relation(relation, before, this.#transaction!);
   }
 
@@ -448,7 +450,7 @@ const STREAM_STOP = 0x45;
 const ORIGIN = 0x4f;
 
 /** Also the same that say which row a change is of. */
-function sameColumns(one: Relation, other: Relation): boolean {
+export function sameColumns(one: Relation, other: Relation): boolean {
   return (
     one.replicaIdentity === other.replicaIdentity &&
     one.columns.length === other.columns.length &&

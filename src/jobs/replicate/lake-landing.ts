@@ -6,6 +6,7 @@ import type { Failpoint } from '../../flow/failpoint.ts';
 import { type ChangePlace, ChangeTable, type Op } from './change-table.ts';
 import { landEpoch, readPending } from './epoch.ts';
 import { isOf } from './fences.ts';
+import { sameColumns } from './follow.ts';
 import type { LoadTarget } from './full-load.ts';
 import type { ChangeLanding, Landed, LandingEnd, Transaction } from './landing.ts';
 import type { Manifest, ManifestEvent, ManifestPlace, ManifestTable } from './manifest.ts';
@@ -140,6 +141,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     this.#tables.clear();
     this.#closed.length = 0;
     this.#events = [];
+    await registry.learnKeys();
     await this.#options.sink?.take(this.#checkpoint);
     const { epoch, files } = this.#checkpoint;
     return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -155,7 +157,11 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     const { registry } = this.#options;
     await registry.learn(relation);
     const open = this.#tables.get(relation.oid);
-    if (before !== undefined && open !== undefined) {
+    const isSame =
+      before !== undefined &&
+      sameColumns(before, relation) &&
+      open?.changes.identity.join('\0') === registry.identityOf(relation).join('\0');
+    if (before !== undefined && open !== undefined && !isSame) {
       await open.unsent.flush();
       await open.changes.write();
       this.#closed.push(open);
@@ -249,8 +255,9 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
    * says which row it was.
    */
   #keyChanged(relation: Relation, before: Tuple, after: Tuple): boolean {
-    const keys = this.#options.registry.keyPlaces(relation);
-    if (keys.length === 0) return true;
+    const identity = this.#options.registry.identityOf(relation);
+    if (identity.length === 0) return true;
+    const keys = relation.columns.flatMap(({ name }, i) => (identity.includes(name) ? [i] : []));
     const values = (tuple: Tuple): (string | undefined)[] => {
       const found: (string | undefined)[] = [];
       eachField(tuple, (index, mark, at, length) => {
