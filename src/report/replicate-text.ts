@@ -57,15 +57,24 @@ export function replicateText(summary: ReplicateSummary): string {
 }
 
 export function replicaVerifiedText({ lsn, into, tables, differences }: VerifiedReplica): string {
+  const stray = tables.reduce((sum, { strayFilesCount = 0 }) => sum + strayFilesCount, 0);
+  const rowsDiffer = `${n(differences - stray)} rows differ`;
   const lines = [
     differences === 0
       ? `${into === 'database' ? 'the tables of both databases' : 'files and tables'} are the same, as of ${lsn}`
-      : `${n(differences)} rows differ, as of ${lsn}`,
+      : `${stray === 0 ? rowsDiffer : `${rowsDiffer}, ${n(stray)} files are in no manifest`}, as of ${lsn}`,
   ];
-  for (const { schema, table, rows, differences: listed, differencesCount } of tables) {
-    lines.push(`  ${differencesCount === 0 ? '✓' : '✗'} ${schema}.${table}: ${n(rows)} rows`);
+  for (const verified of tables) {
+    const { schema, table, rows, differences: listed, differencesCount } = verified;
+    const { strayFiles = [], strayFilesCount = 0 } = verified;
+    lines.push(
+      `  ${differencesCount + strayFilesCount === 0 ? '✓' : '✗'} ${schema}.${table}: ${n(rows)} rows`,
+    );
     for (const { key, what } of listed) lines.push(`      ${key} ${what}`);
     if (differencesCount > listed.length) lines.push(`      … ${n(differencesCount - listed.length)} more`);
+    for (const key of strayFiles) lines.push(`      ${key} is in no manifest`);
+    if (strayFilesCount > strayFiles.length)
+      lines.push(`      … ${n(strayFilesCount - strayFiles.length)} more files`);
   }
   return lines.join('\n');
 }

@@ -223,6 +223,23 @@ export function hasUnsent(tuple: Tuple): boolean {
   return false;
 }
 
+/** Also the same that say which row a change is of. */
+export function sameColumns(one: Relation, other: Relation): boolean {
+  return (
+    one.replicaIdentity === other.replicaIdentity &&
+    one.columns.length === other.columns.length &&
+    one.columns.every(({ key, name, typeOid, typeModifier }, i) => {
+      const column = other.columns[i]!;
+      return (
+        column.key === key &&
+        column.name === name &&
+        column.typeOid === typeOid &&
+        column.typeModifier === typeModifier
+      );
+    })
+  );
+}
+
 function skipTuple(reader: MessageReader, tuple: Tuple): void {
   reader.at = eachField(tuple, () => undefined);
 }

@@ -42,10 +42,17 @@ function readerOf(vector: Vector, chunk: number): (row: number) => string | null
     return (row) => (valid(row) ? String((bits[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) : null);
   }
   if (!DataType.isDecimal(data.type)) return (row) => (valid(row) ? String(values[row]) : null);
-  return (row) => {
-    if (!valid(row)) return null;
-    const words: string[] = [];
-    for (let i = 0; i < DECIMAL_WORDS; i++) words.push(String(values[row * DECIMAL_WORDS + i]));
-    return words.join(',');
-  };
+  const { scale } = data.type;
+  return (row) => (valid(row) ? decimalText(values, row * DECIMAL_WORDS, scale) : null);
+}
+
+/** @param words of 32 bits, the least significant of each number first */
+function decimalText(words: ArrayLike<number | bigint>, at: number, scale: number): string {
+  let unsigned = 0n;
+  for (let i = DECIMAL_WORDS - 1; i >= 0; i--) unsigned = (unsigned << 32n) | BigInt(words[at + i]!);
+  const value = BigInt.asIntN(128, unsigned);
+  const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0');
+  const sign = value < 0n ? '-' : '';
+  const whole = digits.slice(0, digits.length - scale);
+  return scale === 0 ? sign + whole : `${sign}${whole}.${digits.slice(-scale)}`;
 }

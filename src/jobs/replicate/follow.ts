@@ -9,7 +9,12 @@
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { Session } from '../../databases/postgres/open-session.ts';
-import { type PgoutputMessage, type Relation, readPgoutput } from '../../databases/postgres/pgoutput.ts';
+import {
+  type PgoutputMessage,
+  type Relation,
+  readPgoutput,
+  sameColumns,
+} from '../../databases/postgres/pgoutput.ts';
 import { senderTimeoutMs } from '../../databases/postgres/replication-setup.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';
 import { LongshoreError } from '../../errors.ts';
@@ -335,8 +340,10 @@ class Follower {
       return undefined;
     }
     this.#fences.set(oid, fence);
-    if (before !== undefined && sameColumns(before, relation)) return undefined;
-    if (before !== undefined) this.#sinceMs ??= this.#options.nowMs();
+    const isSame = before !== undefined && sameColumns(before, relation);
+    // Where all columns are the identity, a key that came or went shows in none of them.
+    if (isSame && relation.replicaIdentity !== 'f') return undefined;
+    if (before !== undefined && !isSame) this.#sinceMs ??= this.#options.nowMs();
     return this.#options.landing.relation(relation, before, this.#transaction!);
   }
 
@@ -446,20 +453,3 @@ const STREAMS_FROM = 140000;
 const STREAM_STOP = 0x45;
 /** `O` */
 const ORIGIN = 0x4f;
-
-/** Also the same that say which row a change is of. */
-function sameColumns(one: Relation, other: Relation): boolean {
-  return (
-    one.replicaIdentity === other.replicaIdentity &&
-    one.columns.length === other.columns.length &&
-    one.columns.every(({ key, name, typeOid, typeModifier }, i) => {
-      const column = other.columns[i]!;
-      return (
-        column.key === key &&
-        column.name === name &&
-        column.typeOid === typeOid &&
-        column.typeModifier === typeModifier
-      );
-    })
-  );
-}

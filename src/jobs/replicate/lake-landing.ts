@@ -1,7 +1,13 @@
 /** Lands changes as Parquet files: gathers them by table, fills in what updates did not send, and lands epochs. */
 
 import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
-import { eachField, FIELD, type Relation, type Tuple } from '../../databases/postgres/pgoutput.ts';
+import {
+  eachField,
+  FIELD,
+  type Relation,
+  sameColumns,
+  type Tuple,
+} from '../../databases/postgres/pgoutput.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { type ChangePlace, ChangeTable, type Op } from './change-table.ts';
 import { landEpoch, readPending } from './epoch.ts';
@@ -141,6 +147,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     this.#tables.clear();
     this.#closed.length = 0;
     this.#events = [];
+    await registry.learnKeys();
     await this.#options.sink?.take(this.#checkpoint);
     const { epoch, files } = this.#checkpoint;
     return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -156,7 +163,11 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     const { registry } = this.#options;
     await registry.learn(relation);
     const open = this.#tables.get(relation.oid);
-    if (before !== undefined && open !== undefined) {
+    const isSame =
+      before !== undefined &&
+      sameColumns(before, relation) &&
+      open?.changes.identity.join('\0') === registry.identityOf(relation).join('\0');
+    if (before !== undefined && open !== undefined && !isSame) {
       await open.unsent.flush();
       await open.changes.write();
       this.#closed.push(open);
@@ -250,8 +261,9 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
    * says which row it was.
    */
   #keyChanged(relation: Relation, before: Tuple, after: Tuple): boolean {
-    const keys = this.#options.registry.keyPlaces(relation);
-    if (keys.length === 0) return true;
+    const identity = this.#options.registry.identityOf(relation);
+    if (identity.length === 0) return true;
+    const keys = relation.columns.flatMap(({ name }, i) => (identity.includes(name) ? [i] : []));
     const values = (tuple: Tuple): (string | undefined)[] => {
       const found: (string | undefined)[] = [];
       eachField(tuple, (index, mark, at, length) => {

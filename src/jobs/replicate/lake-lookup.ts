@@ -161,16 +161,5 @@ function asText(stored: string | null, mapping: FieldMapping | undefined): strin
     const hex = Buffer.from(stored, 'latin1').toString('hex');
     return mapping?.decoder === 'ewkb' ? hex : `\\x${hex}`;
   }
-  if (type?.kind === 'decimal') return decimalText(stored, type.scale);
   return Buffer.from(stored, 'latin1').toString('utf8');
-}
-
-/** @param words four of 32 bits, the least significant first */
-function decimalText(words: string, scale: number): string {
-  const unsigned = words.split(',').reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n);
-  const value = BigInt.asIntN(128, unsigned);
-  const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, '0');
-  const sign = value < 0n ? '-' : '';
-  const whole = digits.slice(0, digits.length - scale);
-  return scale === 0 ? sign + whole : `${sign}${whole}.${digits.slice(-scale)}`;
 }

@@ -37,7 +37,10 @@ export interface ChangeLanding {
   readonly bytes: number;
   /** Where a landing that a process died in was to end: the next one ends there, too. */
   begun(signal: AbortSignal): Promise<Lsn | undefined>;
-  /** A table is described, before its first change and whenever its columns are others. */
+  /**
+   * A table is described, before its first change and whenever its columns are others; one whose identity is the whole
+   * row also when something else of it may have changed.
+   */
   relation(
     relation: Relation,
     before: Relation | undefined,

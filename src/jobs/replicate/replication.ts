@@ -591,7 +591,7 @@ export class Replication {
       checkpoint,
       place: this.#place,
       target: this.#target,
-      registry: new TableRegistry(this.#control.client, tables),
+      registry: new TableRegistry(this.#control.client, tables, this.#slot),
       sink: this.#sink,
       failpoint,
     });

@@ -25,12 +25,19 @@ interface TypeRow {
 export class TableRegistry {
   readonly #client: pg.ClientBase;
   readonly #types = new Map<number, TypeRow>();
+  readonly #slot: string;
+  /** Of tables whose changes hold the whole old row, by oid: the primary key; empty where none is known of. */
+  readonly #keys = new Map<number, readonly string[]>();
   #tables: readonly SourceTable[];
 
-  /** @param client reads the catalogue, and values that updates leave out */
-  constructor(client: pg.ClientBase, tables: readonly SourceTable[]) {
+  /**
+   * @param client reads the catalogue, and values that updates leave out
+   * @param slot that changes come from
+   */
+  constructor(client: pg.ClientBase, tables: readonly SourceTable[], slot: string) {
     this.#client = client;
     this.#tables = tables;
+    this.#slot = slot;
   }
 
   /** Called for each relation message, before its changes. */
@@ -47,6 +54,19 @@ export class TableRegistry {
           column.name === name && column.typeOid === typeOid && column.typeModifier === typeModifier,
       ) === true;
     if (!this.#columnsOf(relation).every(isKnown)) this.#tables = await readTables(this.#client);
+    this.#keys.delete(relation.oid);
+    if (relation.replicaIdentity !== 'f') return;
+    this.#keys.set(relation.oid, []);
+    await this.#readKeys([relation.oid]);
+  }
+
+  /**
+   * Looks for primary keys that were not known of: the slot may have gone past them. What it says of a table holds until
+   * its next relation message, as one comes before the first change behind whatever is done to a table.
+   */
+  async learnKeys(): Promise<void> {
+    const open = [...this.#keys].flatMap(([oid, key]) => (key.length === 0 ? [oid] : []));
+    if (open.length > 0) await this.#readKeys(open);
   }
 
   mappingsOf(relation: Relation): FieldMapping[] {
@@ -63,16 +83,13 @@ export class TableRegistry {
     return relation.columns.some(({ typeOid }) => this.#types.get(typeOid)?.toastable ?? true);
   }
 
-  /** Names of the columns by which changes name their row; none where only the whole row does. */
+  /**
+   * Names of the columns by which changes name their row; none where only the whole row does. Changes that hold the whole
+   * row do not say what the primary key was: it counts where it is known to have held for them.
+   */
   identityOf(relation: Relation): string[] {
-    if (relation.replicaIdentity === 'f') return [...(this.#tableOf(relation)?.primaryKey ?? [])];
+    if (relation.replicaIdentity === 'f') return [...(this.#keys.get(relation.oid) ?? [])];
     return relation.columns.flatMap(({ key, name }) => (key ? [name] : []));
-  }
-
-  /** Places of the primary key's columns. */
-  keyPlaces(relation: Relation): number[] {
-    const key = this.#tableOf(relation)?.primaryKey ?? [];
-    return relation.columns.flatMap(({ name }, i) => (key.includes(name) ? [i] : []));
   }
 
   /**
@@ -112,6 +129,11 @@ export class TableRegistry {
       }
     }
     return found;
+  }
+
+  async #readKeys(oids: readonly number[]): Promise<void> {
+    const { rows } = await this.#client.query<{ oid: number; key: string[] }>(KEYS, [oids, this.#slot]);
+    for (const { oid, key } of rows) this.#keys.set(oid, key);
   }
 
   #columnsOf(relation: Relation): SourceColumn[] {
@@ -162,6 +184,20 @@ const REREAD_ROWS = 1_000;
 const CHANGED: ReadonlySet<string> = new Set(['42P01', '42703', '42704', '42883', '42846']);
 /** Class of. */
 const DATA_EXCEPTION = '22';
+
+/**
+ * Primary keys that are there, and were before every change that is still to come from the slot: whatever transaction
+ * made or altered one, or a column of it, is older than all that ran when the slot was at a place that is confirmed.
+ */
+const KEYS = `
+SELECT c.conrelid::int8::float8 AS oid, array_agg(a.attname::text ORDER BY k.place) AS key
+FROM pg_constraint c
+CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY AS k (number, place)
+JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number
+JOIN pg_replication_slots s ON s.slot_name = $2
+WHERE c.conrelid = ANY ($1::oid[]) AND c.contype = 'p' AND NOT c.condeferrable
+GROUP BY c.conrelid
+HAVING bool_and(age(c.xmin) > age(s.catalog_xmin) AND age(a.xmin) > age(s.catalog_xmin))`;
 
 const TYPES = `
 SELECT t.oid::int8::float8 AS oid, format_type(t.oid, NULL) AS name, format_type(coalesce(b.oid, t.oid), -1) AS underlying, coalesce(b.typtype, t.typtype) AS kind,

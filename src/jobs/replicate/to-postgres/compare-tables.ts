@@ -6,7 +6,8 @@
 import type pg from 'pg';
 import { quoteName } from '../../../databases/postgres/sql.ts';
 import { quotedTable } from '../../../databases/postgres/table-catalogue.ts';
-import type { RowDifference, VerifiedTable } from '../verify.ts';
+import type { RowDifference } from '../rows-by-key.ts';
+import type { VerifiedTable } from '../verify.ts';
 
 export interface ComparedTable {
   readonly schema: string;
