@@ -41,6 +41,13 @@ export const CODECS: Readonly<Record<ParquetCompression, PageCodec>> = {
   },
 };
 
+/** Whether compression is worth the time of whoever reads it: for random bytes it is not, whatever the codec. */
+export function compressionPays(plainBytes: number, compressedBytes: number): boolean {
+  return compressedBytes <= plainBytes * SHARE_MAX;
+}
+
+const SHARE_MAX = 7 / 8;
+
 /** Room for all that comes of it, in one piece. */
 function outputOf({ byteLength }: Uint8Array): number {
   return byteLength + (byteLength >> 8) + 1024;

@@ -5,7 +5,7 @@
 
 import type { ColumnBatch } from './column-batch.ts';
 import { fewDistinct } from './few-distinct.ts';
-import { CODECS, type PageCodec, type ParquetCompression } from './page-codec.ts';
+import { CODECS, compressionPays, type PageCodec, type ParquetCompression } from './page-codec.ts';
 import { ChunkEncoder, type FramedPage, framed, type PlainPage } from './parquet-chunk.ts';
 import { ParquetLayout } from './parquet-layout.ts';
 
@@ -51,7 +51,7 @@ export class ParquetFile {
   async write(batch: ColumnBatch): Promise<void> {
     const { rows, columns, builders } = batch;
     const isFirst = this.#layout === undefined;
-    this.#layout ??= new ParquetLayout(columns, this.#codec.number);
+    this.#layout ??= new ParquetLayout(columns);
     const layout = this.#layout;
     if (isFirst) this.#dictionaries = builders.map(fewDistinct);
     const encoders = columns.map((column, i) => new ChunkEncoder(column, this.#dictionaries[i]!));
@@ -59,13 +59,13 @@ export class ParquetFile {
       const pages = [...encoder.pages(builders[i]!, freshMemory)];
       const dictionary = encoder.dictionaryPage();
       if (dictionary !== undefined) pages.unshift(dictionary);
-      return Promise.all(pages.map((page) => this.#compress(page)));
+      return this.#compress(pages);
     });
     batch.clear();
     if (isFirst) await this.#onPieces(layout.begin());
     const pages = await Promise.all(compressing);
     if (rows === 0) return;
-    const chunks = encoders.map((encoder, i) => ({ encoder, pages: pages[i]! }));
+    const chunks = encoders.map((encoder, i) => ({ encoder, ...pages[i]! }));
     await this.#onPieces(layout.group(chunks, rows));
   }
 
@@ -74,9 +74,19 @@ export class ParquetFile {
     if (this.#layout !== undefined) await this.#onPieces(this.#layout.end(this.#metadata));
   }
 
-  async #compress(page: PlainPage): Promise<FramedPage> {
-    return framed(page, await this.#codec.onPool(page.bytes));
+  /** Of one column. */
+  async #compress(pages: readonly PlainPage[]): Promise<{ pages: FramedPage[]; codec: number }> {
+    const compressed = await Promise.all(pages.map(({ bytes }) => this.#codec.onPool(bytes)));
+    const pays = compressionPays(bytesOf(pages.map(({ bytes }) => bytes)), bytesOf(compressed));
+    return {
+      pages: pages.map((page, i) => framed(page, pays ? compressed[i]! : page.bytes)),
+      codec: pays ? this.#codec.number : CODECS.none.number,
+    };
   }
+}
+
+function bytesOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 function freshMemory(bytes: number): Uint8Array {

@@ -13,20 +13,19 @@ export interface EncodedChunk {
   readonly encoder: ChunkEncoder;
   /** All of them, the dictionary first. */
   readonly pages: readonly FramedPage[];
+  /** Of the pages; its number in the format. */
+  readonly codec: number;
 }
 
 /** Gives the pieces of a file one after another. Knows of no values, and does nothing with the pieces. */
 export class ParquetLayout {
   readonly columns: readonly Column[];
-  readonly #codec: number;
   readonly #groups: ThriftStruct[] = [];
   #rows = 0;
   #bytes = 0;
 
-  /** @param codec its number in the format */
-  constructor(columns: readonly Column[], codec: number) {
+  constructor(columns: readonly Column[]) {
     this.columns = columns;
-    this.#codec = codec;
   }
 
   get rows(): number {
@@ -45,8 +44,8 @@ export class ParquetLayout {
   /** A row group: a chunk for each column, in their order. */
   group(chunks: readonly EncodedChunk[], rows: number): Uint8Array[] {
     let at = this.#bytes;
-    const entries = chunks.map(({ encoder, pages }) => {
-      const entry = encoder.entry(pages, this.#codec, at);
+    const entries = chunks.map(({ encoder, pages, codec }) => {
+      const entry = encoder.entry(pages, codec, at);
       at += bytesOf(pages);
       return entry;
     });

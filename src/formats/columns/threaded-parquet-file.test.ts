@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { tableFromIPC } from 'apache-arrow';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
@@ -151,6 +152,22 @@ test('a dictionary is shared by the batches of a row group, and given up where t
     (group) => columnOf(bytes, 'kind', group).dictionary_page_offset !== undefined,
   );
   expect(hasDictionary).toEqual([true, false, true]);
+});
+
+test('a column that hardly becomes smaller is not compressed, and its group tells so', async () => {
+  const random = rowsOf(0, 4000, (id) => ({
+    ...rowOf(id),
+    text: createHash('sha256').update(`${id}`).digest('base64'),
+  }));
+  const groups = [[random, random], [rowsOf(0, 4000)], [random]];
+  const bytes = write('snappy', groups);
+  expectRows(await read(bytes), groups.flat(2));
+  expect([0, 1, 2].map((group) => columnOf(bytes, 'text', group).codec)).toEqual([
+    'UNCOMPRESSED',
+    'SNAPPY',
+    'UNCOMPRESSED',
+  ]);
+  expect(columnOf(bytes, 'id').codec).toBe('SNAPPY');
 });
 
 test('values larger than the memory that is used again', async () => {

@@ -7,7 +7,7 @@
 import type { ColumnBatch } from './column-batch.ts';
 import { fewDistinct } from './few-distinct.ts';
 import { type GroupMemory, release } from './group-memory.ts';
-import { CODECS, type PageCodec } from './page-codec.ts';
+import { CODECS, compressionPays, type PageCodec } from './page-codec.ts';
 import { ChunkEncoder, type FramedPage, framed, type PlainPage } from './parquet-chunk.ts';
 import type { ParquetOptions } from './parquet-file.ts';
 import { ParquetLayout } from './parquet-layout.ts';
@@ -15,6 +15,8 @@ import { ParquetLayout } from './parquet-layout.ts';
 interface OpenChunk {
   readonly encoder: ChunkEncoder;
   readonly pages: FramedPage[];
+  /** None where it does not pay, as the first page shows. */
+  codec: PageCodec;
 }
 
 export class ThreadedParquetFile {
@@ -59,7 +61,7 @@ export class ThreadedParquetFile {
     const { rows, columns, builders } = batch;
     if (rows === 0) return;
     if (this.#layout === undefined) {
-      this.#layout = new ParquetLayout(columns, this.#codec.number);
+      this.#layout = new ParquetLayout(columns);
       this.#dictionaries = builders.map(fewDistinct);
       this.#onPieces(this.#layout.begin());
     }
@@ -67,10 +69,12 @@ export class ThreadedParquetFile {
       this.#chunks = columns.map((column, i) => ({
         encoder: new ChunkEncoder(column, this.#dictionaries[i]!),
         pages: [],
+        codec: this.#codec,
       }));
     }
-    for (const [i, { encoder, pages }] of this.#chunks.entries()) {
-      for (const page of encoder.pages(builders[i]!, this.#memory.page)) pages.push(this.#compress(page));
+    for (const [i, chunk] of this.#chunks.entries()) {
+      for (const page of chunk.encoder.pages(builders[i]!, this.#memory.page))
+        chunk.pages.push(this.#compress(page, chunk));
     }
     this.#groupRows += rows;
     batch.clear();
@@ -78,11 +82,12 @@ export class ThreadedParquetFile {
 
   endGroup(): void {
     if (this.#groupRows === 0) return;
-    for (const { encoder, pages } of this.#chunks) {
-      const dictionary = encoder.dictionaryPage();
-      if (dictionary !== undefined) pages.unshift(this.#compress(dictionary));
+    for (const chunk of this.#chunks) {
+      const dictionary = chunk.encoder.dictionaryPage();
+      if (dictionary !== undefined) chunk.pages.unshift(this.#compress(dictionary, chunk));
     }
-    this.#onPieces(this.#layout!.group(this.#chunks, this.#groupRows));
+    const chunks = this.#chunks.map((chunk) => ({ ...chunk, codec: chunk.codec.number }));
+    this.#onPieces(this.#layout!.group(chunks, this.#groupRows));
     this.#groupRows = 0;
     this.#memory.reset();
   }
@@ -93,8 +98,13 @@ export class ThreadedParquetFile {
     if (this.#layout !== undefined) this.#onPieces(this.#layout.end(this.#metadata));
   }
 
-  #compress(page: PlainPage): FramedPage {
-    const content = this.#codec.here(page.bytes);
+  #compress(page: PlainPage, chunk: OpenChunk): FramedPage {
+    let content = chunk.codec.here(page.bytes);
+    if (chunk.pages.length === 0 && !compressionPays(page.bytes.byteLength, content.byteLength)) {
+      if (content !== page.bytes) release(content);
+      content = page.bytes;
+      chunk.codec = CODECS.none;
+    }
     const kept = this.#memory.keep(content);
     if (content !== page.bytes) release(content);
     return framed(page, kept);
