@@ -1,6 +1,6 @@
 /** What must be true before a replication changes anything. Pure. */
 
-import { formatLsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { ServerFacts, SlotState } from '../../databases/postgres/replication-setup.ts';
 import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
@@ -48,7 +48,7 @@ export function checkCheckpoint(
     );
   }
   if (settings.resync?.includes('*.*') === true) return;
-  const again = "`--resync '*.*'` loads every table again, and goes on from there";
+  const again = EVERYTHING_AGAIN;
   if (slot === undefined)
     fail(`the replication slot ${slotName} is gone: changes since ${toLsn} are lost`, again);
   if (slot!.lost) fail(`the server has given up the log that the slot ${slotName} needs`, again);
@@ -79,10 +79,7 @@ export function checkPublication(
   present: ReadonlySet<number>,
 ): void {
   if (published === undefined)
-    fail(
-      `the publication ${publication} is gone: changes may be lost`,
-      "`--resync '*.*'` loads every table again, and goes on from there",
-    );
+    fail(`the publication ${publication} is gone: changes may be lost`, EVERYTHING_AGAIN);
   const missing = tables.find(
     ({ oid, untilLsn }) => untilLsn === undefined && present.has(oid) && !published!.includes(oid),
   );
@@ -93,6 +90,16 @@ export function checkPublication(
     `--resync '${name}' loads it again`,
   );
 }
+
+export function otherLog(url: string, confirmed: Lsn): LongshoreError {
+  return new LongshoreError(
+    'CHECK_FAILED',
+    `the log of ${url} behind ${formatLsn(confirmed)} is not the one of the files: the server was set back to a state of before`,
+    { hint: EVERYTHING_AGAIN },
+  );
+}
+
+const EVERYTHING_AGAIN = "`--resync '*.*'` loads every table again, and goes on from there";
 
 function fail(what: string, hint: string): never {
   throw new LongshoreError('CHECK_FAILED', what, { hint });

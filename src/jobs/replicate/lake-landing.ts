@@ -46,6 +46,8 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
   /** The tables of the job with the columns that they have now. */
   #described: readonly ManifestTable[];
   #events: ManifestEvent[] = [];
+  /** The transaction of the last change of the epoch. */
+  #last: Transaction | undefined;
   #added = 0;
 
   constructor(options: LakeLandingOptions) {
@@ -107,6 +109,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     { cascade }: { readonly cascade: boolean },
     transaction: Transaction,
   ): undefined {
+    this.#last = transaction;
     for (const relation of relations)
       this.#event('truncate', relation, transaction, cascade ? 'cascade' : undefined);
   }
@@ -127,7 +130,14 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     this.#checkpoint = await landEpoch(
       place,
       target,
-      { before, toLsn: lsn, lastCommitMicros: commitMicros, events: this.#events, tables: this.#described },
+      {
+        before,
+        toLsn: lsn,
+        lastCommitMicros: commitMicros,
+        lastChange: this.#last,
+        events: this.#events,
+        tables: this.#described,
+      },
       open.map(({ changes }) => changes),
       {
         datePartition: settings.datePartition,
@@ -140,6 +150,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     this.#tables.clear();
     this.#closed.length = 0;
     this.#events = [];
+    this.#last = undefined;
     await this.#options.sink?.take(this.#checkpoint);
     const { epoch, files } = this.#checkpoint;
     return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -178,6 +189,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     transaction: Transaction,
   ): Promise<void> | undefined {
     const { changes, unsent } = this.#tables.get(relation.oid) ?? this.#open(relation);
+    this.#last = transaction;
     const { commitLsn, commitMicros, xid } = transaction;
     const place: ChangePlace = { commitLsn, commitMicros, xid, ordinal: transaction.ordinal++ };
     let waits: Promise<void> | undefined;

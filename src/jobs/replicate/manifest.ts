@@ -104,6 +104,11 @@ export const manifestSchema = z.strictObject({
   toLsn: lsnSchema,
   /** Microseconds since 1970 of the last commit, as text; absent where there was none. */
   lastCommitMicros: z.string().optional(),
+  /**
+   * The commit of the last change in files of changes, by which a log that is another one is known; without a time: no
+   * change is in them, and none that committed before this is missing. Absent in manifests of before.
+   */
+  lastChange: z.strictObject({ lsn: lsnSchema, commitMicros: z.string().optional() }).optional(),
   files: z.array(fileSchema),
   schemas: z.record(z.string(), z.array(manifestColumnSchema)),
   events: z.array(eventSchema),

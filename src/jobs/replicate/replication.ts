@@ -28,7 +28,7 @@ import { dropPending, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
-import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
+import { checkCheckpoint, checkPublication, checkTables, otherLog } from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { noteError } from './job-notes.ts';
 import { LakeLanding } from './lake-landing.ts';
@@ -39,6 +39,7 @@ import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from
 import type { ManifestSink } from './manifest-sink.ts';
 import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
 import { probeTarget } from './probe-target.ts';
+import { isSameLog, needsComparison } from './same-log.ts';
 import type { ReplicateSettings } from './settings.ts';
 import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from './snapshot.ts';
 import { endHolders, startHolder } from './snapshot-holder.ts';
@@ -204,6 +205,7 @@ export class Replication {
         facts,
         slot,
       });
+      await this.#checkLog(before, slot);
       checkpoint = await this.#continue(facts, before, slot);
     }
     if (follows) {
@@ -213,6 +215,20 @@ export class Replication {
       checkpoint = await this.#follow(facts, checkpoint, until);
     }
     return checkpoint;
+  }
+
+  /** @throws CHECK_FAILED where the server was set back, and writes another log since than the one of the files */
+  async #checkLog(before: Manifest, slot: SlotState | undefined): Promise<void> {
+    const confirmed = slot?.confirmedLsn;
+    if (confirmed === undefined || this.#settings.resync?.includes('*.*') === true) return;
+    if (!needsComparison(before, confirmed)) return;
+    const { clock, signal } = this.#environment;
+    const same = await this.#within('compare its log with the files', async () => {
+      await using session = await this.#session('compare its log with the files', true);
+      return await isSameLog(session, this.#slot, confirmed, before, () => clock.now(), signal);
+    });
+    await this.#idleSlot();
+    if (!same) throw otherLog(this.#url.name, confirmed);
   }
 
   /** Once nobody follows it: a process that died may be known to the server a little longer. */
@@ -532,6 +548,7 @@ export class Replication {
     const tables = load?.tables ?? [];
     const toLsn = load === undefined ? change!.checkpoint.toLsn : formatLsn(load.toLsn);
     const lastCommitMicros = change?.checkpoint.lastCommitMicros;
+    const lastChange = toLsn === change?.checkpoint.toLsn ? change.checkpoint.lastChange : { lsn: toLsn };
     const manifest = counted({
       version: 1,
       job: this.#settings.name,
@@ -541,6 +558,7 @@ export class Replication {
       fromLsn: change?.checkpoint.toLsn ?? '0/0',
       toLsn,
       ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
+      ...(lastChange === undefined ? {} : { lastChange }),
       files: [...(load?.files ?? [])],
       schemas: { ...load?.schemas },
       events: change === undefined ? [] : membershipEvents(change),
