@@ -4,6 +4,7 @@ import { type ServerFacts, serverProblems } from './replication-setup.ts';
 const GOOD: ServerFacts = {
   pooled: false,
   systemId: '7300000000000000001',
+  databaseOid: 16384,
   version: 150018,
   walLevel: 'logical',
   slotsFree: 1,

@@ -105,7 +105,7 @@ export async function landEpoch(
     job: place.job,
     epoch,
     kind: 'changes',
-    systemId: facts.before.systemId,
+    ...sourceOf(facts.before),
     fromLsn: facts.before.toLsn,
     toLsn: formatLsn(facts.toLsn),
     ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
@@ -124,6 +124,15 @@ export async function landEpoch(
 
 function noteOf({ commitLsn, commitMicros }: Pick<Transaction, 'commitLsn' | 'commitMicros'>) {
   return { lsn: formatLsn(commitLsn), commitMicros: commitMicros.toString() };
+}
+
+/** Of what the job is. */
+function sourceOf({ systemId, databaseOid, publicationOid }: Manifest) {
+  return {
+    systemId,
+    ...(databaseOid === undefined ? {} : { databaseOid }),
+    ...(publicationOid === undefined ? {} : { publicationOid }),
+  };
 }
 
 /** The names of a table's types, for the manifest. */

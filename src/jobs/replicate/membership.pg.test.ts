@@ -239,6 +239,45 @@ test('a publication that does not tell everything any more stops the job', async
   await expectTrue('a', 'b');
 });
 
+test('a table that was taken out of the publication and put in again is loaded again on request', async () => {
+  await replicate(optionsOf());
+  const publication = `longshore_${name}`;
+  await database.sql(`ALTER PUBLICATION ${publication} DROP TABLE b`);
+  await database.sql("INSERT INTO b VALUES (101, 'lost')");
+  await database.sql(`ALTER PUBLICATION ${publication} ADD TABLE b`);
+  await database.sql("INSERT INTO b VALUES (102, 'there')");
+  await expect(replicate(optionsOf())).rejects.toMatchObject({
+    message: expect.stringContaining('public.b was taken out of the publication'),
+    hint: expect.stringContaining("--resync 'public.b'"),
+  });
+  await replicate(optionsOf({ resync: 'public.b' }));
+  await replicate(optionsOf());
+  await expectTrue('a', 'b');
+  await database.sql(`DROP PUBLICATION ${publication}`);
+  await database.sql("INSERT INTO a VALUES (2, 'lost')");
+  await database.sql(`CREATE PUBLICATION ${publication} FOR TABLE a, b`);
+  await expect(replicate(optionsOf({ resync: 'public.b' }))).rejects.toMatchObject({
+    message: expect.stringContaining('was dropped and made again'),
+    hint: expect.stringContaining("--resync '*.*'"),
+  });
+  await replicate(optionsOf({ resync: '*.*' }));
+  await expectTrue('a', 'b');
+});
+
+test('manifests that do not say what the publication was are gone on with, and say it from then on', async () => {
+  await replicate(optionsOf());
+  const path = join(folder, '_longshore', name, 'epochs', '0000000000.json');
+  const { databaseOid: _, publicationOid: __, lastChange: ___, ...old } = lake().manifests()[0]!;
+  const tables = old.tables.map(({ publishedAs: _, ...table }) => table);
+  writeFileSync(path, JSON.stringify({ ...old, tables }));
+  await database.sql("INSERT INTO a VALUES (2, 'two')");
+  await replicate(optionsOf());
+  const newest = lake().manifests().at(-1)!;
+  expect(newest).toMatchObject({ databaseOid: expect.any(Number), publicationOid: expect.any(Number) });
+  for (const { publishedAs } of newest.tables) expect(publishedAs).toBeGreaterThan(0);
+  await expectTrue('a', 'b');
+});
+
 test('the slot of another database of the server is not taken for the own one', async () => {
   await replicate(optionsOf());
   const other = await postgres.createDatabase();
@@ -246,6 +285,16 @@ test('the slot of another database of the server is not taken for the own one', 
   const elsewhere = optionsOf({ from: other.url });
   await expect(replicate(elsewhere)).rejects.toThrow(`is of the database ${database.name}`);
   await dropReplicationOf(elsewhere);
+  await expectTrue('a', 'b');
+  // Also where no slot says it any more.
+  await dropReplicationOf(optionsOf());
+  await expect(replicate({ ...elsewhere, resync: '*.*' })).rejects.toMatchObject({
+    code: 'CHECK_FAILED',
+    message: expect.stringContaining('the files are of another database of the server'),
+    hint: expect.stringContaining('name that database with --from'),
+  });
+  expect(await other.sql('SELECT FROM pg_publication')).toEqual([]);
+  await replicate(optionsOf({ resync: '*.*' }));
   await expectTrue('a', 'b');
 });
 

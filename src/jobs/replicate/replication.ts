@@ -13,7 +13,8 @@ import {
   checkServer,
   dropReplication,
   openTransactions,
-  publishedTables,
+  type Publication,
+  readPublication,
   type ServerFacts,
   type SlotState,
   serverFacts,
@@ -28,7 +29,7 @@ import { dropPending, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
-import { checkCheckpoint, checkPublication, checkTables, otherLog } from './job-checks.ts';
+import { checkCheckpoint, checkPublication, checkTables, otherLog, withSource } from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { noteError } from './job-notes.ts';
 import { LakeLanding } from './lake-landing.ts';
@@ -287,8 +288,19 @@ export class Replication {
       await begin(this.#place, facts.systemId, tables, signal);
     }
     try {
-      const load = await this.#firstLoad(facts, tables, ledger, plan);
-      const manifest = await this.#land(facts, undefined, load, ledger);
+      const publication =
+        mode === 'full-load' ? undefined : await this.#publish(facts, plannedOf(tables, plan));
+      const load = await this.#load({
+        facts,
+        ledger,
+        plan,
+        tables,
+        publication,
+        newSlot: follows,
+        toLsn: undefined,
+        filesBefore: new Map(),
+      });
+      const manifest = await this.#land(facts, undefined, load, publication, ledger);
       this.#begun = true;
       return manifest;
     } catch (error) {
@@ -297,30 +309,15 @@ export class Replication {
     }
   }
 
-  async #firstLoad(
-    facts: ServerFacts,
-    tables: readonly SourceTable[],
-    ledger: LoadLedger,
-    plan: LoadPlan | undefined,
-  ): Promise<FullLoad> {
-    const { mode } = this.#settings;
-    if (mode !== 'full-load') {
-      const names = plan === undefined ? tables : plan.tables.map(({ table }) => table);
-      const present = tables.filter(({ oid }) => names.some((table) => table.oid === oid));
-      await this.#asked(
-        (client) => setPublication(client, this.#slot, present, facts.version),
-        'make a publication',
-      );
-    }
-    return await this.#load({
-      facts,
-      ledger,
-      plan,
-      tables,
-      newSlot: mode !== 'full-load',
-      toLsn: undefined,
-      filesBefore: new Map(),
-    });
+  /** Gives the publication exactly these tables. */
+  async #publish(
+    { version }: ServerFacts,
+    tables: readonly { readonly schema: string; readonly name: string }[],
+  ): Promise<Publication> {
+    return await this.#asked(async (client) => {
+      await setPublication(client, this.#slot, tables, version);
+      return (await readPublication(client, this.#slot))!;
+    }, 'make the publication');
   }
 
   /** Of a start that failed nothing is left; of a load that got somewhere, what the next one goes on with. */
@@ -376,13 +373,14 @@ export class Replication {
       const removed = removedTables(checkpoint.tables, tables, isAgain);
       const stay = new Set(tables.filter((table) => !added.includes(table)).map(({ oid }) => oid));
       const published = await this.#asked(
-        (client) => publishedTables(client, this.#slot),
+        (client) => readPublication(client, this.#slot),
         'read the publication',
       );
-      if (stay.size > 0) checkPublication(this.#slot, checkpoint.tables, published, stay);
+      if (stay.size > 0) checkPublication(this.#slot, checkpoint, published, stay);
       const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
       let plan = await ledger.plan(signal);
-      if (added.length === 0 && removed.length === 0 && plan === undefined) return checkpoint;
+      if (added.length === 0 && removed.length === 0 && plan === undefined)
+        return withSource(checkpoint, facts.databaseOid, published!);
       for (const table of added) await checkFolder(this.#place, table, plan, signal);
       if (newSlot)
         await this.#asked((client) => dropReplication(client, this.#slot, this.#slot), 'drop the slot');
@@ -391,10 +389,7 @@ export class Replication {
         await ledger.close(signal);
         plan = undefined;
       }
-      await this.#asked(
-        (client) => setPublication(client, this.#slot, tables, facts.version),
-        'change the publication',
-      );
+      const publication = await this.#publish(facts, tables);
       const { walLsn } = await this.#asked((client) => serverFacts(client), 'tell where its log ends');
       let load: FullLoad | undefined;
       if (added.length > 0) {
@@ -403,6 +398,7 @@ export class Replication {
           ledger,
           plan,
           tables: added,
+          publication,
           newSlot,
           toLsn: newSlot ? undefined : parseLsn(checkpoint.toLsn),
           filesBefore: await this.#filesBefore(added),
@@ -412,6 +408,7 @@ export class Replication {
         facts,
         { checkpoint, added, removed, lsn: formatLsn(walLsn) },
         load,
+        publication,
         ledger,
       );
       newSlot = false;
@@ -448,13 +445,15 @@ export class Replication {
     readonly ledger: LoadLedger;
     readonly plan: LoadPlan | undefined;
     readonly tables: readonly SourceTable[];
+    /** Undefined for a load alone. */
+    readonly publication: Publication | undefined;
     /** Whether the slot of the job is to be made. */
     readonly newSlot: boolean;
     readonly toLsn: Lsn | undefined;
     readonly filesBefore: ReadonlyMap<number, number>;
   }): Promise<FullLoad> {
     const { mode, keepSnapshot } = this.#settings;
-    const { facts, ledger, plan, tables, newSlot, toLsn, filesBefore } = task;
+    const { facts, ledger, plan, tables, publication, newSlot, toLsn, filesBefore } = task;
     const { signal, env, failpoint } = this.#environment;
     const source = { connection: this.#url.connection, doing: this.#doing('take a snapshot'), tables };
     let before = plan;
@@ -478,7 +477,8 @@ export class Replication {
     }
     await using held = snapshot;
     failpoint('snapshot-taken');
-    if (threads === undefined) return loadOfNothing(held);
+    const publishedAs = publication?.entries ?? new Map<number, number>();
+    if (threads === undefined) return loadOfNothing(held, { publishedAs });
     using watch = mode === 'full-load' ? undefined : this.#watch();
     const kept = before?.snapshot.lsn === formatLsn(held.lsn);
     const isLarge = held.tables.reduce((sum, table) => sum + heapBytes(table), 0) >= KEPT_BYTES_MIN;
@@ -491,6 +491,7 @@ export class Replication {
         systemId: facts.systemId,
         before,
         filesBefore,
+        publishedAs,
         toLsn,
         keep: async ({ name, tables: locked }) => {
           if (kept) return before!.snapshot.name;
@@ -539,9 +540,10 @@ export class Replication {
 
   /** Writes the manifest of a load, or of tables that left; then takes away what is of no use any more. */
   async #land(
-    { systemId }: ServerFacts,
+    { systemId, databaseOid }: ServerFacts,
     change: Membership | undefined,
     load: FullLoad | undefined,
+    publication: Publication | undefined,
     ledger: LoadLedger,
   ): Promise<Manifest> {
     const { signal, failpoint } = this.#environment;
@@ -555,6 +557,8 @@ export class Replication {
       epoch: change === undefined ? 0 : change.checkpoint.epoch + 1,
       kind: change === undefined ? 'full-load' : 'tables',
       systemId,
+      databaseOid,
+      ...(publication === undefined ? {} : { publicationOid: publication.oid }),
       fromLsn: change?.checkpoint.toLsn ?? '0/0',
       toLsn,
       ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
@@ -731,6 +735,13 @@ export class Replication {
       throw postgresError(error, this.#doing(action));
     }
   }
+}
+
+/** Those of a load that died, where there is one; else all. */
+function plannedOf(tables: readonly SourceTable[], plan: LoadPlan | undefined): readonly SourceTable[] {
+  if (plan === undefined) return tables;
+  const oids = new Set(plan.tables.map(({ table }) => table.oid));
+  return tables.filter(({ oid }) => oids.has(oid));
 }
 
 function sameTables({ tables }: LoadPlan, added: readonly SourceTable[]): boolean {
