@@ -11,6 +11,7 @@ import {
 } from '../../../test/servers/postgres.ts';
 import { Lake } from '../../../test/worlds/lake.ts';
 import type { ReplicateEvent } from './events.ts';
+import { planReplication } from './plan.ts';
 import { dropReplicationOf, replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
 import { verifyReplica } from './verify.ts';
@@ -113,6 +114,22 @@ test('a table that is made while the job runs comes in, and one without an ident
     expect.stringContaining('left out: public.d has neither a primary key'),
   ]);
   await expectTrue('a', 'b', 'c');
+});
+
+test('a table that is not of the job may be locked: it is not waited for', async () => {
+  await database.sql(`CREATE TABLE other (id int PRIMARY KEY);
+    CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts DEFAULT`);
+  const tables = ['public.a'];
+  await replicate(optionsOf({ tables }));
+  await using session = await database.session();
+  await session.sql("SET idle_in_transaction_session_timeout = '10s'");
+  await session.sql('BEGIN; LOCK TABLE other, part IN ACCESS EXCLUSIVE MODE');
+  await database.sql("INSERT INTO a VALUES (2, 'two')");
+  await replicate(optionsOf({ tables }));
+  expect(lake().changesOf('a')).toHaveLength(1);
+  expect((await planReplication(optionsOf({ tables }))).tables).toHaveLength(1);
+  // Nobody gave way.
+  await session.sql('COMMIT');
 });
 
 test('a table that is dropped leaves the job, its files stay', async () => {
