@@ -13,6 +13,7 @@ import { type PgoutputMessage, type Relation, readPgoutput } from '../../databas
 import { senderTimeoutMs } from '../../databases/postgres/replication-setup.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';
 import { LongshoreError } from '../../errors.ts';
+import { type Clock, monotonicMs } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { ReplicateListener } from './events.ts';
 import { type Fence, type FencedTable, fenceOf } from './fences.ts';
@@ -41,7 +42,7 @@ export interface FollowOptions {
   readonly folder: string;
   readonly emit: ReplicateListener;
   readonly failpoint: Failpoint;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
 }
 
 const REPORT_MS = 5_000;
@@ -100,7 +101,7 @@ class Follower {
     this.#signal = signal;
     this.#landedLsn = options.fromLsn;
     this.#toLsn = options.fromLsn;
-    this.#landedMs = options.nowMs();
+    this.#landedMs = this.#nowMs();
     this.#askedMs = this.#landedMs;
   }
 
@@ -110,7 +111,7 @@ class Follower {
   }
 
   async run(session: Session): Promise<void> {
-    const { landing, slot, publication, version, until, emit, nowMs, every } = this.#options;
+    const { landing, slot, publication, version, until, emit, clock, every } = this.#options;
     this.#cutAt = await landing.begun(this.#signal);
     const timeoutMs = (await senderTimeoutMs(session.client)) ?? Number.POSITIVE_INFINITY;
     const ended = new Promise<void>((resolve, reject) => {
@@ -130,7 +131,7 @@ class Follower {
         onMessage: (bytes, at, end) => this.#take(bytes, at, end),
         onKeepalive: (walEnd) => this.#keepalive(walEnd),
       },
-      nowMs,
+      () => clock.now(),
     );
     this.#stream = stream;
     stream.done.then(
@@ -277,7 +278,7 @@ class Follower {
           })
           .map((oid) => this.#relationOf(oid));
         if (relations.length === 0) return undefined;
-        this.#sinceMs ??= this.#options.nowMs();
+        this.#sinceMs ??= this.#nowMs();
         return this.#options.landing.truncate(relations, message, transaction);
       }
       default:
@@ -304,7 +305,7 @@ class Follower {
 
   #counted(): void {
     this.#changes++;
-    this.#sinceMs ??= this.#options.nowMs();
+    this.#sinceMs ??= this.#nowMs();
   }
 
   #relationOf(oid: number): Relation {
@@ -330,13 +331,13 @@ class Follower {
       // Under its own name again it would be followed as if nothing were missing: it has to be loaded again.
       this.#renamed.add(oid);
       this.#ending = true;
-      this.#sinceMs ??= this.#options.nowMs();
+      this.#sinceMs ??= this.#nowMs();
       this.#options.landing.leave?.(oid);
       return undefined;
     }
     this.#fences.set(oid, fence);
     if (before !== undefined && sameColumns(before, relation)) return undefined;
-    if (before !== undefined) this.#sinceMs ??= this.#options.nowMs();
+    if (before !== undefined) this.#sinceMs ??= this.#nowMs();
     return this.#options.landing.relation(relation, before, this.#transaction!);
   }
 
@@ -350,16 +351,16 @@ class Follower {
   /** Only between transactions. */
   #shouldCut(): boolean {
     if (this.#cutAt !== undefined) return this.#toLsn >= this.#cutAt;
-    const { every, epochBytes, landing, until, nowMs } = this.#options;
+    const { every, epochBytes, landing, until } = this.#options;
     if (until !== undefined && this.#toLsn >= until) return true;
     if (this.#ending) return true;
     if (this.#sinceMs === undefined) return false;
-    return nowMs() - this.#sinceMs >= every || landing.bytes >= epochBytes;
+    return this.#nowMs() - this.#sinceMs >= every || landing.bytes >= epochBytes;
   }
 
   /** @param empty lands an epoch without changes too */
   async #cut(empty = false): Promise<void> {
-    const { landing, emit, until, failpoint, nowMs } = this.#options;
+    const { landing, emit, until, failpoint } = this.#options;
     const gathered = this.#sinceMs !== undefined || this.#cutAt !== undefined;
     if (gathered || (empty && this.#toLsn > this.#landedLsn)) {
       const end = { lsn: this.#toLsn, commitMicros: this.#lastCommitMicros };
@@ -376,7 +377,7 @@ class Follower {
         bytes,
         lagBytes: Math.max(0, Number((this.#stream?.walEnd ?? this.#toLsn) - this.#toLsn)),
       });
-      this.#landedMs = nowMs();
+      this.#landedMs = this.#nowMs();
       this.#landedLsn = this.#toLsn;
     }
     this.#cutAt = undefined;
@@ -391,20 +392,25 @@ class Follower {
     this.#stream.report(true);
     this.#ask();
     if (this.#handling || this.#inside || this.#cutAt !== undefined) return;
-    const { nowMs, every } = this.#options;
+    const { every } = this.#options;
     if (this.#shouldCut()) void this.#drain(this.#cut());
     else if (this.#idle && this.#sinceMs === undefined && this.#idleLsn > this.#toLsn) {
       // The server may forget the log of others, too: an epoch without changes says that we have seen it.
-      if (nowMs() - this.#landedMs < Math.max(every, IDLE_MS)) return;
+      if (this.#nowMs() - this.#landedMs < Math.max(every, IDLE_MS)) return;
       this.#toLsn = this.#idleLsn;
       void this.#drain(this.#cut(true));
     }
   }
 
+  /** For intervals. */
+  #nowMs(): number {
+    return monotonicMs(this.#options.clock);
+  }
+
   #ask(): void {
-    const { nowMs, every, shouldEnd } = this.#options;
-    if (this.#ending || nowMs() - this.#askedMs < Math.min(ASK_MS, Math.max(every, REPORT_MS))) return;
-    this.#askedMs = nowMs();
+    const { every, shouldEnd } = this.#options;
+    if (this.#ending || this.#nowMs() - this.#askedMs < Math.min(ASK_MS, Math.max(every, REPORT_MS))) return;
+    this.#askedMs = this.#nowMs();
     shouldEnd().then(
       (ends) => {
         this.#ending ||= ends;

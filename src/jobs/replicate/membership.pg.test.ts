@@ -10,6 +10,7 @@ import {
   postgresServer,
 } from '../../../test/servers/postgres.ts';
 import { Lake } from '../../../test/worlds/lake.ts';
+import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { ReplicateEvent } from './events.ts';
 import { planReplication } from './plan.ts';
 import { dropReplicationOf, replicate } from './run.ts';
@@ -130,6 +131,30 @@ test('a table that is not of the job may be locked: it is not waited for', async
   expect((await planReplication(optionsOf({ tables }))).tables).toHaveLength(1);
   // Nobody gave way.
   await session.sql('COMMIT');
+});
+
+test('a clock that is set back again and again holds no epoch up', async () => {
+  await replicate(optionsOf());
+  const stop = new AbortController();
+  let nowMs = Date.now();
+  const clock: Clock = {
+    ...systemClock,
+    now: () => {
+      nowMs -= 60_000;
+      return nowMs;
+    },
+  };
+  const following = replicate(optionsOf({ untilCaughtUp: false, every: 300 }), {
+    signal: stop.signal,
+    clock,
+  });
+  try {
+    await database.sql("INSERT INTO a VALUES (2, 'two')");
+    await expect.poll(() => lake().changesOf('a').length, { timeout: 5_000 }).toBe(1);
+  } finally {
+    stop.abort(new Error('stopped'));
+    await expect(following).rejects.toThrow('stopped');
+  }
 });
 
 test('a table that is dropped leaves the job, its files stay', async () => {

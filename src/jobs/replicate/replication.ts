@@ -23,6 +23,7 @@ import {
 } from '../../databases/postgres/replication-setup.ts';
 import { listTables, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { monotonicMs } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { begin, unbegin, wasBegun } from './beginning.ts';
 import { dropPending, readPending } from './epoch.ts';
@@ -235,10 +236,10 @@ export class Replication {
   /** Once nobody follows it: a process that died may be known to the server a little longer. */
   async #idleSlot(): Promise<SlotState | undefined> {
     const { clock, signal } = this.#environment;
-    for (const startedMs = clock.now(); ; await clock.wait(SLOT_LOOK_MS, signal)) {
+    for (const startedMs = monotonicMs(clock); ; await clock.wait(SLOT_LOOK_MS, signal)) {
       const slot = await this.#asked((client) => slotState(client, this.#slot), 'list slots');
       if (slot?.active !== true) return slot;
-      if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
+      if (monotonicMs(clock) - startedMs < SLOT_WAIT_MS) continue;
       throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${this.#slot}`, {
         hint: 'stop it, or wait until it has ended',
       });
@@ -655,7 +656,7 @@ export class Replication {
           folder: this.#target.folder,
           emit: this.#emit,
           failpoint,
-          nowMs: () => clock.now(),
+          clock,
         },
         AbortSignal.any([signal, watch.signal, lost.signal]),
       ),
@@ -704,7 +705,10 @@ export class Replication {
   }
 
   #watch(): WalWatch {
-    return new WalWatch(this.#control.client, this.#slot, this.#settings, this.#emit, () => this.#nowMs());
+    const { clock } = this.#environment;
+    return new WalWatch(this.#control.client, this.#slot, this.#settings, this.#emit, () =>
+      monotonicMs(clock),
+    );
   }
 
   #nowMs(): number {

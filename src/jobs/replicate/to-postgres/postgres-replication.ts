@@ -14,6 +14,7 @@ import { checkAbsent } from '../../../databases/postgres/schema-create.ts';
 import { readSequences, setSequences } from '../../../databases/postgres/sequence-values.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../../errors.ts';
+import { monotonicMs } from '../../../flow/clock.ts';
 import { lockJob } from '../job-lock.ts';
 import type { ChangeLanding } from '../landing.ts';
 import type { ReplicateSettings } from '../settings.ts';
@@ -344,10 +345,10 @@ export class PostgresReplication {
   /** Once nobody follows it: a process that died may be known to the server a little longer. */
   async #idleSlot(): Promise<SlotState | undefined> {
     const { clock, signal, slot: name, sides, control } = this.#job;
-    for (const startedMs = clock.now(); ; await clock.wait(SLOT_LOOK_MS, signal)) {
+    for (const startedMs = monotonicMs(clock); ; await clock.wait(SLOT_LOOK_MS, signal)) {
       const slot = await sides.within('source', 'list slots', () => slotState(control.client, name));
       if (slot?.active !== true) return slot;
-      if (clock.now() - startedMs < SLOT_WAIT_MS) continue;
+      if (monotonicMs(clock) - startedMs < SLOT_WAIT_MS) continue;
       throw new LongshoreError('RUN_LOCKED', `another process follows the slot ${name}`, {
         hint: 'stop it, or wait until it has ended',
       });
