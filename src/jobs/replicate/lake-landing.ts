@@ -64,6 +64,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
   get bytes(): number {
     let bytes = 0;
     for (const { changes, unsent } of this.#tables.values()) bytes += changes.bytes + unsent.bytes;
+    for (const { changes } of this.#closed) bytes += changes.bytes;
     return bytes;
   }
 

@@ -157,6 +157,16 @@ test('a clock that is set back again and again holds no epoch up', async () => {
   }
 });
 
+test('an epoch of many changes of columns is no larger than others', async () => {
+  await replicate(optionsOf());
+  for (let i = 0; i < 10; i++)
+    await database.sql(`INSERT INTO a (id, v) SELECT i, md5(i::text) FROM generate_series(${i}00 + 10, ${i}00 + 109) i;
+      ALTER TABLE a ADD c${i} int`);
+  await replicate(optionsOf({ every: '10m', maxFileSize: 8192, compression: 'none' }));
+  expect(lake().manifests().length).toBeGreaterThan(2);
+  await expectTrue('a', 'b');
+});
+
 test('a table that is dropped leaves the job, its files stay', async () => {
   await replicate(optionsOf());
   await database.sql("INSERT INTO b VALUES (101, 'last'); DROP TABLE b; INSERT INTO a VALUES (2, 'two')");
