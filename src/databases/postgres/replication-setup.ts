@@ -13,6 +13,8 @@ export interface ServerFacts {
   readonly systemId: string;
   /** Of the database. */
   readonly databaseOid: number;
+  /** Of the database: `UTF8`. */
+  readonly encoding: string;
   /** As `server_version_num`: 150018. */
   readonly version: number;
   readonly walLevel: string;
@@ -35,6 +37,7 @@ export async function serverFacts(client: pg.Client): Promise<ServerFacts> {
       Number(row['backend_pid']) !== (client as pg.Client & { readonly processID: number | null }).processID,
     systemId: String(row['system_id']),
     databaseOid: Number(row['database_oid']),
+    encoding: String(row['encoding']),
     version: Number(row['version']),
     walLevel: String(row['wal_level']),
     slotsFree: Number(row['slots_free']),
@@ -49,6 +52,7 @@ export async function serverFacts(client: pg.Client): Promise<ServerFacts> {
 const FACTS = `
 SELECT pg_backend_pid() AS backend_pid, (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
        (SELECT oid::int8::float8 FROM pg_database WHERE datname = current_database()) AS database_oid,
+       current_setting('server_encoding') AS encoding,
        current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
        current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int AS slots_free,
        current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders_free,
@@ -77,6 +81,11 @@ export function serverProblems(facts: ServerFacts, follows: boolean): Problem[] 
     facts.pooled,
     'the URL leads to a pooler of connections',
     'give the host and port of the server itself',
+  );
+  add(
+    facts.encoding === 'SQL_ASCII',
+    'the database has the encoding SQL_ASCII: nothing says what characters its bytes are',
+    'make a database with the encoding of its texts, and load a dump of this one into it',
   );
   if (!follows) return problems;
   add(facts.inRecovery, 'the server is a standby', 'name the primary');

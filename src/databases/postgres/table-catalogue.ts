@@ -110,6 +110,19 @@ export async function listTables(
   return rows;
 }
 
+/** Of tables that are partitions now: the oids of their roots, by their own. */
+export async function partitionRoots(
+  client: pg.ClientBase,
+  oids: readonly number[],
+): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await client.query<{ oid: number; root: number }>(
+    `SELECT c.oid::int8::float8 AS oid, pg_partition_root(c.oid)::oid::int8::float8 AS root
+     FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relispartition`,
+    [oids],
+  );
+  return new Map(rows.map(({ oid, root }) => [oid, root]));
+}
+
 interface ColumnRow {
   oid: number;
   number: number;

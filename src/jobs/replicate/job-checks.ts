@@ -4,7 +4,7 @@ import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import type { Publication, ServerFacts, SlotState } from '../../databases/postgres/replication-setup.ts';
 import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest, ManifestTable } from './manifest.ts';
 import type { ReplicateSettings } from './settings.ts';
 import { caseProblem, tableProblem } from './table-problems.ts';
 
@@ -114,6 +114,26 @@ export function checkPublication(
         `${schema}.${name} was taken out of the publication ${publication} and put in again: changes between may be lost`,
         again,
       );
+  }
+}
+
+/**
+ * Rows that a table of the job had when it became a partition of another one come with no change of that one.
+ * @param roots of the tables that left, by their oids
+ * @param stay tables of the job that are not loaded now
+ */
+export function checkAttached(
+  left: readonly ManifestTable[],
+  roots: ReadonlyMap<number, number>,
+  stay: readonly SourceTable[],
+): void {
+  for (const { oid, schema, name } of left) {
+    const root = stay.find((table) => table.oid === roots.get(oid));
+    if (root === undefined) continue;
+    fail(
+      `${schema}.${name} is a partition of ${root.schema}.${root.name} now, whose files have not the rows that it had`,
+      `--resync '${root.schema}.${root.name}' loads that again, with them; the files of ${schema}.${name} stay`,
+    );
   }
 }
 

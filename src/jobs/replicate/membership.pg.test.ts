@@ -1,6 +1,6 @@
 /** Tables that come into a job and leave it, are renamed, made again, or loaded again on request. */
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -165,6 +165,70 @@ test('an epoch of many changes of columns is no larger than others', async () =>
   await replicate(optionsOf({ every: '10m', maxFileSize: 8192, compression: 'none' }));
   expect(lake().manifests().length).toBeGreaterThan(2);
   await expectTrue('a', 'b');
+});
+
+test('a table that differs by case alone from one of the job is told and left out', async () => {
+  await replicate(optionsOf());
+  await database.sql('CREATE TABLE "A" (id int PRIMARY KEY)');
+  const notices: string[] = [];
+  await replicate(optionsOf(), {
+    emit: (event) => {
+      if (event.type === 'notice') notices.push(event.text);
+    },
+  });
+  expect(notices).toEqual([
+    expect.stringContaining('left out: the names of the tables public.a and public.A differ'),
+  ]);
+  await expectTrue('a', 'b');
+});
+
+test('a table of the job that becomes a partition of another one is told, and nothing of it is lost', async () => {
+  await database.sql(`CREATE TABLE r (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+    CREATE TABLE r_first PARTITION OF r FOR VALUES FROM (0) TO (1000); INSERT INTO r VALUES (1, 'r');
+    CREATE TABLE p (id int PRIMARY KEY, v text); INSERT INTO p VALUES (1001, 'loaded')`);
+  await replicate(optionsOf());
+  await database.sql(`INSERT INTO p VALUES (1002, 'before');
+    ALTER TABLE r ATTACH PARTITION p FOR VALUES FROM (1000) TO (2000)`);
+  await database.sql("INSERT INTO r VALUES (1003, 'after'); UPDATE r SET v = 'changed' WHERE id = 1001");
+  await expect(replicate(optionsOf())).rejects.toMatchObject({
+    message: expect.stringContaining('public.p is a partition of public.r now'),
+    hint: expect.stringContaining("--resync 'public.r'"),
+  });
+  await replicate(optionsOf({ resync: 'public.r' }));
+  await database.sql('DELETE FROM r WHERE id = 1002');
+  await expectTrue('a', 'b', 'r');
+  expect(lake().changesOf('p')).toMatchObject([{ Op: 'I', id: 1002 }]);
+});
+
+test('a stream whose publication is gone says what to do', async () => {
+  await replicate(optionsOf());
+  const stop = new AbortController();
+  const events: ReplicateEvent['type'][] = [];
+  const following = replicate(optionsOf({ untilCaughtUp: false }), {
+    signal: stop.signal,
+    emit: ({ type }) => events.push(type),
+  });
+  following.catch(() => undefined);
+  await expect.poll(() => events.includes('following'), { timeout: 10_000 }).toBe(true);
+  await database.sql(`DROP PUBLICATION longshore_${name}`);
+  await database.sql("INSERT INTO a VALUES (2, 'lost')");
+  await expect(following).rejects.toMatchObject({ hint: expect.stringContaining("--resync '*.*'") });
+  await replicate(optionsOf({ resync: '*.*' }));
+  await expectTrue('a', 'b');
+});
+
+test('a database without an encoding is refused before anything is made', async () => {
+  const other = `${database.name}_ascii`;
+  await database.sql(
+    `CREATE DATABASE ${other} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`,
+  );
+  const from = database.url.replace(database.name, other);
+  await expect(replicate(optionsOf({ from }))).rejects.toMatchObject({
+    code: 'CHECK_FAILED',
+    message: expect.stringContaining('SQL_ASCII'),
+  });
+  expect(readdirSync(folder)).toEqual([]);
+  await database.sql(`DROP DATABASE ${other}`);
 });
 
 test('a table that is dropped leaves the job, its files stay', async () => {

@@ -13,6 +13,7 @@ import {
   checkServer,
   dropReplication,
   openTransactions,
+  type Problem,
   type Publication,
   readPublication,
   type ServerFacts,
@@ -21,7 +22,12 @@ import {
   setPublication,
   slotState,
 } from '../../databases/postgres/replication-setup.ts';
-import { listTables, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import {
+  listTables,
+  partitionRoots,
+  readTables,
+  type SourceTable,
+} from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { monotonicMs } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
@@ -30,7 +36,14 @@ import { dropPending, readPending } from './epoch.ts';
 import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
-import { checkCheckpoint, checkPublication, checkTables, otherLog, withSource } from './job-checks.ts';
+import {
+  checkAttached,
+  checkCheckpoint,
+  checkPublication,
+  checkTables,
+  otherLog,
+  withSource,
+} from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { noteError } from './job-notes.ts';
 import { LakeLanding } from './lake-landing.ts';
@@ -48,7 +61,7 @@ import { endHolders, startHolder } from './snapshot-holder.ts';
 import { counted } from './statistics.ts';
 import { databaseOf, type Surroundings, slotOf } from './surroundings.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
-import { tableProblem } from './table-problems.ts';
+import { distinctTables, tableProblem } from './table-problems.ts';
 import { TableRegistry } from './table-registry.ts';
 import { openTemporaryFolder } from './temporary-folder.ts';
 import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
@@ -362,7 +375,7 @@ export class Replication {
     let checkpoint = await this.#landPending(facts, before, newSlot);
     if (this.#environment.membersOnly) return checkpoint;
     for (;;) {
-      const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
+      const tables = this.#fit(await this.#chosenTables(), checkpoint);
       if (tables.length === 0) {
         throw new LongshoreError('CHECK_FAILED', `no table of the job ${this.#settings.name} is left`, {
           hint: '`longshore replicate drop` ends it; its files stay',
@@ -378,6 +391,15 @@ export class Replication {
         'read the publication',
       );
       if (stay.size > 0) checkPublication(this.#slot, checkpoint, published, stay);
+      if (removed.length > 0) {
+        const left = removed.map(({ oid }) => oid);
+        const roots = await this.#asked((client) => partitionRoots(client, left), 'list partitions');
+        checkAttached(
+          removed,
+          roots,
+          tables.filter(({ oid }) => stay.has(oid)),
+        );
+      }
       const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
       let plan = await ledger.plan(signal);
       if (added.length === 0 && removed.length === 0 && plan === undefined)
@@ -418,6 +440,21 @@ export class Replication {
     }
   }
 
+  /** Those that can be replicated beside one another; what the job has comes first. */
+  #fit(chosen: readonly SourceTable[], checkpoint: Manifest): SourceTable[] {
+    const fit = chosen.filter((table) => this.#isFit(table, checkpoint));
+    const added = new Set(addedTables(checkpoint.tables, fit));
+    const [members, others] = [fit.filter((table) => !added.has(table)), [...added]];
+    const distinct = new Set(distinctTables([...members, ...others], (...left) => this.#leaveOut(...left)));
+    return fit.filter((table) => distinct.has(table));
+  }
+
+  /** Told once. */
+  #leaveOut({ oid }: SourceTable, { what, fix }: Problem): void {
+    if (!this.#unfit.has(oid)) this.#emit({ type: 'notice', text: `left out: ${what} → ${fix}` });
+    this.#unfit.add(oid);
+  }
+
   /** Tables that came into a job that runs must not keep it from running. */
   #isFit(table: SourceTable, { tables }: Manifest): boolean {
     const { mode, timestampColumn } = this.#settings;
@@ -425,9 +462,7 @@ export class Replication {
     if (problem === undefined) return true;
     if (tables.some(({ oid }) => oid === table.oid))
       throw new LongshoreError('CHECK_FAILED', problem.what, { hint: problem.fix });
-    if (!this.#unfit.has(table.oid))
-      this.#emit({ type: 'notice', text: `left out: ${problem.what} → ${problem.fix}` });
-    this.#unfit.add(table.oid);
+    this.#leaveOut(table, problem);
     return false;
   }
 

@@ -40,7 +40,11 @@ export const replicateSchema = z.strictObject({
     .describe('patterns of schema.table; * stands for anything, ! leaves out: public.*,!public.audit_*'),
   name: z
     .string()
-    .regex(/^[a-z0-9_]{1,40}$/, 'small letters, digits and _, at most 40')
+    // A job of that name would have the slot under which another one loads or is verified.
+    .regex(
+      /^(?!(.*_)?(load|verify)$)[a-z0-9_]{1,40}$/,
+      'small letters, digits and _, at most 40; its last word is not load or verify',
+    )
     .default('longshore')
     .describe('of the job: its slot and publication are called longshore_<name>'),
   every: duration.default(120_000).describe('how long changes are gathered before they are landed'),

@@ -18,8 +18,8 @@ const JOB = {
     Type: 'String',
     Description: 'Name of the job, where several share a database or a prefix',
     Default: 'longshore',
-    AllowedPattern: '^[a-z0-9_]{1,40}$',
-    ConstraintDescription: 'small letters, digits and _, at most 40',
+    AllowedPattern: '^(?!(.*_)?(load|verify)$)[a-z0-9_]{1,40}$',
+    ConstraintDescription: 'small letters, digits and _, at most 40; its last word is not load or verify',
   },
   Tables: {
     Type: 'String',
