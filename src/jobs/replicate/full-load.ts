@@ -89,10 +89,10 @@ export async function fullLoad(
 /** What a job without a full load begins with. */
 export function loadOfNothing(
   { lsn, tables }: HeldSnapshot,
-  { publishedAs }: Pick<FullLoadOptions, 'publishedAs'>,
+  { publishedAs, toLsn = lsn }: Pick<FullLoadOptions, 'publishedAs' | 'toLsn'>,
 ): FullLoad {
   const listed = tables.map((table) => manifestTable(table, lsn, publishedAs.get(table.oid)));
-  return { toLsn: lsn, files: [], schemas: {}, tables: listed };
+  return { toLsn, files: [], schemas: {}, tables: listed };
 }
 
 function manifestTable(source: SourceTable, fromLsn: Lsn, publishedAs: number | undefined): ManifestTable {

@@ -231,6 +231,17 @@ test('a database without an encoding is refused before anything is made', async 
   await database.sql(`DROP DATABASE ${other}`);
 });
 
+test('a table that comes into a job that only follows takes no change from the others', async () => {
+  const cdc = (more: Partial<ReplicateOptions> = {}) => optionsOf({ mode: 'cdc', ...more });
+  await replicate(cdc());
+  await database.sql("INSERT INTO a VALUES (2, 'two'); CREATE TABLE c (id int PRIMARY KEY)");
+  await replicate(cdc());
+  await database.sql('INSERT INTO c VALUES (1)');
+  await replicate(cdc());
+  expect(lake().changesOf('a')).toMatchObject([{ Op: 'I', id: 2 }]);
+  expect(lake().changesOf('c')).toMatchObject([{ Op: 'I', id: 1 }]);
+});
+
 test('a table that is dropped leaves the job, its files stay', async () => {
   await replicate(optionsOf());
   await database.sql("INSERT INTO b VALUES (101, 'last'); DROP TABLE b; INSERT INTO a VALUES (2, 'two')");

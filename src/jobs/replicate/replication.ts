@@ -514,7 +514,7 @@ export class Replication {
     await using held = snapshot;
     failpoint('snapshot-taken');
     const publishedAs = publication?.entries ?? new Map<number, number>();
-    if (threads === undefined) return loadOfNothing(held, { publishedAs });
+    if (threads === undefined) return loadOfNothing(held, { publishedAs, toLsn });
     using watch = mode === 'full-load' ? undefined : this.#watch();
     const kept = before?.snapshot.lsn === formatLsn(held.lsn);
     const isLarge = held.tables.reduce((sum, table) => sum + heapBytes(table), 0) >= KEPT_BYTES_MIN;
