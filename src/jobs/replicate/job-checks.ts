@@ -75,12 +75,12 @@ export function checkCheckpoint(
 /** A checkpoint that knows of its database and publication, also where it was written before manifests said so. */
 export function withSource(checkpoint: Manifest, databaseOid: number, publication: Publication): Manifest {
   return {
-    databaseOid,
-    publicationOid: publication.oid,
     ...checkpoint,
+    databaseOid: checkpoint.databaseOid ?? databaseOid,
+    publicationOid: checkpoint.publicationOid ?? publication.oid,
     tables: checkpoint.tables.map((table) => {
-      const publishedAs = publication.entries.get(table.oid);
-      return publishedAs === undefined ? table : { publishedAs, ...table };
+      const publishedAs = table.publishedAs ?? publication.entries.get(table.oid);
+      return publishedAs === undefined ? table : { ...table, publishedAs };
     }),
   };
 }
