@@ -86,7 +86,8 @@ async function once(url: string, text: string): Promise<void> {
   }
 }
 
-function debianBinFolder(): string | undefined {
+/** Of the newest server that Debian has installed here. */
+export function debianBinFolder(): string | undefined {
   const root = '/usr/lib/postgresql';
   let versions: string[];
   try {

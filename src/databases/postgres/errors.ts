@@ -30,7 +30,7 @@ export function postgresError(error: unknown, doing: Doing): LongshoreError {
   const code = state === undefined ? codeOfDriverError(error) : codeOfState(state);
   const reason = state === undefined ? driverReason(error) : withoutValues(error as DatabaseError, state);
   return new LongshoreError(code, `Cannot ${doing.action}: ${reason}`, {
-    hint: hidesRows(error) ? rowSecurityHint(doing.user) : hintOf(code, state, doing),
+    hint: hintOfError(error, code, doing),
     context: {
       database: doing.database,
       ...(state === undefined ? {} : { sqlState: state }),
@@ -46,6 +46,18 @@ const IN_USE = '55006';
 /** Whether a policy would have hidden rows; the function's name is there in every language of the server. */
 function hidesRows(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === '42501' && error.routine === 'check_enable_rls';
+}
+
+/** Of a change stream whose publication was not there where it is read; in every language of the server. */
+function lacksPublication(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '42704' && error.routine === 'get_publication_oid';
+}
+
+function hintOfError(error: unknown, code: ErrorCode, doing: Doing): string | undefined {
+  if (hidesRows(error)) return rowSecurityHint(doing.user);
+  if (lacksPublication(error))
+    return "it was dropped, and changes of then cannot be read: `longshore replicate --resync '*.*'` makes it again and loads every table";
+  return hintOf(code, sqlState(error), doing);
 }
 
 /** What to do where row-level security hides rows from a role. */

@@ -4,6 +4,8 @@ import { type ServerFacts, serverProblems } from './replication-setup.ts';
 const GOOD: ServerFacts = {
   pooled: false,
   systemId: '7300000000000000001',
+  databaseOid: 16384,
+  encoding: 'UTF8',
   version: 150018,
   walLevel: 'logical',
   slotsFree: 1,
@@ -25,6 +27,7 @@ test('each thing that is missing is said, all at once', () => {
   expect(
     whats({
       pooled: true,
+      encoding: 'SQL_ASCII',
       version: 110022,
       walLevel: 'replica',
       slotsFree: 0,
@@ -35,6 +38,7 @@ test('each thing that is missing is said, all at once', () => {
   ).toEqual([
     'the server is older than PostgreSQL 12',
     'the URL leads to a pooler of connections',
+    'the database has the encoding SQL_ASCII: nothing says what characters its bytes are',
     'the server is a standby',
     'wal_level is replica',
     'the role may not replicate',

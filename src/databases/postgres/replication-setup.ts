@@ -11,6 +11,10 @@ export interface ServerFacts {
   readonly pooled: boolean;
   /** Of the cluster: another one after a restore elsewhere. */
   readonly systemId: string;
+  /** Of the database. */
+  readonly databaseOid: number;
+  /** Of the database: `UTF8`. */
+  readonly encoding: string;
   /** As `server_version_num`: 150018. */
   readonly version: number;
   readonly walLevel: string;
@@ -32,6 +36,8 @@ export async function serverFacts(client: pg.Client): Promise<ServerFacts> {
     pooled:
       Number(row['backend_pid']) !== (client as pg.Client & { readonly processID: number | null }).processID,
     systemId: String(row['system_id']),
+    databaseOid: Number(row['database_oid']),
+    encoding: String(row['encoding']),
     version: Number(row['version']),
     walLevel: String(row['wal_level']),
     slotsFree: Number(row['slots_free']),
@@ -45,6 +51,8 @@ export async function serverFacts(client: pg.Client): Promise<ServerFacts> {
 
 const FACTS = `
 SELECT pg_backend_pid() AS backend_pid, (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
+       (SELECT oid::int8::float8 FROM pg_database WHERE datname = current_database()) AS database_oid,
+       current_setting('server_encoding') AS encoding,
        current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
        current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int AS slots_free,
        current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders_free,
@@ -73,6 +81,11 @@ export function serverProblems(facts: ServerFacts, follows: boolean): Problem[] 
     facts.pooled,
     'the URL leads to a pooler of connections',
     'give the host and port of the server itself',
+  );
+  add(
+    facts.encoding === 'SQL_ASCII',
+    'the database has the encoding SQL_ASCII: nothing says what characters its bytes are',
+    'make a database with the encoding of its texts, and load a dump of this one into it',
   );
   if (!follows) return problems;
   add(facts.inRecovery, 'the server is a standby', 'name the primary');
@@ -208,19 +221,34 @@ export async function senderTimeoutMs(client: pg.ClientBase): Promise<number | u
   return ms > 0 ? ms : undefined;
 }
 
-/** Oids of the tables of a publication that says all of them whole; undefined where there is none of that name. */
-export async function publishedTables(
+export interface Publication {
+  /** Another one where it was dropped and made again. */
+  readonly oid: number;
+  /**
+   * Tables that it says all of, by their oids: the oid of their entry, another one where a table was taken out and put in
+   * again.
+   */
+  readonly entries: ReadonlyMap<number, number>;
+}
+
+/** Undefined where there is none of that name. */
+export async function readPublication(
   client: pg.ClientBase,
   publication: string,
-): Promise<number[] | undefined> {
-  const { rows } = await client.query<{ oids: number[] | null }>(
-    `SELECT (SELECT array_agg(r.prrelid::int8::float8) FROM pg_publication_rel r
-             WHERE r.prpubid = p.oid AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NULL
-               AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate) AS oids
-     FROM pg_publication p WHERE p.pubname = $1`,
+): Promise<Publication | undefined> {
+  const { rows } = await client.query<{ oid: number; table: number | null; entry: number | null }>(
+    `SELECT p.oid::int8::float8 AS oid, r.prrelid::int8::float8 AS table, r.oid::int8::float8 AS entry
+     FROM pg_publication p LEFT JOIN pg_publication_rel r
+       ON r.prpubid = p.oid AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NULL
+       AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate
+     WHERE p.pubname = $1`,
     [publication],
   );
-  return rows[0] === undefined ? undefined : (rows[0].oids ?? []);
+  if (rows[0] === undefined) return undefined;
+  const entries = rows.flatMap(({ table, entry }) =>
+    table === null || entry === null ? [] : [[table, entry] as const],
+  );
+  return { oid: rows[0].oid, entries: new Map(entries) };
 }
 
 /** Takes slot and publication away, where they are there. */

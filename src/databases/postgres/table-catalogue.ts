@@ -31,7 +31,7 @@ export interface SourceLeaf {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
-  /** Of the heap, without TOAST. */
+  /** Of the heap, without TOAST; 0 where it was not asked for. */
   readonly bytes: number;
   /** Changes when the table is rewritten or truncated. */
   readonly fileNode: number;
@@ -47,8 +47,14 @@ export interface CatalogueColumn extends SourceColumn {
   readonly generated: boolean;
 }
 
-/** Ordinary and partitioned tables outside of the system's schemas; partitions belong to their root. */
-export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> {
+/**
+ * Ordinary and partitioned tables outside of the system's schemas; partitions belong to their root.
+ * @param sized the tables whose size is asked for: the server waits for whoever holds one of them alone
+ */
+export async function readTables(
+  client: pg.ClientBase,
+  sized: (table: Pick<SourceTable, 'oid' | 'schema' | 'name'>) => boolean = () => false,
+): Promise<SourceTable[]> {
   const tables = await client.query<{
     oid: number;
     schema: string;
@@ -57,7 +63,6 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     identity: ReplicaIdentity;
     can_select: boolean;
     is_owner: boolean;
-    rows: number;
     key: string[] | null;
     identity_columns: string[] | null;
   }>(TABLES);
@@ -68,8 +73,9 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     schema: string;
     name: string;
     bytes: string;
+    rows: number;
     file_node: number;
-  }>(LEAVES);
+  }>(LEAVES, [tables.rows.filter(sized).map(({ oid }) => oid)]);
   const columnsOf = Map.groupBy(columns.rows, ({ oid }) => oid);
   const leavesOf = Map.groupBy(leaves.rows, ({ root }) => root);
   return tables.rows.map((row) => ({
@@ -90,7 +96,7 @@ export async function readTables(client: pg.ClientBase): Promise<SourceTable[]> 
     identityColumns: row.identity_columns ?? [],
     canSelect: row.can_select,
     isOwner: row.is_owner,
-    rowsEstimate: Math.max(0, Number(row.rows)),
+    rowsEstimate: (leavesOf.get(row.oid) ?? []).reduce((sum, { rows }) => sum + rows, 0),
   }));
 }
 
@@ -102,6 +108,19 @@ export async function listTables(
     `SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name ${FROM_TABLES}`,
   );
   return rows;
+}
+
+/** Of tables that are partitions now: the oids of their roots, by their own. */
+export async function partitionRoots(
+  client: pg.ClientBase,
+  oids: readonly number[],
+): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await client.query<{ oid: number; root: number }>(
+    `SELECT c.oid::int8::float8 AS oid, pg_partition_root(c.oid)::oid::int8::float8 AS root
+     FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relispartition`,
+    [oids],
+  );
+  return new Map(rows.map(({ oid, root }) => [oid, root]));
 }
 
 interface ColumnRow {
@@ -146,10 +165,6 @@ const TABLES = `
 SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
        c.relreplident AS identity, has_table_privilege(c.oid, 'SELECT') AS can_select,
        pg_has_role(c.relowner, 'USAGE') AS is_owner,
-       CASE WHEN c.relkind = 'p' THEN
-         (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(c.oid) t
-          JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
-       ELSE c.reltuples END::float8 AS rows,
        (SELECT array_agg(a.attname::text ORDER BY k.place) FROM pg_index i
         CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
@@ -186,14 +201,17 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
 ORDER BY c.oid, a.attnum`;
 
+/** Without `pg_partition_tree`, which locks what it finds. */
 const LEAVES = `
-SELECT r.oid::int8::float8 AS root, c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
-       pg_relation_size(c.oid)::text AS bytes, pg_relation_filenode(c.oid)::int8::float8 AS file_node
-FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
-CROSS JOIN LATERAL (
-  SELECT r.oid AS relid WHERE r.relkind = 'r'
-  UNION ALL SELECT t.relid FROM pg_partition_tree(r.oid) t WHERE r.relkind = 'p' AND t.isleaf) leaf
-JOIN pg_class c ON c.oid = leaf.relid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition AND r.relpersistence = 'p' AND c.relkind = 'r'
-  AND rn.nspname NOT IN ('pg_catalog', 'information_schema') AND rn.nspname !~ '^pg_toast'
-ORDER BY r.oid, n.nspname COLLATE "C", c.relname COLLATE "C"`;
+WITH RECURSIVE part AS (
+  SELECT r.oid AS root, r.oid FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
+  WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition AND r.relpersistence = 'p'
+    AND rn.nspname NOT IN ('pg_catalog', 'information_schema') AND rn.nspname !~ '^pg_toast'
+  UNION ALL
+  SELECT part.root, i.inhrelid FROM part JOIN pg_inherits i ON i.inhparent = part.oid
+  JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition)
+SELECT part.root::int8::float8 AS root, c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
+       CASE WHEN part.root = ANY ($1::oid[]) THEN pg_relation_size(c.oid) ELSE 0 END::text AS bytes,
+       greatest(c.reltuples, 0)::float8 AS rows, pg_relation_filenode(c.oid)::int8::float8 AS file_node
+FROM part JOIN pg_class c ON c.oid = part.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY part.root, n.nspname COLLATE "C", c.relname COLLATE "C"`;

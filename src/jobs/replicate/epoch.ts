@@ -14,6 +14,7 @@ import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
 import { deleteKeys } from '../../stores/list-keys.ts';
 import type { ChangeTable, ChangeTableFile } from './change-table.ts';
 import { type LoadTarget, upload } from './full-load.ts';
+import type { Transaction } from './landing.ts';
 import { changeFileName, datePartition, pendingKey, tableFolder } from './layout.ts';
 import {
   type Manifest,
@@ -41,6 +42,8 @@ export interface EpochFacts {
   readonly before: Manifest;
   readonly toLsn: Lsn;
   readonly lastCommitMicros: bigint | undefined;
+  /** The transaction of the last change of the epoch. */
+  readonly lastChange: Pick<Transaction, 'commitLsn' | 'commitMicros'> | undefined;
   readonly events: readonly ManifestEvent[];
   /** Of the job. */
   readonly tables: readonly ManifestTable[];
@@ -96,15 +99,17 @@ export async function landEpoch(
     signal,
   );
   const lastCommitMicros = facts.lastCommitMicros?.toString() ?? facts.before.lastCommitMicros;
+  const lastChange = facts.lastChange === undefined ? facts.before.lastChange : noteOf(facts.lastChange);
   const manifest = counted({
     version: 1,
     job: place.job,
     epoch,
     kind: 'changes',
-    systemId: facts.before.systemId,
+    ...sourceOf(facts.before),
     fromLsn: facts.before.toLsn,
     toLsn: formatLsn(facts.toLsn),
     ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
+    ...(lastChange === undefined ? {} : { lastChange }),
     files: landed.map(({ file }) => file),
     schemas,
     events: [...facts.events],
@@ -115,6 +120,19 @@ export async function landEpoch(
   await deleteKeys(place.store, [place.prefix + pendingKey(place.job, epoch)], signal);
   for (const { path } of landed) await rm(path, { force: true });
   return manifest;
+}
+
+function noteOf({ commitLsn, commitMicros }: Pick<Transaction, 'commitLsn' | 'commitMicros'>) {
+  return { lsn: formatLsn(commitLsn), commitMicros: commitMicros.toString() };
+}
+
+/** Of what the job is. */
+function sourceOf({ systemId, databaseOid, publicationOid }: Manifest) {
+  return {
+    systemId,
+    ...(databaseOid === undefined ? {} : { databaseOid }),
+    ...(publicationOid === undefined ? {} : { publicationOid }),
+  };
 }
 
 /** The names of a table's types, for the manifest. */

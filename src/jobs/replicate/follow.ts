@@ -18,6 +18,7 @@ import {
 import { senderTimeoutMs } from '../../databases/postgres/replication-setup.ts';
 import { ReplicationStream } from '../../databases/postgres/replication-stream.ts';
 import { LongshoreError } from '../../errors.ts';
+import { type Clock, monotonicMs } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { ReplicateListener } from './events.ts';
 import { type Fence, type FencedTable, fenceOf } from './fences.ts';
@@ -46,7 +47,7 @@ export interface FollowOptions {
   readonly folder: string;
   readonly emit: ReplicateListener;
   readonly failpoint: Failpoint;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
 }
 
 const REPORT_MS = 5_000;
@@ -105,7 +106,7 @@ class Follower {
     this.#signal = signal;
     this.#landedLsn = options.fromLsn;
     this.#toLsn = options.fromLsn;
-    this.#landedMs = options.nowMs();
+    this.#landedMs = this.#nowMs();
     this.#askedMs = this.#landedMs;
   }
 
@@ -115,7 +116,7 @@ class Follower {
   }
 
   async run(session: Session): Promise<void> {
-    const { landing, slot, publication, version, until, emit, nowMs, every } = this.#options;
+    const { landing, slot, publication, version, until, emit, clock, every } = this.#options;
     this.#cutAt = await landing.begun(this.#signal);
     const timeoutMs = (await senderTimeoutMs(session.client)) ?? Number.POSITIVE_INFINITY;
     const ended = new Promise<void>((resolve, reject) => {
@@ -135,7 +136,7 @@ class Follower {
         onMessage: (bytes, at, end) => this.#take(bytes, at, end),
         onKeepalive: (walEnd) => this.#keepalive(walEnd),
       },
-      nowMs,
+      () => clock.now(),
     );
     this.#stream = stream;
     stream.done.then(
@@ -282,7 +283,7 @@ class Follower {
           })
           .map((oid) => this.#relationOf(oid));
         if (relations.length === 0) return undefined;
-        this.#sinceMs ??= this.#options.nowMs();
+        this.#sinceMs ??= this.#nowMs();
         return this.#options.landing.truncate(relations, message, transaction);
       }
       default:
@@ -309,7 +310,7 @@ class Follower {
 
   #counted(): void {
     this.#changes++;
-    this.#sinceMs ??= this.#options.nowMs();
+    this.#sinceMs ??= this.#nowMs();
   }
 
   #relationOf(oid: number): Relation {
@@ -335,7 +336,7 @@ class Follower {
       // Under its own name again it would be followed as if nothing were missing: it has to be loaded again.
       this.#renamed.add(oid);
       this.#ending = true;
-      this.#sinceMs ??= this.#options.nowMs();
+      this.#sinceMs ??= this.#nowMs();
       this.#options.landing.leave(left, this.#transaction!);
       return undefined;
     }
@@ -343,7 +344,7 @@ class Follower {
     const isSame = before !== undefined && sameColumns(before, relation);
     // Where all columns are the identity, a key that came or went shows in none of them.
     if (isSame && relation.replicaIdentity !== 'f') return undefined;
-    if (before !== undefined && !isSame) this.#sinceMs ??= this.#options.nowMs();
+    if (before !== undefined && !isSame) this.#sinceMs ??= this.#nowMs();
     return this.#options.landing.relation(relation, before, this.#transaction!);
   }
 
@@ -357,16 +358,16 @@ class Follower {
   /** Only between transactions. */
   #shouldCut(): boolean {
     if (this.#cutAt !== undefined) return this.#toLsn >= this.#cutAt;
-    const { every, epochBytes, landing, until, nowMs } = this.#options;
+    const { every, epochBytes, landing, until } = this.#options;
     if (until !== undefined && this.#toLsn >= until) return true;
     if (this.#ending) return true;
     if (this.#sinceMs === undefined) return false;
-    return nowMs() - this.#sinceMs >= every || landing.bytes >= epochBytes;
+    return this.#nowMs() - this.#sinceMs >= every || landing.bytes >= epochBytes;
   }
 
   /** @param empty lands an epoch without changes too */
   async #cut(empty = false): Promise<void> {
-    const { landing, emit, until, failpoint, nowMs } = this.#options;
+    const { landing, emit, until, failpoint } = this.#options;
     const gathered = this.#sinceMs !== undefined || this.#cutAt !== undefined;
     if (gathered || (empty && this.#toLsn > this.#landedLsn)) {
       const end = { lsn: this.#toLsn, commitMicros: this.#lastCommitMicros };
@@ -383,7 +384,7 @@ class Follower {
         bytes,
         lagBytes: Math.max(0, Number((this.#stream?.walEnd ?? this.#toLsn) - this.#toLsn)),
       });
-      this.#landedMs = nowMs();
+      this.#landedMs = this.#nowMs();
       this.#landedLsn = this.#toLsn;
     }
     this.#cutAt = undefined;
@@ -398,20 +399,25 @@ class Follower {
     this.#stream.report(true);
     this.#ask();
     if (this.#handling || this.#inside || this.#cutAt !== undefined) return;
-    const { nowMs, every } = this.#options;
+    const { every } = this.#options;
     if (this.#shouldCut()) void this.#drain(this.#cut());
     else if (this.#idle && this.#sinceMs === undefined && this.#idleLsn > this.#toLsn) {
       // The server may forget the log of others, too: an epoch without changes says that we have seen it.
-      if (nowMs() - this.#landedMs < Math.max(every, IDLE_MS)) return;
+      if (this.#nowMs() - this.#landedMs < Math.max(every, IDLE_MS)) return;
       this.#toLsn = this.#idleLsn;
       void this.#drain(this.#cut(true));
     }
   }
 
+  /** For intervals. */
+  #nowMs(): number {
+    return monotonicMs(this.#options.clock);
+  }
+
   #ask(): void {
-    const { nowMs, every, shouldEnd } = this.#options;
-    if (this.#ending || nowMs() - this.#askedMs < Math.min(ASK_MS, Math.max(every, REPORT_MS))) return;
-    this.#askedMs = nowMs();
+    const { every, shouldEnd } = this.#options;
+    if (this.#ending || this.#nowMs() - this.#askedMs < Math.min(ASK_MS, Math.max(every, REPORT_MS))) return;
+    this.#askedMs = this.#nowMs();
     shouldEnd().then(
       (ends) => {
         this.#ending ||= ends;

@@ -55,6 +55,8 @@ export interface FullLoadOptions {
   readonly before: LoadPlan | undefined;
   /** Numbers of the files begin behind this, by oid; where the folder of a table has files already. */
   readonly filesBefore: ReadonlyMap<number, number>;
+  /** Entries of the tables in the publication, by their oids; none for a load alone. */
+  readonly publishedAs: ReadonlyMap<number, number>;
   /** Where the changes begin that are landed after the load; the snapshot's place where it is left out. */
   readonly toLsn: Lsn | undefined;
   /** Gives the snapshot to a process that outlives this one. @returns the name under which it holds it */
@@ -83,15 +85,20 @@ export async function fullLoad(
 }
 
 /** What a job without a full load begins with. */
-export function loadOfNothing({ lsn, tables }: HeldSnapshot): FullLoad {
-  return { toLsn: lsn, files: [], schemas: {}, tables: tables.map((table) => manifestTable(table, lsn)) };
+export function loadOfNothing(
+  { lsn, tables }: HeldSnapshot,
+  { publishedAs, toLsn = lsn }: Pick<FullLoadOptions, 'publishedAs' | 'toLsn'>,
+): FullLoad {
+  const listed = tables.map((table) => manifestTable(table, lsn, publishedAs.get(table.oid)));
+  return { toLsn, files: [], schemas: {}, tables: listed };
 }
 
-function manifestTable(source: SourceTable, fromLsn: Lsn): ManifestTable {
+function manifestTable(source: SourceTable, fromLsn: Lsn, publishedAs: number | undefined): ManifestTable {
   const { oid, schema, name, columns } = source;
   const sent = columns.filter(({ generated }) => !generated);
   const schemaId = changeSchemaId(chunkFields({ ...source, columns: sent }).map(({ column }) => column));
-  return { schema, name, oid, fromLsn: formatLsn(fromLsn), schemaId, statistics: NO_STATISTICS };
+  const entry = publishedAs === undefined ? {} : { publishedAs };
+  return { schema, name, oid, fromLsn: formatLsn(fromLsn), ...entry, schemaId, statistics: NO_STATISTICS };
 }
 
 class Load {
@@ -195,7 +202,8 @@ class Load {
   }
 
   #table(source: SourceTable): Omit<PlannedTable, 'chunks'> {
-    return { table: manifestTable(source, this.#snapshot.lsn), fileNodes: fileNodes(source) };
+    const publishedAs = this.#options.publishedAs.get(source.oid);
+    return { table: manifestTable(source, this.#snapshot.lsn, publishedAs), fileNodes: fileNodes(source) };
   }
 
   get #sizes() {

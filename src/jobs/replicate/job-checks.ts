@@ -1,7 +1,7 @@
 /** What must be true before a replication changes anything. Pure. */
 
-import { formatLsn, parseLsn } from '../../databases/postgres/lsn.ts';
-import type { ServerFacts, SlotState } from '../../databases/postgres/replication-setup.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
+import type { Publication, ServerFacts, SlotState } from '../../databases/postgres/replication-setup.ts';
 import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Manifest, ManifestTable } from './manifest.ts';
@@ -23,7 +23,7 @@ export function checkTables(tables: readonly SourceTable[], settings: ReplicateS
 
 /** @throws CHECK_FAILED where the slot and the files do not belong together any more */
 export function checkCheckpoint(
-  { systemId, toLsn, epoch }: Manifest,
+  { systemId, databaseOid, toLsn, epoch }: Manifest,
   about: {
     readonly settings: ReplicateSettings;
     readonly url: string;
@@ -47,8 +47,13 @@ export function checkCheckpoint(
       'name that database with --from, or give another --name or prefix',
     );
   }
+  if (databaseOid !== undefined && databaseOid !== facts.databaseOid)
+    fail(
+      `the files are of another database of the server than ${url}`,
+      `name that database with --from, or ${elsewhere}`,
+    );
   if (settings.resync?.includes('*.*') === true) return;
-  const again = "`--resync '*.*'` loads every table again, and goes on from there";
+  const again = EVERYTHING_AGAIN;
   if (slot === undefined)
     fail(`the replication slot ${slotName} is gone: changes since ${toLsn} are lost`, again);
   if (slot!.lost) fail(`the server has given up the log that the slot ${slotName} needs`, again);
@@ -67,32 +72,80 @@ export function checkCheckpoint(
   }
 }
 
+/** A checkpoint that knows of its database and publication, also where it was written before manifests said so. */
+export function withSource(checkpoint: Manifest, databaseOid: number, publication: Publication): Manifest {
+  return {
+    ...checkpoint,
+    databaseOid: checkpoint.databaseOid ?? databaseOid,
+    publicationOid: checkpoint.publicationOid ?? publication.oid,
+    tables: checkpoint.tables.map((table) => {
+      const publishedAs = table.publishedAs ?? publication.entries.get(table.oid);
+      return publishedAs === undefined ? table : { ...table, publishedAs };
+    }),
+  };
+}
+
 /**
- * Whoever takes a table out of the publication takes its changes out of the stream.
- * @param published oids; undefined where the publication is gone
+ * Whoever takes a table out of the publication takes its changes out of the stream, also where it is put in again.
+ * @param published undefined where the publication is gone
  * @param present oids of the tables of the job that the database still has
  */
 export function checkPublication(
   publication: string,
-  tables: readonly ManifestTable[],
-  published: readonly number[] | undefined,
+  { tables, publicationOid }: Pick<Manifest, 'tables' | 'publicationOid'>,
+  published: Publication | undefined,
   present: ReadonlySet<number>,
 ): void {
   if (published === undefined)
+    fail(`the publication ${publication} is gone: changes may be lost`, EVERYTHING_AGAIN);
+  if (publicationOid !== undefined && published!.oid !== publicationOid)
+    fail(`the publication ${publication} was dropped and made again: changes may be lost`, EVERYTHING_AGAIN);
+  for (const { oid, untilLsn, publishedAs, schema, name } of tables) {
+    if (untilLsn !== undefined || !present.has(oid)) continue;
+    const entry = published!.entries.get(oid);
+    const again = `--resync '${schema}.${name}' loads it again`;
+    if (entry === undefined)
+      fail(
+        `the publication ${publication} has no ${schema}.${name} any more, or not all of its changes: some may be lost`,
+        again,
+      );
+    if (publishedAs !== undefined && publishedAs !== entry)
+      fail(
+        `${schema}.${name} was taken out of the publication ${publication} and put in again: changes between may be lost`,
+        again,
+      );
+  }
+}
+
+/**
+ * Rows that a table of the job had when it became a partition of another one come with no change of that one.
+ * @param roots of the tables that left, by their oids
+ * @param stay tables of the job that are not loaded now
+ */
+export function checkAttached(
+  left: readonly ManifestTable[],
+  roots: ReadonlyMap<number, number>,
+  stay: readonly SourceTable[],
+): void {
+  for (const { oid, schema, name } of left) {
+    const root = stay.find((table) => table.oid === roots.get(oid));
+    if (root === undefined) continue;
     fail(
-      `the publication ${publication} is gone: changes may be lost`,
-      "`--resync '*.*'` loads every table again, and goes on from there",
+      `${schema}.${name} is a partition of ${root.schema}.${root.name} now, whose files have not the rows that it had`,
+      `--resync '${root.schema}.${root.name}' loads that again, with them; the files of ${schema}.${name} stay`,
     );
-  const missing = tables.find(
-    ({ oid, untilLsn }) => untilLsn === undefined && present.has(oid) && !published!.includes(oid),
-  );
-  if (missing === undefined) return;
-  const name = `${missing.schema}.${missing.name}`;
-  fail(
-    `the publication ${publication} has no ${name} any more, or not all of its changes: some may be lost`,
-    `--resync '${name}' loads it again`,
+  }
+}
+
+export function otherLog(url: string, confirmed: Lsn): LongshoreError {
+  return new LongshoreError(
+    'CHECK_FAILED',
+    `the log of ${url} behind ${formatLsn(confirmed)} is not the one of the files: the server was set back to a state of before`,
+    { hint: EVERYTHING_AGAIN },
   );
 }
+
+const EVERYTHING_AGAIN = "`--resync '*.*'` loads every table again, and goes on from there";
 
 function fail(what: string, hint: string): never {
   throw new LongshoreError('CHECK_FAILED', what, { hint });

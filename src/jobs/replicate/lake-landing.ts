@@ -52,6 +52,8 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
   /** The tables of the job with the columns that they have now. */
   #described: readonly ManifestTable[];
   #events: ManifestEvent[] = [];
+  /** The transaction of the last change of the epoch. */
+  #last: Transaction | undefined;
   #added = 0;
 
   constructor(options: LakeLandingOptions) {
@@ -68,6 +70,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
   get bytes(): number {
     let bytes = 0;
     for (const { changes, unsent } of this.#tables.values()) bytes += changes.bytes + unsent.bytes;
+    for (const { changes } of this.#closed) bytes += changes.bytes;
     return bytes;
   }
 
@@ -113,6 +116,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     { cascade }: { readonly cascade: boolean },
     transaction: Transaction,
   ): undefined {
+    this.#last = transaction;
     for (const relation of relations)
       this.#event('truncate', relation, transaction, cascade ? 'cascade' : undefined);
   }
@@ -134,7 +138,14 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     this.#checkpoint = await landEpoch(
       place,
       target,
-      { before, toLsn: lsn, lastCommitMicros: commitMicros, events: this.#events, tables: this.#described },
+      {
+        before,
+        toLsn: lsn,
+        lastCommitMicros: commitMicros,
+        lastChange: this.#last,
+        events: this.#events,
+        tables: this.#described,
+      },
       open.map(({ changes }) => changes),
       {
         datePartition: settings.datePartition,
@@ -148,6 +159,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     this.#closed.length = 0;
     this.#events = [];
     await registry.learnKeys();
+    this.#last = undefined;
     await this.#options.sink?.take(this.#checkpoint);
     const { epoch, files } = this.#checkpoint;
     return { epoch, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -190,6 +202,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     transaction: Transaction,
   ): Promise<void> | undefined {
     const { changes, unsent } = this.#tables.get(relation.oid) ?? this.#open(relation);
+    this.#last = transaction;
     const { commitLsn, commitMicros, xid } = transaction;
     const place: ChangePlace = { commitLsn, commitMicros, xid, ordinal: transaction.ordinal++ };
     let waits: Promise<void> | undefined;

@@ -77,6 +77,8 @@ export const manifestTableSchema = z.strictObject({
   fromLsn: lsnSchema,
   /** Of a table that left the job: changes that committed before this are still landed. */
   untilLsn: lsnSchema.optional(),
+  /** Oid of its entry in the publication, which it loses with its place there; absent as `publicationOid` is. */
+  publishedAs: count.optional(),
   /** Of the columns that changes have, as they were last seen. */
   schemaId: z.string(),
   statistics: statisticsSchema,
@@ -98,12 +100,21 @@ export const manifestSchema = z.strictObject({
   kind: z.enum(['full-load', 'changes', 'tables']),
   /** Identifier of the PostgreSQL cluster, which a restored or another one has not. */
   systemId: z.string(),
+  /** Of the database; another one of the same server has another one. Absent in manifests of before. */
+  databaseOid: count.optional(),
+  /** Of the publication, which another one of its name has not; absent for a load alone, and in manifests of before. */
+  publicationOid: count.optional(),
   /** Everything that committed after this … */
   fromLsn: lsnSchema,
   /** … and up to this is in the files. */
   toLsn: lsnSchema,
   /** Microseconds since 1970 of the last commit, as text; absent where there was none. */
   lastCommitMicros: z.string().optional(),
+  /**
+   * The commit of the last change in files of changes, by which a log that is another one is known; without a time: no
+   * change is in them, and none that committed before this is missing. Absent in manifests of before.
+   */
+  lastChange: z.strictObject({ lsn: lsnSchema, commitMicros: z.string().optional() }).optional(),
   files: z.array(fileSchema),
   schemas: z.record(z.string(), z.array(manifestColumnSchema)),
   events: z.array(eventSchema),

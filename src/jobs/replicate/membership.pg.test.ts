@@ -1,6 +1,6 @@
 /** Tables that come into a job and leave it, are renamed, made again, or loaded again on request. */
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -10,7 +10,9 @@ import {
   postgresServer,
 } from '../../../test/servers/postgres.ts';
 import { Lake } from '../../../test/worlds/lake.ts';
+import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { ReplicateEvent } from './events.ts';
+import { planReplication } from './plan.ts';
 import { dropReplicationOf, replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
 import { verifyReplica } from './verify.ts';
@@ -113,6 +115,131 @@ test('a table that is made while the job runs comes in, and one without an ident
     expect.stringContaining('left out: public.d has neither a primary key'),
   ]);
   await expectTrue('a', 'b', 'c');
+});
+
+test('a table that is not of the job may be locked: it is not waited for', async () => {
+  await database.sql(`CREATE TABLE other (id int PRIMARY KEY);
+    CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts DEFAULT`);
+  const tables = ['public.a'];
+  await replicate(optionsOf({ tables }));
+  await using session = await database.session();
+  await session.sql("SET idle_in_transaction_session_timeout = '10s'");
+  await session.sql('BEGIN; LOCK TABLE other, part IN ACCESS EXCLUSIVE MODE');
+  await database.sql("INSERT INTO a VALUES (2, 'two')");
+  await replicate(optionsOf({ tables }));
+  expect(lake().changesOf('a')).toHaveLength(1);
+  expect((await planReplication(optionsOf({ tables }))).tables).toHaveLength(1);
+  // Nobody gave way.
+  await session.sql('COMMIT');
+});
+
+test('a clock that is set back again and again holds no epoch up', async () => {
+  await replicate(optionsOf());
+  const stop = new AbortController();
+  let nowMs = Date.now();
+  const clock: Clock = {
+    ...systemClock,
+    now: () => {
+      nowMs -= 60_000;
+      return nowMs;
+    },
+  };
+  const following = replicate(optionsOf({ untilCaughtUp: false, every: 300 }), {
+    signal: stop.signal,
+    clock,
+  });
+  try {
+    await database.sql("INSERT INTO a VALUES (2, 'two')");
+    await expect.poll(() => lake().changesOf('a').length, { timeout: 5_000 }).toBe(1);
+  } finally {
+    stop.abort(new Error('stopped'));
+    await expect(following).rejects.toThrow('stopped');
+  }
+});
+
+test('an epoch of many changes of columns is no larger than others', async () => {
+  await replicate(optionsOf());
+  for (let i = 0; i < 10; i++)
+    await database.sql(`INSERT INTO a (id, v) SELECT i, md5(i::text) FROM generate_series(${i}00 + 10, ${i}00 + 109) i;
+      ALTER TABLE a ADD c${i} int`);
+  await replicate(optionsOf({ every: '10m', maxFileSize: 8192, compression: 'none' }));
+  expect(lake().manifests().length).toBeGreaterThan(2);
+  await expectTrue('a', 'b');
+});
+
+test('a table that differs by case alone from one of the job is told and left out', async () => {
+  await replicate(optionsOf());
+  await database.sql('CREATE TABLE "A" (id int PRIMARY KEY)');
+  const notices: string[] = [];
+  await replicate(optionsOf(), {
+    emit: (event) => {
+      if (event.type === 'notice') notices.push(event.text);
+    },
+  });
+  expect(notices).toEqual([
+    expect.stringContaining('left out: the names of the tables public.a and public.A differ'),
+  ]);
+  await expectTrue('a', 'b');
+});
+
+test('a table of the job that becomes a partition of another one is told, and nothing of it is lost', async () => {
+  await database.sql(`CREATE TABLE r (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+    CREATE TABLE r_first PARTITION OF r FOR VALUES FROM (0) TO (1000); INSERT INTO r VALUES (1, 'r');
+    CREATE TABLE p (id int PRIMARY KEY, v text); INSERT INTO p VALUES (1001, 'loaded')`);
+  await replicate(optionsOf());
+  await database.sql(`INSERT INTO p VALUES (1002, 'before');
+    ALTER TABLE r ATTACH PARTITION p FOR VALUES FROM (1000) TO (2000)`);
+  await database.sql("INSERT INTO r VALUES (1003, 'after'); UPDATE r SET v = 'changed' WHERE id = 1001");
+  await expect(replicate(optionsOf())).rejects.toMatchObject({
+    message: expect.stringContaining('public.p is a partition of public.r now'),
+    hint: expect.stringContaining("--resync 'public.r'"),
+  });
+  await replicate(optionsOf({ resync: 'public.r' }));
+  await database.sql('DELETE FROM r WHERE id = 1002');
+  await expectTrue('a', 'b', 'r');
+  expect(lake().changesOf('p')).toMatchObject([{ Op: 'I', id: 1002 }]);
+});
+
+test('a stream whose publication is gone says what to do', async () => {
+  await replicate(optionsOf());
+  const stop = new AbortController();
+  const events: ReplicateEvent['type'][] = [];
+  const following = replicate(optionsOf({ untilCaughtUp: false }), {
+    signal: stop.signal,
+    emit: ({ type }) => events.push(type),
+  });
+  following.catch(() => undefined);
+  await expect.poll(() => events.includes('following'), { timeout: 10_000 }).toBe(true);
+  await database.sql(`DROP PUBLICATION longshore_${name}`);
+  await database.sql("INSERT INTO a VALUES (2, 'lost')");
+  await expect(following).rejects.toMatchObject({ hint: expect.stringContaining("--resync '*.*'") });
+  await replicate(optionsOf({ resync: '*.*' }));
+  await expectTrue('a', 'b');
+});
+
+test('a database without an encoding is refused before anything is made', async () => {
+  const other = `${database.name}_ascii`;
+  await database.sql(
+    `CREATE DATABASE ${other} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`,
+  );
+  const from = database.url.replace(database.name, other);
+  await expect(replicate(optionsOf({ from }))).rejects.toMatchObject({
+    code: 'CHECK_FAILED',
+    message: expect.stringContaining('SQL_ASCII'),
+  });
+  expect(readdirSync(folder)).toEqual([]);
+  await database.sql(`DROP DATABASE ${other}`);
+});
+
+test('a table that comes into a job that only follows takes no change from the others', async () => {
+  const cdc = (more: Partial<ReplicateOptions> = {}) => optionsOf({ mode: 'cdc', ...more });
+  await replicate(cdc());
+  await database.sql("INSERT INTO a VALUES (2, 'two'); CREATE TABLE c (id int PRIMARY KEY)");
+  await replicate(cdc());
+  await database.sql('INSERT INTO c VALUES (1)');
+  await replicate(cdc());
+  expect(lake().changesOf('a')).toMatchObject([{ Op: 'I', id: 2 }]);
+  expect(lake().changesOf('c')).toMatchObject([{ Op: 'I', id: 1 }]);
 });
 
 test('a table that is dropped leaves the job, its files stay', async () => {
@@ -244,6 +371,45 @@ test('a publication that does not tell everything any more stops the job', async
   await expectTrue('a', 'b');
 });
 
+test('a table that was taken out of the publication and put in again is loaded again on request', async () => {
+  await replicate(optionsOf());
+  const publication = `longshore_${name}`;
+  await database.sql(`ALTER PUBLICATION ${publication} DROP TABLE b`);
+  await database.sql("INSERT INTO b VALUES (101, 'lost')");
+  await database.sql(`ALTER PUBLICATION ${publication} ADD TABLE b`);
+  await database.sql("INSERT INTO b VALUES (102, 'there')");
+  await expect(replicate(optionsOf())).rejects.toMatchObject({
+    message: expect.stringContaining('public.b was taken out of the publication'),
+    hint: expect.stringContaining("--resync 'public.b'"),
+  });
+  await replicate(optionsOf({ resync: 'public.b' }));
+  await replicate(optionsOf());
+  await expectTrue('a', 'b');
+  await database.sql(`DROP PUBLICATION ${publication}`);
+  await database.sql("INSERT INTO a VALUES (2, 'lost')");
+  await database.sql(`CREATE PUBLICATION ${publication} FOR TABLE a, b`);
+  await expect(replicate(optionsOf({ resync: 'public.b' }))).rejects.toMatchObject({
+    message: expect.stringContaining('was dropped and made again'),
+    hint: expect.stringContaining("--resync '*.*'"),
+  });
+  await replicate(optionsOf({ resync: '*.*' }));
+  await expectTrue('a', 'b');
+});
+
+test('manifests that do not say what the publication was are gone on with, and say it from then on', async () => {
+  await replicate(optionsOf());
+  const path = join(folder, '_longshore', name, 'epochs', '0000000000.json');
+  const { databaseOid: _, publicationOid: __, lastChange: ___, ...old } = lake().manifests()[0]!;
+  const tables = old.tables.map(({ publishedAs: _, ...table }) => table);
+  writeFileSync(path, JSON.stringify({ ...old, tables }));
+  await database.sql("INSERT INTO a VALUES (2, 'two')");
+  await replicate(optionsOf());
+  const newest = lake().manifests().at(-1)!;
+  expect(newest).toMatchObject({ databaseOid: expect.any(Number), publicationOid: expect.any(Number) });
+  for (const { publishedAs } of newest.tables) expect(publishedAs).toBeGreaterThan(0);
+  await expectTrue('a', 'b');
+});
+
 test('the slot of another database of the server is not taken for the own one', async () => {
   await replicate(optionsOf());
   const other = await postgres.createDatabase();
@@ -251,6 +417,16 @@ test('the slot of another database of the server is not taken for the own one', 
   const elsewhere = optionsOf({ from: other.url });
   await expect(replicate(elsewhere)).rejects.toThrow(`is of the database ${database.name}`);
   await dropReplicationOf(elsewhere);
+  await expectTrue('a', 'b');
+  // Also where no slot says it any more.
+  await dropReplicationOf(optionsOf());
+  await expect(replicate({ ...elsewhere, resync: '*.*' })).rejects.toMatchObject({
+    code: 'CHECK_FAILED',
+    message: expect.stringContaining('the files are of another database of the server'),
+    hint: expect.stringContaining('name that database with --from'),
+  });
+  expect(await other.sql('SELECT FROM pg_publication')).toEqual([]);
+  await replicate(optionsOf({ resync: '*.*' }));
   await expectTrue('a', 'b');
 });
 

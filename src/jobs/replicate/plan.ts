@@ -68,7 +68,8 @@ export async function planReplication(
   let tables: SourceTable[];
   try {
     problems.push(...serverProblems(await serverFacts(session.client), follows));
-    tables = (await readTables(session.client)).filter(tableFilter(settings.tables));
+    const chosen = tableFilter(settings.tables);
+    tables = (await readTables(session.client, chosen)).filter(chosen);
   } catch (error) {
     throw postgresError(error, doing);
   }

@@ -13,15 +13,23 @@ import {
   checkServer,
   dropReplication,
   openTransactions,
-  publishedTables,
+  type Problem,
+  type Publication,
+  readPublication,
   type ServerFacts,
   type SlotState,
   serverFacts,
   setPublication,
   slotState,
 } from '../../databases/postgres/replication-setup.ts';
-import { listTables, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
+import {
+  listTables,
+  partitionRoots,
+  readTables,
+  type SourceTable,
+} from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { monotonicMs } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { begin, unbegin, wasBegun } from './beginning.ts';
 import { dropPending, readPending } from './epoch.ts';
@@ -29,7 +37,14 @@ import type { ReplicateListener } from './events.ts';
 import { follow } from './follow.ts';
 import { type FullLoad, fullLoad, type LoadTarget, loadOfNothing } from './full-load.ts';
 import { idleSlot } from './idle-slot.ts';
-import { checkCheckpoint, checkPublication, checkTables } from './job-checks.ts';
+import {
+  checkAttached,
+  checkCheckpoint,
+  checkPublication,
+  checkTables,
+  otherLog,
+  withSource,
+} from './job-checks.ts';
 import { lockJob } from './job-lock.ts';
 import { noteError } from './job-notes.ts';
 import { LakeLanding } from './lake-landing.ts';
@@ -40,13 +55,14 @@ import { type Manifest, type ManifestPlace, newestManifest, writeManifest } from
 import type { ManifestSink } from './manifest-sink.ts';
 import { addedTables, keptTables, type Membership, membershipEvents, removedTables } from './membership.ts';
 import { probeTarget } from './probe-target.ts';
+import { isSameLog, needsComparison } from './same-log.ts';
 import type { ReplicateSettings } from './settings.ts';
 import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from './snapshot.ts';
 import { endHolders, startHolder } from './snapshot-holder.ts';
 import { counted } from './statistics.ts';
-import { databaseOf, type Surroundings, slotOf } from './surroundings.ts';
+import { databaseOf, type Surroundings, slotOf, temporarySlotOf } from './surroundings.ts';
 import { tableFilter, unmatched } from './table-filter.ts';
-import { tableProblem } from './table-problems.ts';
+import { distinctTables, tableProblem } from './table-problems.ts';
 import { TableRegistry } from './table-registry.ts';
 import { openTemporaryFolder } from './temporary-folder.ts';
 import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
@@ -202,6 +218,7 @@ export class Replication {
         facts,
         slot,
       });
+      await this.#checkLog(before, slot);
       checkpoint = await this.#continue(facts, before, slot);
     }
     if (follows) {
@@ -211,6 +228,20 @@ export class Replication {
       checkpoint = await this.#follow(facts, checkpoint, until);
     }
     return checkpoint;
+  }
+
+  /** @throws CHECK_FAILED where the server was set back, and writes another log since than the one of the files */
+  async #checkLog(before: Manifest, slot: SlotState | undefined): Promise<void> {
+    const confirmed = slot?.confirmedLsn;
+    if (confirmed === undefined || this.#settings.resync?.includes('*.*') === true) return;
+    if (!needsComparison(before, confirmed)) return;
+    const { clock, signal } = this.#environment;
+    const same = await this.#within('compare its log with the files', async () => {
+      await using session = await this.#session('compare its log with the files', true);
+      return await isSameLog(session, this.#slot, confirmed, before, () => clock.now(), signal);
+    });
+    await this.#idleSlot();
+    if (!same) throw otherLog(this.#url.name, confirmed);
   }
 
   #idleSlot(): Promise<SlotState | undefined> {
@@ -260,8 +291,19 @@ export class Replication {
       await begin(this.#place, facts.systemId, tables, signal);
     }
     try {
-      const load = await this.#firstLoad(facts, tables, ledger, plan);
-      const manifest = await this.#land(facts, undefined, load, ledger);
+      const publication =
+        mode === 'full-load' ? undefined : await this.#publish(facts, plannedOf(tables, plan));
+      const load = await this.#load({
+        facts,
+        ledger,
+        plan,
+        tables,
+        publication,
+        newSlot: follows,
+        toLsn: undefined,
+        filesBefore: new Map(),
+      });
+      const manifest = await this.#land(facts, undefined, load, publication, ledger);
       this.#begun = true;
       return manifest;
     } catch (error) {
@@ -270,30 +312,15 @@ export class Replication {
     }
   }
 
-  async #firstLoad(
-    facts: ServerFacts,
-    tables: readonly SourceTable[],
-    ledger: LoadLedger,
-    plan: LoadPlan | undefined,
-  ): Promise<FullLoad> {
-    const { mode } = this.#settings;
-    if (mode !== 'full-load') {
-      const names = plan === undefined ? tables : plan.tables.map(({ table }) => table);
-      const present = tables.filter(({ oid }) => names.some((table) => table.oid === oid));
-      await this.#asked(
-        (client) => setPublication(client, this.#slot, present, facts.version),
-        'make a publication',
-      );
-    }
-    return await this.#load({
-      facts,
-      ledger,
-      plan,
-      tables,
-      newSlot: mode !== 'full-load',
-      toLsn: undefined,
-      filesBefore: new Map(),
-    });
+  /** Gives the publication exactly these tables. */
+  async #publish(
+    { version }: ServerFacts,
+    tables: readonly { readonly schema: string; readonly name: string }[],
+  ): Promise<Publication> {
+    return await this.#asked(async (client) => {
+      await setPublication(client, this.#slot, tables, version);
+      return (await readPublication(client, this.#slot))!;
+    }, 'make the publication');
   }
 
   /** Of a start that failed nothing is left; of a load that got somewhere, what the next one goes on with. */
@@ -337,7 +364,7 @@ export class Replication {
     let checkpoint = await this.#landPending(facts, before, newSlot);
     if (this.#environment.membersOnly) return checkpoint;
     for (;;) {
-      const tables = (await this.#chosenTables()).filter((table) => this.#isFit(table, checkpoint));
+      const tables = this.#fit(await this.#chosenTables(), checkpoint);
       if (tables.length === 0) {
         throw new LongshoreError('CHECK_FAILED', `no table of the job ${this.#settings.name} is left`, {
           hint: '`longshore replicate drop` ends it; its files stay',
@@ -349,13 +376,23 @@ export class Replication {
       const removed = removedTables(checkpoint.tables, tables, isAgain);
       const stay = new Set(tables.filter((table) => !added.includes(table)).map(({ oid }) => oid));
       const published = await this.#asked(
-        (client) => publishedTables(client, this.#slot),
+        (client) => readPublication(client, this.#slot),
         'read the publication',
       );
-      if (stay.size > 0) checkPublication(this.#slot, checkpoint.tables, published, stay);
+      if (stay.size > 0) checkPublication(this.#slot, checkpoint, published, stay);
+      if (removed.length > 0) {
+        const left = removed.map(({ oid }) => oid);
+        const roots = await this.#asked((client) => partitionRoots(client, left), 'list partitions');
+        checkAttached(
+          removed,
+          roots,
+          tables.filter(({ oid }) => stay.has(oid)),
+        );
+      }
       const ledger = new LoadLedger(this.#place, checkpoint.epoch + 1);
       let plan = await ledger.plan(signal);
-      if (added.length === 0 && removed.length === 0 && plan === undefined) return checkpoint;
+      if (added.length === 0 && removed.length === 0 && plan === undefined)
+        return withSource(checkpoint, facts.databaseOid, published!);
       for (const table of added) await checkFolder(this.#place, table, plan, signal);
       if (newSlot)
         await this.#asked((client) => dropReplication(client, this.#slot, this.#slot), 'drop the slot');
@@ -364,10 +401,7 @@ export class Replication {
         await ledger.close(signal);
         plan = undefined;
       }
-      await this.#asked(
-        (client) => setPublication(client, this.#slot, tables, facts.version),
-        'change the publication',
-      );
+      const publication = await this.#publish(facts, tables);
       const { walLsn } = await this.#asked((client) => serverFacts(client), 'tell where its log ends');
       let load: FullLoad | undefined;
       if (added.length > 0) {
@@ -376,6 +410,7 @@ export class Replication {
           ledger,
           plan,
           tables: added,
+          publication,
           newSlot,
           toLsn: newSlot ? undefined : parseLsn(checkpoint.toLsn),
           filesBefore: await this.#filesBefore(added),
@@ -385,12 +420,28 @@ export class Replication {
         facts,
         { checkpoint, added, removed, lsn: formatLsn(walLsn) },
         load,
+        publication,
         ledger,
       );
       newSlot = false;
       this.#resync = () => false;
       this.#totals.resynced = true;
     }
+  }
+
+  /** Those that can be replicated beside one another; what the job has comes first. */
+  #fit(chosen: readonly SourceTable[], checkpoint: Manifest): SourceTable[] {
+    const fit = chosen.filter((table) => this.#isFit(table, checkpoint));
+    const added = new Set(addedTables(checkpoint.tables, fit));
+    const [members, others] = [fit.filter((table) => !added.has(table)), [...added]];
+    const distinct = new Set(distinctTables([...members, ...others], (...left) => this.#leaveOut(...left)));
+    return fit.filter((table) => distinct.has(table));
+  }
+
+  /** Told once. */
+  #leaveOut({ oid }: SourceTable, { what, fix }: Problem): void {
+    if (!this.#unfit.has(oid)) this.#emit({ type: 'notice', text: `left out: ${what} → ${fix}` });
+    this.#unfit.add(oid);
   }
 
   /** Tables that came into a job that runs must not keep it from running. */
@@ -400,9 +451,7 @@ export class Replication {
     if (problem === undefined) return true;
     if (tables.some(({ oid }) => oid === table.oid))
       throw new LongshoreError('CHECK_FAILED', problem.what, { hint: problem.fix });
-    if (!this.#unfit.has(table.oid))
-      this.#emit({ type: 'notice', text: `left out: ${problem.what} → ${problem.fix}` });
-    this.#unfit.add(table.oid);
+    this.#leaveOut(table, problem);
     return false;
   }
 
@@ -421,13 +470,15 @@ export class Replication {
     readonly ledger: LoadLedger;
     readonly plan: LoadPlan | undefined;
     readonly tables: readonly SourceTable[];
+    /** Undefined for a load alone. */
+    readonly publication: Publication | undefined;
     /** Whether the slot of the job is to be made. */
     readonly newSlot: boolean;
     readonly toLsn: Lsn | undefined;
     readonly filesBefore: ReadonlyMap<number, number>;
   }): Promise<FullLoad> {
     const { mode, keepSnapshot } = this.#settings;
-    const { facts, ledger, plan, tables, newSlot, toLsn, filesBefore } = task;
+    const { facts, ledger, plan, tables, publication, newSlot, toLsn, filesBefore } = task;
     const { signal, env, failpoint } = this.#environment;
     const source = { connection: this.#url.connection, doing: this.#doing('take a snapshot'), tables };
     let before = plan;
@@ -445,13 +496,14 @@ export class Replication {
       mode === 'cdc' ? undefined : await LoadThreads.connect(this.#settings.from, this.#settings.workers);
     if (snapshot === undefined) {
       await endHolders(this.#control.client, this.#slot);
-      const slot = newSlot && before === undefined ? this.#slot : `${this.#slot}_load`;
+      const slot = newSlot && before === undefined ? this.#slot : temporarySlotOf(this.#settings, 'load');
       if (mode === 'full-load') snapshot = await snapshotOfNow(source);
       else snapshot = await this.#tellingOfWaits(snapshotOfSlot(source, slot, slot !== this.#slot));
     }
     await using held = snapshot;
     failpoint('snapshot-taken');
-    if (threads === undefined) return loadOfNothing(held);
+    const publishedAs = publication?.entries ?? new Map<number, number>();
+    if (threads === undefined) return loadOfNothing(held, { publishedAs, toLsn });
     using watch = mode === 'full-load' ? undefined : this.#watch();
     const kept = before?.snapshot.lsn === formatLsn(held.lsn);
     const isLarge = held.tables.reduce((sum, table) => sum + heapBytes(table), 0) >= KEPT_BYTES_MIN;
@@ -464,6 +516,7 @@ export class Replication {
         systemId: facts.systemId,
         before,
         filesBefore,
+        publishedAs,
         toLsn,
         keep: async ({ name, tables: locked }) => {
           if (kept) return before!.snapshot.name;
@@ -512,24 +565,29 @@ export class Replication {
 
   /** Writes the manifest of a load, or of tables that left; then takes away what is of no use any more. */
   async #land(
-    { systemId }: ServerFacts,
+    { systemId, databaseOid }: ServerFacts,
     change: Membership | undefined,
     load: FullLoad | undefined,
+    publication: Publication | undefined,
     ledger: LoadLedger,
   ): Promise<Manifest> {
     const { signal, failpoint } = this.#environment;
     const tables = load?.tables ?? [];
     const toLsn = load === undefined ? change!.checkpoint.toLsn : formatLsn(load.toLsn);
     const lastCommitMicros = change?.checkpoint.lastCommitMicros;
+    const lastChange = toLsn === change?.checkpoint.toLsn ? change.checkpoint.lastChange : { lsn: toLsn };
     const manifest = counted({
       version: 1,
       job: this.#settings.name,
       epoch: change === undefined ? 0 : change.checkpoint.epoch + 1,
       kind: change === undefined ? 'full-load' : 'tables',
       systemId,
+      databaseOid,
+      ...(publication === undefined ? {} : { publicationOid: publication.oid }),
       fromLsn: change?.checkpoint.toLsn ?? '0/0',
       toLsn,
       ...(lastCommitMicros === undefined ? {} : { lastCommitMicros }),
+      ...(lastChange === undefined ? {} : { lastChange }),
       files: [...(load?.files ?? [])],
       schemas: { ...load?.schemas },
       events: change === undefined ? [] : membershipEvents(change),
@@ -622,7 +680,7 @@ export class Replication {
           folder: this.#target.folder,
           emit: this.#emit,
           failpoint,
-          nowMs: () => clock.now(),
+          clock,
         },
         AbortSignal.any([signal, watch.signal, lost.signal]),
       ),
@@ -671,7 +729,10 @@ export class Replication {
   }
 
   #watch(): WalWatch {
-    return new WalWatch(this.#control.client, this.#slot, this.#settings, this.#emit, () => this.#nowMs());
+    const { clock } = this.#environment;
+    return new WalWatch(this.#control.client, this.#slot, this.#settings, this.#emit, () =>
+      monotonicMs(clock),
+    );
   }
 
   #nowMs(): number {
@@ -702,6 +763,13 @@ export class Replication {
       throw postgresError(error, this.#doing(action));
     }
   }
+}
+
+/** Those of a load that died, where there is one; else all. */
+function plannedOf(tables: readonly SourceTable[], plan: LoadPlan | undefined): readonly SourceTable[] {
+  if (plan === undefined) return tables;
+  const oids = new Set(plan.tables.map(({ table }) => table.oid));
+  return tables.filter(({ oid }) => oids.has(oid));
 }
 
 function sameTables({ tables }: LoadPlan, added: readonly SourceTable[]): boolean {

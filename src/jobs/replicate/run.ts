@@ -3,7 +3,7 @@
 import { postgresError } from '../../databases/postgres/errors.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
 import { dropReplication } from '../../databases/postgres/replication-setup.ts';
-import { systemClock } from '../../flow/clock.ts';
+import { monotonicMs, systemClock } from '../../flow/clock.ts';
 import type { ReplicateListener } from './events.ts';
 import { idleSlot } from './idle-slot.ts';
 import { keepFollowing } from './keep-following.ts';
@@ -53,7 +53,7 @@ export async function replicate(
   const settings = resolveReplicateOptions(options);
   const surroundings = surroundingsOf(environment);
   const { clock, emit, signal } = surroundings;
-  const startedMs = clock.now();
+  const startedMs = monotonicMs(clock);
   const totals: Totals = { loaded: { rows: 0, files: 0, bytes: 0 }, changes: 0, resynced: false };
   const attempt = async (listener: ReplicateListener): Promise<Manifest> => {
     await using stack = new AsyncDisposableStack();
@@ -62,7 +62,7 @@ export async function replicate(
     return await replication.run();
   };
   const { epoch, toLsn } = await keepFollowing(attempt, { clock, emit, signal });
-  const seconds = (clock.now() - startedMs) / 1000;
+  const seconds = (monotonicMs(clock) - startedMs) / 1000;
   emit({ type: 'run-finished', seconds });
   const { loaded, changes } = totals;
   return { job: settings.name, seconds, epoch, lsn: toLsn, loaded, changes };

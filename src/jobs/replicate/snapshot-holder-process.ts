@@ -30,8 +30,8 @@ async function hold({ from, snapshot, slot, tables, keepMs }: HolderTask): Promi
   await client.query(`SET application_name = '${holderName(slot)}'`);
   const held = await snapshotUnderLocks(session, snapshot, tables);
   process.stdout.write(`held ${held}\n`);
-  for (let lastMs = Date.now(); Date.now() - lastMs < keepMs && !ended.signal.aborted; ) {
-    if (await isJobLocked(client, slot)) lastMs = Date.now();
+  for (let lastMs = performance.now(); performance.now() - lastMs < keepMs && !ended.signal.aborted; ) {
+    if (await isJobLocked(client, slot)) lastMs = performance.now();
     await wait(Math.min(LOOK_MS, keepMs), undefined, { signal: ended.signal }).catch(() => undefined);
   }
 }

@@ -120,7 +120,8 @@ async function underSnapshot(source: SnapshotSource, name: string, lsn: Lsn): Pr
 async function hold(session: Session, { tables, doing }: SnapshotSource, lsn: Lsn): Promise<HeldSnapshot> {
   const { client } = session;
   const oids = new Set(tables.map(({ oid }) => oid));
-  const seen = (await readTables(client)).filter(({ oid }) => oids.has(oid));
+  const isWanted = ({ oid }: { readonly oid: number }): boolean => oids.has(oid);
+  const seen = (await readTables(client, isWanted)).filter(isWanted);
   const { rows } = await client.query<{ name: string }>('SELECT pg_export_snapshot() AS name');
   return {
     name: rows[0]!.name,

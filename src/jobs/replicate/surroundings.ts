@@ -45,6 +45,14 @@ export function slotOf({ name }: Pick<ReplicateSettings, 'name'>): string {
   return name === 'longshore' ? name : `longshore_${name}`;
 }
 
+/** Of a slot that is gone with its session. No job of any name has such a one. */
+export function temporarySlotOf(
+  { name }: Pick<ReplicateSettings, 'name'>,
+  purpose: 'load' | 'verify',
+): string {
+  return `longshore${purpose}_${name}`;
+}
+
 /** @throws URL_INVALID for a URL of something else */
 export function databaseOf(
   settings: ReplicateSettings,

@@ -48,7 +48,28 @@ function ownerProblem(table: SourceTable): Problem | undefined {
 /** Folders and catalogues of lakes take names that differ by case for one. */
 export function caseProblem(tables: readonly SourceTable[]): Problem | undefined {
   const [one, other] = firstAlike(tables.map(({ schema, name }) => `${schema}.${name}`)) ?? [];
-  if (one === undefined) return undefined;
+  return one === undefined ? undefined : alikeProblem(one, other!);
+}
+
+/**
+ * Of tables whose names differ by case alone the first one.
+ * @param leaveOut is told each of the others
+ */
+export function distinctTables<T extends { readonly schema: string; readonly name: string }>(
+  tables: readonly T[],
+  leaveOut: (table: T, problem: Problem) => void,
+): T[] {
+  const seen = new Map<string, string>();
+  return tables.filter((table) => {
+    const name = `${table.schema}.${table.name}`;
+    const before = seen.get(name.toLowerCase());
+    if (before === undefined) seen.set(name.toLowerCase(), name);
+    else leaveOut(table, alikeProblem(before, name));
+    return before === undefined;
+  });
+}
+
+function alikeProblem(one: string, other: string): Problem {
   return {
     what: `the names of the tables ${one} and ${other} differ by case alone`,
     fix: `leave one out with --tables '!${other}', or rename it`,

@@ -30,7 +30,7 @@ import { type RowDifference, RowsByKey } from './rows-by-key.ts';
 import { replicate } from './run.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { strayFiles } from './stray-files.ts';
-import { type ReplicateEnvironment, slotOf } from './surroundings.ts';
+import { type ReplicateEnvironment, temporarySlotOf } from './surroundings.ts';
 import { tableFilter } from './table-filter.ts';
 import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
 import { Warehouse } from './to-duckdb/warehouse.ts';
@@ -106,7 +106,7 @@ export async function verifyReplica(
     const replication = stack.use(await openSession(url.connection, { doing, replication: true }));
     const { consistentLsn, snapshot } = await createSlot(
       replication.client,
-      `${slotOf(settings)}_verify`,
+      temporarySlotOf(settings, 'verify'),
       true,
     );
     const reader = stack.use(await openSession(url.connection, { doing }));

@@ -5,7 +5,7 @@
 
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { LongshoreError, messageOf } from '../../../errors.ts';
-import type { Clock } from '../../../flow/clock.ts';
+import { type Clock, monotonicMs } from '../../../flow/clock.ts';
 
 export interface DuckDbFileOptions {
   readonly path: string;
@@ -94,14 +94,14 @@ export class DuckDbFile implements Disposable {
   }
 
   async #attach({ path, clock, signal, onWait }: DuckDbFileOptions): Promise<void> {
-    const startedMs = clock.now();
+    const startedMs = monotonicMs(clock);
     for (let told = false; ; await clock.wait(LOOK_MS, signal)) {
       try {
         await this.run(`ATTACH ${literal(path)} AS ${DATABASE} (TYPE duckdb)`);
         return;
       } catch (error) {
         if (!/could not set lock on file/i.test(messageOf(error))) throw error;
-        if (told || clock.now() - startedMs < TELL_MS) continue;
+        if (told || monotonicMs(clock) - startedMs < TELL_MS) continue;
         told = true;
         onWait(`another program has ${path} open: what is landed waits until it closes it`);
       }

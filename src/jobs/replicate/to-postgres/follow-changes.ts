@@ -60,7 +60,7 @@ export async function followChanges(
         folder,
         emit,
         failpoint,
-        nowMs: () => clock.now(),
+        clock,
       },
       signal,
     ),

@@ -2,6 +2,7 @@
 
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import type { ServerFacts } from '../../../databases/postgres/replication-setup.ts';
+import { monotonicMs } from '../../../flow/clock.ts';
 import type { ReplicateSettings } from '../settings.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { WalWatch } from '../wal-watch.ts';
@@ -22,5 +23,5 @@ export interface Job extends Surroundings {
 }
 
 export function watchWal({ control, slot, settings, emit, clock }: Job): WalWatch {
-  return new WalWatch(control.client, slot, settings, emit, () => clock.now());
+  return new WalWatch(control.client, slot, settings, emit, () => monotonicMs(clock));
 }

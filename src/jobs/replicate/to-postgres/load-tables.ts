@@ -17,6 +17,7 @@ import { LongshoreError, messageOf } from '../../../errors.ts';
 import { heapBytes } from '../load-chunks.ts';
 import { type HeldSnapshot, snapshotHeldElsewhere, snapshotOfNow, snapshotOfSlot } from '../snapshot.ts';
 import { endHolders, startHolder } from '../snapshot-holder.ts';
+import { temporarySlotOf } from '../surroundings.ts';
 import { type Job, watchWal } from './job.ts';
 import {
   completeTables,
@@ -74,7 +75,7 @@ async function beginLoad(
   await using readers = await Readers.open(sides, settings.workers);
   await using held = !follows
     ? await snapshotOfNow(source)
-    : await snapshotOfSlot(source, newSlot ? slot : `${slot}_load`, !newSlot);
+    : await snapshotOfSlot(source, newSlot ? slot : temporarySlotOf(settings, 'load'), !newSlot);
   failpoint('snapshot-taken');
   await readers.begin(sides, held);
   const { plan, notices } = await planLoad(held, { settings, state, sides, target });

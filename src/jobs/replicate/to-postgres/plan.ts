@@ -8,7 +8,7 @@ import { LongshoreError } from '../../../errors.ts';
 import { cutByPages } from '../load-chunks.ts';
 import type { ReplicatePlan } from '../plan.ts';
 import type { ReplicateOptions } from '../settings.ts';
-import { tableFilter } from '../table-filter.ts';
+import { type TableName, tableFilter } from '../table-filter.ts';
 import { textTables } from './copy-form.ts';
 import { settingsHere } from './run.ts';
 import { Sides } from './sides.ts';
@@ -28,9 +28,9 @@ export async function planToPostgres(
   await using target = await sides.openTarget('plan a replication');
   const { tables, asText, notices } = await sides.within('source', 'plan a replication', async () => {
     problems.push(...serverProblems(await serverFacts(source.client), follows));
-    const chosen = (await readTables(source.client)).filter(
-      (table) => table.schema !== OWN_SCHEMA && tableFilter(settings.tables)(table),
-    );
+    const isChosen = (table: TableName): boolean =>
+      table.schema !== OWN_SCHEMA && tableFilter(settings.tables)(table);
+    const chosen = (await readTables(source.client, isChosen)).filter(isChosen);
     const oids = chosen.map(({ oid }) => oid);
     return {
       tables: chosen,

@@ -1,5 +1,6 @@
 /** Runs a replication from PostgreSQL into PostgreSQL, and goes on by itself after what passes. */
 
+import { monotonicMs } from '../../../flow/clock.ts';
 import type { ReplicateListener } from '../events.ts';
 import { keepFollowing } from '../keep-following.ts';
 import type { ReplicateSummary } from '../run.ts';
@@ -18,7 +19,7 @@ export async function replicateToPostgres(
   const settings = settingsHere(options);
   const surroundings = surroundingsOf(environment);
   const { clock, emit, signal } = surroundings;
-  const startedMs = clock.now();
+  const startedMs = monotonicMs(clock);
   const totals: Totals = { rows: 0, bytes: 0, changes: 0, resynced: false };
   const attempt = async (listener: ReplicateListener) => {
     await using stack = new AsyncDisposableStack();
@@ -27,7 +28,7 @@ export async function replicateToPostgres(
     return await replication.run();
   };
   const { epoch, lsn } = await keepFollowing(attempt, { clock, emit, signal });
-  const seconds = (clock.now() - startedMs) / 1000;
+  const seconds = (monotonicMs(clock) - startedMs) / 1000;
   emit({ type: 'run-finished', seconds });
   const { rows, bytes, changes } = totals;
   return { job: settings.name, seconds, epoch, lsn: lsn!, loaded: { rows, files: 0, bytes }, changes };

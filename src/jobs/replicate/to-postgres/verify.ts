@@ -5,7 +5,7 @@ import type { Session } from '../../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot, createSlot } from '../../../databases/postgres/replication-setup.ts';
 import { readTables, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import type { ReplicateOptions } from '../settings.ts';
-import { type ReplicateEnvironment, slotOf, surroundingsOf } from '../surroundings.ts';
+import { type ReplicateEnvironment, surroundingsOf, temporarySlotOf } from '../surroundings.ts';
 import { tableFilter } from '../table-filter.ts';
 import type { VerifiedReplica, VerifiedTable } from '../verify.ts';
 import { type ComparedTable, compareTables } from './compare-tables.ts';
@@ -35,7 +35,7 @@ export async function verifyPostgres(
   const replication = stack.use(await sides.openReplication('take a snapshot'));
   const source = stack.use(await sides.openSource('verify its rows'));
   const lsn = await sides.within('source', 'take a snapshot', async () => {
-    const slot = await createSlot(replication.client, `${slotOf(settings)}_verify`, true);
+    const slot = await createSlot(replication.client, temporarySlotOf(settings, 'verify'), true);
     await beginUnderSnapshot(source.client, slot.snapshot);
     return slot.consistentLsn;
   });
