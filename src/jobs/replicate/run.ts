@@ -7,8 +7,9 @@ import { monotonicMs, systemClock } from '../../flow/clock.ts';
 import type { ReplicateListener } from './events.ts';
 import { idleSlot } from './idle-slot.ts';
 import { keepFollowing } from './keep-following.ts';
+import { LakeJob, type Totals } from './lake-job.ts';
 import type { Manifest } from './manifest.ts';
-import { Replication, type Totals } from './replication.ts';
+import { Replication } from './replication.ts';
 import { type ReplicateOptions, resolveReplicateOptions } from './settings.ts';
 import { endHolders } from './snapshot-holder.ts';
 import { databaseOf, type ReplicateEnvironment, slotOf, surroundingsOf } from './surroundings.ts';
@@ -58,8 +59,8 @@ export async function replicate(
   const attempt = async (listener: ReplicateListener): Promise<Manifest> => {
     await using stack = new AsyncDisposableStack();
     const given = { ...surroundings, emit: listener };
-    const replication = await Replication.open(settings, given, totals, environment.applies !== false, stack);
-    return await replication.run();
+    const job = await LakeJob.open(settings, given, totals, environment.applies !== false, stack);
+    return await new Replication(job).run();
   };
   const { epoch, toLsn } = await keepFollowing(attempt, { clock, emit, signal });
   const seconds = (monotonicMs(clock) - startedMs) / 1000;
