@@ -4,16 +4,15 @@ import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { parseReplicaUrl } from '../../config/replica-url.ts';
 import { folderPrefix } from '../../config/store-url.ts';
 import { postgresError } from '../../databases/postgres/errors.ts';
-import { parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
-import { serverFacts, slotState } from '../../databases/postgres/replication-setup.ts';
 import { systemClock } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { type ErrorNote, lastError, lastVerification } from './job-notes.ts';
 import { LoadLedger } from './load-ledger.ts';
 import { type Manifest, type ManifestPlace, type ManifestTable, newestManifest } from './manifest.ts';
+import { type SourceProgress, sourceProgress } from './source-progress.ts';
 import { NO_STATISTICS } from './statistics.ts';
-import { type ReplicateEnvironment, slotOf } from './surroundings.ts';
+import type { ReplicateEnvironment } from './surroundings.ts';
 import { isDatabase } from './to-postgres/sides.ts';
 
 /** What AWS DMS calls table statistics. */
@@ -53,15 +52,7 @@ export interface ReplicateStatus {
   /** What ended a run, if nothing was landed since. */
   readonly lastError?: ErrorNote | undefined;
   /** Absent where the database was not asked. */
-  readonly server?: {
-    /** Bytes of the log that are not landed. */
-    readonly lagBytes: number;
-    /** Since the last commit that is landed, where more was written since; 0 where nothing was. */
-    readonly lagSeconds: number | undefined;
-    readonly slot: 'active' | 'idle' | 'lost' | 'absent';
-    /** Bytes of the log that the server keeps for the slot. */
-    readonly retainedBytes: number;
-  };
+  readonly server?: SourceProgress;
 }
 
 /**
@@ -168,21 +159,12 @@ async function serverOf(
   lastCommitMs: number | undefined,
   nowMs: number,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<NonNullable<ReplicateStatus['server']>> {
+): Promise<SourceProgress> {
   const url = parseDatabaseUrl(from, env);
   const doing = { action: `ask ${url.name} how far it is`, database: url.name, user: url.connection.user };
   await using session = await openSession(url.connection, { doing });
   try {
-    const { walLsn } = await serverFacts(session.client);
-    const slot = await slotState(session.client, slotOf({ name }));
-    const lagBytes = newest === undefined ? 0 : Math.max(0, Number(walLsn - parseLsn(newest.toLsn)));
-    const sinceSeconds = lastCommitMs === undefined ? undefined : Math.max(0, (nowMs - lastCommitMs) / 1000);
-    return {
-      lagBytes,
-      lagSeconds: lagBytes === 0 ? 0 : sinceSeconds,
-      slot: slot === undefined ? 'absent' : slot.lost ? 'lost' : slot.active ? 'active' : 'idle',
-      retainedBytes: slot?.retainedBytes ?? 0,
-    };
+    return await sourceProgress(session.client, name, newest?.toLsn, lastCommitMs, nowMs);
   } catch (error) {
     throw postgresError(error, doing);
   }

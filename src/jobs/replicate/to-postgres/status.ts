@@ -1,10 +1,9 @@
 /** How far a replication into PostgreSQL is: from its checkpoint and statistics in the target, and from the source. */
 
-import { parseLsn } from '../../../databases/postgres/lsn.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
-import { serverFacts, slotState } from '../../../databases/postgres/replication-setup.ts';
+import { type SourceProgress, sourceProgress } from '../source-progress.ts';
 import type { ReplicateStatus, TableStatistics } from '../status.ts';
-import { type ReplicateEnvironment, slotOf, surroundingsOf } from '../surroundings.ts';
+import { type ReplicateEnvironment, surroundingsOf } from '../surroundings.ts';
 import { Sides } from './sides.ts';
 import { doneSteps, type LoadPlan, readState, type TargetState } from './target-state.ts';
 
@@ -108,18 +107,9 @@ async function serverOf(
   state: TargetState | undefined,
   lastCommitMs: number | undefined,
   nowMs: number,
-): Promise<NonNullable<ReplicateStatus['server']>> {
+): Promise<SourceProgress> {
   await using session = await sides.openSource('ask how far it is');
-  return await sides.within('source', 'ask how far it is', async () => {
-    const { walLsn } = await serverFacts(session.client);
-    const slot = await slotState(session.client, slotOf({ name }));
-    const lagBytes = state?.lsn === undefined ? 0 : Math.max(0, Number(walLsn - parseLsn(state.lsn)));
-    const sinceSeconds = lastCommitMs === undefined ? undefined : Math.max(0, (nowMs - lastCommitMs) / 1000);
-    return {
-      lagBytes,
-      lagSeconds: lagBytes === 0 ? 0 : sinceSeconds,
-      slot: slot === undefined ? 'absent' : slot.lost ? 'lost' : slot.active ? 'active' : 'idle',
-      retainedBytes: slot?.retainedBytes ?? 0,
-    };
-  });
+  return await sides.within('source', 'ask how far it is', () =>
+    sourceProgress(session.client, name, state?.lsn, lastCommitMs, nowMs),
+  );
 }
