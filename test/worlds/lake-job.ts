@@ -15,7 +15,7 @@ import { type VerifiedReplica, verifyReplica } from '../../src/jobs/replicate/ve
 import { type PostgresServer, type PostgresTestDatabase, postgresServer } from '../servers/postgres.ts';
 import { Lake } from './lake.ts';
 
-/** Made anew before each test. */
+/** Made anew by each `open`: before each test, or once for a file. */
 export class LakeJob {
   readonly #prefix: string;
   readonly #settings: Partial<ReplicateOptions>;
