@@ -4,17 +4,17 @@
  */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dropReplicationOf } from '../../src/jobs/replicate/run.ts';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
 import { startBucketLake } from '../worlds/bucket-lake.ts';
-import { Lake } from '../worlds/lake.ts';
+import type { Lake } from '../worlds/lake.ts';
+import { expectWholeLake } from '../worlds/whole-lake.ts';
+import { ReplicateWorld } from './replicate-world.ts';
 import { type ProgramResult, programEnv, runProgram } from './world.ts';
 
 let server: PostgresServer;
@@ -23,57 +23,16 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-let jobs = 0;
+const setUp = () =>
+  ReplicateWorld.create(
+    server,
+    'faults',
+    `CREATE TABLE items (id int PRIMARY KEY, v text);
+    INSERT INTO items SELECT i, md5(i::text) FROM generate_series(1, 20000) i`,
+  );
 
-async function setUp() {
-  const stack = new AsyncDisposableStack();
-  const database = await server.createDatabase();
-  const folder = mkdtempSync(join(tmpdir(), 'longshore-faults-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const [lakeFolder, temporary] = [join(folder, 'lake'), join(folder, 'tmp')];
-  for (const path of [lakeFolder, temporary]) mkdirSync(path);
-  await database.sql(`ALTER DATABASE ${database.name} SET logical_decoding_work_mem = '64kB'`);
-  await database.sql(`CREATE TABLE items (id int PRIMARY KEY, v text);
-    INSERT INTO items SELECT i, md5(i::text) FROM generate_series(1, 20000) i`);
-  const name = `faults_${++jobs}`;
-  const options = { from: database.url, to: `file://${lakeFolder}/`, name };
-  stack.defer(() => dropReplicationOf(options));
-  const world = { env: { TMPDIR: temporary }, folder };
-  const args = (to = options.to) => [
-    'replicate',
-    '--from',
-    database.url,
-    '--to',
-    to,
-    '--name',
-    name,
-    '--json',
-  ];
-  return {
-    database,
-    temporary,
-    lake: new Lake(lakeFolder, name),
-    args,
-    catchUp: (...more: string[]) => runProgram(world, [...args(), ...more, '--until-caught-up']),
-    world,
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
-}
-
-type World = Awaited<ReturnType<typeof setUp>>;
-
-async function expectWhole({ database, temporary }: World, lake: Lake): Promise<void> {
-  const epochs = lake.manifests();
-  expect(lake.listed()).toEqual(epochs.flatMap(({ files }) => files.map(({ key }) => key)).toSorted());
-  for (const [i, { epoch, fromLsn }] of epochs.entries()) {
-    expect(epoch).toBe(i);
-    if (i > 0) expect(fromLsn).toBe(epochs[i - 1]!.toLsn);
-  }
-  const places = lake.changesOf('items').map((row) => `${row['_commit_lsn']} ${row['_ordinal']}`);
-  expect(new Set(places).size).toBe(places.length);
-  const rows = await database.sql('SELECT id, v FROM items ORDER BY id');
-  const replica = [...lake.current('items').values()].map(({ id, v }) => ({ id, v }));
-  expect(replica.sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
+async function expectWhole({ database, temporary }: ReplicateWorld, lake: Lake): Promise<void> {
+  await expectWholeLake(lake, database, ['items']);
   expect(readdirSync(temporary)).toEqual([]);
 }
 
@@ -91,20 +50,23 @@ const errorOf = ({ stderr }: ProgramResult): unknown => JSON.parse(stderr.trim()
 describe.skipIf(process.env['TEST_PG'] !== undefined)('PostgreSQL restarts', () => {
   /** Follows with these flags, and stops when `work` is done. */
   async function following(
-    world: World,
+    world: ReplicateWorld,
     flags: readonly string[],
     work: (seen: (event: string) => number) => Promise<void>,
   ): Promise<ProgramResult> {
     let stop!: (signal: NodeJS.Signals) => void;
     const counts: Record<string, number> = {};
-    const running = runProgram(world.world, [...world.args(), ...flags], {}, (kill, onOutput) => {
-      stop = kill;
-      for (const type of ['following', 'epoch-landed', 'notice']) {
-        onOutput(`"type":"${type}"`, () => {
-          counts[type] = (counts[type] ?? 0) + 1;
-        });
-      }
-    });
+    const running = world.follow(
+      (kill, onOutput) => {
+        stop = kill;
+        for (const type of ['following', 'epoch-landed', 'notice']) {
+          onOutput(`"type":"${type}"`, () => {
+            counts[type] = (counts[type] ?? 0) + 1;
+          });
+        }
+      },
+      ...flags,
+    );
     await Promise.race([
       work((event) => counts[event] ?? 0),
       running.then(({ stderr }) => Promise.reject(new Error(`it ended: ${stderr}`))),
@@ -208,7 +170,7 @@ describe.skipIf(process.env['TEST_PG'] !== undefined)('PostgreSQL restarts', () 
       fault: { kind: 'stall', ms: 5000 },
       times: 1,
     });
-    const running = runProgram(world.world, args, bucket.env);
+    const running = runProgram(world, args, bucket.env);
     await until('the load is under way', () => stalled() === 1);
     await server.restart!();
     await world.database.sql("UPDATE items SET v = 'after the snapshot' WHERE id % 100 = 0");
@@ -216,12 +178,12 @@ describe.skipIf(process.env['TEST_PG'] !== undefined)('PostgreSQL restarts', () 
     expect(loaded.code, loaded.stderr).toBe(0);
     expect(loaded.stderr).toMatch(/"type":"notice","text":".*goes on in/);
     await world.database.sql("UPDATE items SET v = 'after the load' WHERE id < 10");
-    const last = await runProgram(world.world, args, bucket.env);
+    const last = await runProgram(world, args, bucket.env);
     expect(last.code, last.stderr).toBe(0);
     await until('what was stalled has arrived', () =>
       bucket.proxy.log.some((line) => /^PutObject .*LOAD00000002.parquet \d+ late$/.test(line)),
     );
-    await expectWhole(world, await bucket.read('shop/', `faults_${jobs}`));
+    await expectWhole(world, await bucket.read('shop/', world.name));
   });
 });
 
@@ -230,7 +192,7 @@ describe('the disk of temporary files is full', () => {
 
   /** Runs the program where no file may grow beyond so many bytes. */
   async function limited(
-    world: World,
+    world: ReplicateWorld,
     args: readonly string[],
     fileBytesMax: number,
     env: Readonly<Record<string, string>>,
@@ -247,8 +209,8 @@ describe('the disk of temporary files is full', () => {
         ...args,
       ],
       {
-        cwd: world.world.folder,
-        env: programEnv(world.world, env),
+        cwd: world.folder,
+        env: programEnv(world, env),
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
@@ -279,7 +241,7 @@ describe('the disk of temporary files is full', () => {
     await using world = await setUp();
     await using bucket = await startBucketLake();
     const args = [...world.args('s3://lake/shop/'), '--until-caught-up', ...flags];
-    const first = await runProgram(world.world, args, bucket.env);
+    const first = await runProgram(world, args, bucket.env);
     expect(first.code, first.stderr).toBe(0);
     // Streamed where it is one transaction.
     const some = (i: number) => `UPDATE items SET v = md5(v || ${i}) || repeat('x', 100)`;
@@ -292,9 +254,9 @@ describe('the disk of temporary files is full', () => {
     expect(broken.code, broken.stderr).toBe(1);
     expect(errorOf(broken)).toMatchObject(full(file));
     expect(await slotPlace(world)).toEqual(before);
-    const again = await runProgram(world.world, args, bucket.env);
+    const again = await runProgram(world, args, bucket.env);
     expect(again.code, again.stderr).toBe(0);
-    await expectWhole(world, await bucket.read('shop/', `faults_${jobs}`));
+    await expectWhole(world, await bucket.read('shop/', world.name));
   });
 
   test.skipIf(process.platform === 'win32')('of a file of the full load', async () => {
@@ -307,22 +269,22 @@ describe('the disk of temporary files is full', () => {
     expect(
       await world.database.sql('SELECT FROM pg_replication_slots WHERE database = current_database()'),
     ).toEqual([]);
-    const again = await runProgram(world.world, args, bucket.env);
+    const again = await runProgram(world, args, bucket.env);
     expect(again.code, again.stderr).toBe(0);
-    await expectWhole(world, await bucket.read('shop/', `faults_${jobs}`));
+    await expectWhole(world, await bucket.read('shop/', world.name));
   });
 
   test('or is not there', async () => {
     await using world = await setUp();
     const absent = join(world.temporary, 'absent');
-    const result = await runProgram(world.world, world.args(), { TMPDIR: absent });
+    const result = await runProgram(world, world.args(), { TMPDIR: absent });
     expect(result.code, result.stderr).toBe(1);
     expect(errorOf(result)).toMatchObject(full(/absent/));
     expect(existsSync(absent)).toBe(false);
   });
 
-  const slotPlace = ({ database }: World) =>
+  const slotPlace = ({ database, name }: ReplicateWorld) =>
     database.sql(
-      `SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'longshore_faults_${jobs}'`,
+      `SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'longshore_${name}'`,
     );
 });

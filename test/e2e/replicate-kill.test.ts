@@ -3,17 +3,13 @@
  * that a reader lists hold every committed change once, in order, and the tables as they are.
  */
 
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { dropReplicationOf } from '../../src/jobs/replicate/run.ts';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
 import { audit } from '../worlds/audit.ts';
 import { AUDITED_SCHEMA, EverydayWriter, LargeWriter } from '../worlds/audited-writer.ts';
-import { Lake } from '../worlds/lake.ts';
+import { ReplicateWorld } from './replicate-world.ts';
 import { seededRandom } from './traffic.ts';
-import { runProgram } from './world.ts';
 
 const POINTS = [
   'files-complete:1',
@@ -34,46 +30,10 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-let jobs = 0;
+const setUp = () =>
+  ReplicateWorld.create(server, 'kill', AUDITED_SCHEMA, ['--tables', 'public.*', '--every', '100ms']);
 
-async function setUp() {
-  const stack = new AsyncDisposableStack();
-  const database = await server.createDatabase();
-  const folder = mkdtempSync(join(tmpdir(), 'longshore-kill-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const [lakeFolder, temporary] = [join(folder, 'lake'), join(folder, 'tmp')];
-  for (const path of [lakeFolder, temporary]) mkdirSync(path);
-  await database.sql(AUDITED_SCHEMA);
-  await database.sql(`ALTER DATABASE ${database.name} SET logical_decoding_work_mem = '64kB'`);
-  const name = `kill_${++jobs}`;
-  const options = { from: database.url, to: `file://${lakeFolder}/`, name };
-  stack.defer(() => dropReplicationOf(options));
-  const args = [
-    'replicate',
-    '--from',
-    options.from,
-    '--to',
-    options.to,
-    '--name',
-    name,
-    '--tables',
-    'public.*',
-  ];
-  const world = { env: { TMPDIR: temporary }, folder };
-  const flags = [...args, '--json', '--every', '100ms'];
-  return {
-    database,
-    temporary,
-    lake: new Lake(lakeFolder, name),
-    run: (env: Record<string, string> = {}, ...more: string[]) => runProgram(world, [...flags, ...more], env),
-    follow: (onStart: Parameters<typeof runProgram>[3]) => runProgram(world, flags, {}, onStart),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
-}
-
-type World = Awaited<ReturnType<typeof setUp>>;
-
-async function expectWhole({ lake, database, temporary }: World) {
+async function expectWhole({ lake, database, temporary }: ReplicateWorld) {
   const found = await audit(lake, database);
   expect(found.problems).toEqual([]);
   // What those that were killed had on the disk is gone with the last one.
@@ -96,12 +56,12 @@ test.each(
 )('killed at %s, %s', async (point, _, more) => {
   await using world = await setUp();
   await using writer = await EverydayWriter.open(world.database.url, seededRandom(SEED));
-  expect((await world.run({}, '--until-caught-up')).code).toBe(0);
+  expect((await world.catchUp()).code).toBe(0);
   await write(writer, 40);
-  const killed = await world.run({ LONGSHORE_KILL_AT: point }, '--until-caught-up');
+  const killed = await world.catchUp({ LONGSHORE_KILL_AT: point });
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
   await write(writer, more);
-  const last = await world.run({}, '--until-caught-up');
+  const last = await world.catchUp();
   expect(last.code, last.stderr).toBe(0);
   await expectWhole(world);
 });
@@ -110,13 +70,13 @@ test.each(['chunk-uploaded:1', 'chunk-uploaded:2'])('killed at %s, in the full l
   await using world = await setUp();
   await using writer = await EverydayWriter.open(world.database.url, seededRandom(SEED));
   await write(writer, 5);
-  const killed = await world.run({ LONGSHORE_KILL_AT: point }, '--until-caught-up');
+  const killed = await world.catchUp({ LONGSHORE_KILL_AT: point });
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
   await write(writer, 20);
-  const again = await world.run({}, '--until-caught-up');
+  const again = await world.catchUp();
   expect(again.code, again.stderr).toBe(0);
   await write(writer, 5);
-  expect((await world.run({}, '--until-caught-up')).code).toBe(0);
+  expect((await world.catchUp()).code).toBe(0);
   await expectWhole(world);
 });
 
@@ -165,7 +125,7 @@ test(`killed at ${RANDOM_KILLS} random moments while programs write`, async () =
     await writing;
   }
   expect(kills).toBe(RANDOM_KILLS);
-  const last = await world.run({}, '--until-caught-up');
+  const last = await world.catchUp();
   expect(last.code, last.stderr).toBe(0);
   const found = await expectWhole(world);
   console.info(`seed ${SEED}: ${kills} kills, ${following} of them after an epoch was landed`, found);
@@ -174,13 +134,13 @@ test(`killed at ${RANDOM_KILLS} random moments while programs write`, async () =
 test('killed while it landed, and a table came meanwhile: the epoch is landed as it was begun', async () => {
   await using world = await setUp();
   await using writer = await EverydayWriter.open(world.database.url, seededRandom(SEED));
-  expect((await world.run({}, '--until-caught-up')).code).toBe(0);
+  expect((await world.catchUp()).code).toBe(0);
   await write(writer, 40);
-  const killed = await world.run({ LONGSHORE_KILL_AT: 'file-uploaded:1' }, '--until-caught-up');
+  const killed = await world.catchUp({ LONGSHORE_KILL_AT: 'file-uploaded:1' });
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
   await write(writer, 20);
   await world.database.sql('CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)');
-  const last = await world.run({}, '--until-caught-up');
+  const last = await world.catchUp();
   expect(last.code, last.stderr).toBe(0);
   expect(world.lake.current('late').size).toBe(1);
   await expectWhole(world);

@@ -3,17 +3,14 @@
  * where nobody does any more; while a program writes all the time.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ReplicateEvent } from '../../src/jobs/replicate/events.ts';
-import { dropReplicationOf } from '../../src/jobs/replicate/run.ts';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
-import { Lake } from '../worlds/lake.ts';
+import { expectWholeLake } from '../worlds/whole-lake.ts';
+import { ReplicateWorld } from './replicate-world.ts';
 import { seededRandom } from './traffic.ts';
-import { runProgram } from './world.ts';
+import type { ProgramResult } from './world.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -22,50 +19,40 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 const ROWS = 500_000;
-let jobs = 0;
 
-async function setUp() {
-  const stack = new AsyncDisposableStack();
-  const database = await server.createDatabase();
-  const folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  await database.sql(`
-    CREATE TABLE big (id bigint PRIMARY KEY, v text NOT NULL, pad text);
+const setUp = () =>
+  ReplicateWorld.create(
+    server,
+    'resume',
+    `CREATE TABLE big (id bigint PRIMARY KEY, v text NOT NULL, pad text);
     INSERT INTO big SELECT i, 'loaded', repeat('x', 120) FROM generate_series(1, ${ROWS}) i;
-    CREATE TABLE small (id int PRIMARY KEY, v text NOT NULL); INSERT INTO small VALUES (1, 'one')`);
-  const name = `resume_${++jobs}`;
-  stack.defer(() => dropReplicationOf({ from: database.url, to: `file://${folder}/`, name }));
-  const args = ['replicate', '--from', database.url, '--to', `file://${folder}/`, '--name', name, '--json'];
-  return {
-    database,
-    lake: new Lake(folder, name),
-    async run(env: Record<string, string> = {}, ...more: string[]) {
-      const ended = await runProgram({ env: {}, folder }, [...args, '--until-caught-up', ...more], env);
-      const events = ended.stderr
-        .split('\n')
-        .filter((line) => line.startsWith('{'))
-        .map((line) => JSON.parse(line) as ReplicateEvent);
-      return { ...ended, started: events.find((event) => event.type === 'load-started') };
-    },
-    /** Ends the process that holds the snapshot. */
-    letGo: () =>
-      database.sql(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longshore_${name} snapshot'`,
-      ),
-    holders: async () =>
-      (
-        await database.sql(
-          `SELECT pid FROM pg_stat_activity WHERE application_name = 'longshore_${name} snapshot'`,
-        )
-      ).length,
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
+    CREATE TABLE small (id int PRIMARY KEY, v text NOT NULL); INSERT INTO small VALUES (1, 'one')`,
+  );
+
+/** Chunks that a run went on with. */
+function chunksKept({ stderr }: ProgramResult): number | undefined {
+  const events = stderr
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as ReplicateEvent);
+  return events.find((event) => event.type === 'load-started')?.chunksKept;
 }
 
-type World = Awaited<ReturnType<typeof setUp>>;
+/** The connections of the process that holds the snapshot. */
+const holders = ({ name }: ReplicateWorld) =>
+  `FROM pg_stat_activity WHERE application_name = 'longshore_${name} snapshot'`;
+
+async function holdersCount(world: ReplicateWorld): Promise<number> {
+  return (await world.database.sql(`SELECT pid ${holders(world)}`)).length;
+}
+
+/** Ends the process that holds the snapshot. */
+async function letGo(world: ReplicateWorld): Promise<void> {
+  await world.database.sql(`SELECT pg_terminate_backend(pid) ${holders(world)}`);
+}
 
 /** Writes all over the table until it is stopped: also keys that go from one end of it to the other. */
-async function writing({ database }: World): Promise<() => Promise<void>> {
+async function writing({ database }: ReplicateWorld): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
   const random = seededRandom(7);
@@ -96,30 +83,24 @@ async function writing({ database }: World): Promise<() => Promise<void>> {
   };
 }
 
-async function expectWhole({ database, lake, holders }: World): Promise<void> {
-  const named = lake.manifests().flatMap(({ files }) => files.map(({ key }) => key));
-  expect(lake.listed()).toEqual(named.toSorted());
-  expect(lake.contradictions('big')).toEqual([]);
-  expect(lake.contradictions('small')).toEqual([]);
-  const rows = await database.sql('SELECT id::float8 AS id, v FROM big ORDER BY id');
-  const replica = [...lake.current('big').values()].map(({ id, v }) => ({ id, v }));
-  expect(replica.sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
-  const count = await database.sql('SELECT count(*)::int AS n FROM small');
-  expect(lake.current('small').size).toBe(count[0]!['n']);
-  await expect.poll(holders).toBe(0);
+async function expectWhole(world: ReplicateWorld): Promise<void> {
+  await expectWholeLake(world.lake, world.database, ['big', 'small']);
+  expect(world.lake.contradictions('big')).toEqual([]);
+  expect(world.lake.contradictions('small')).toEqual([]);
+  await expect.poll(() => holdersCount(world)).toBe(0);
 }
 
 test('under the snapshot that another process holds', async () => {
   await using world = await setUp();
   const stop = await writing(world);
-  const killed = await world.run({ LONGSHORE_KILL_AT: 'chunk-noted:3' });
+  const killed = await world.catchUp({ LONGSHORE_KILL_AT: 'chunk-noted:3' });
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
-  expect(await world.holders()).toBe(1);
-  const again = await world.run();
+  expect(await holdersCount(world)).toBe(1);
+  const again = await world.catchUp();
   expect(again.code, again.stderr).toBe(0);
-  expect(again.started?.type === 'load-started' && again.started.chunksKept).toBeGreaterThanOrEqual(3);
+  expect(chunksKept(again)).toBeGreaterThanOrEqual(3);
   await stop();
-  expect((await world.run()).code).toBe(0);
+  expect((await world.catchUp()).code).toBe(0);
   await expectWhole(world);
   // One place in the log for all.
   expect(new Set(world.lake.manifests()[0]!.tables.map(({ fromLsn }) => fromLsn)).size).toBe(1);
@@ -128,16 +109,16 @@ test('under the snapshot that another process holds', async () => {
 test('under another one, by ranges of keys that each have their place in the log', async () => {
   await using world = await setUp();
   const stop = await writing(world);
-  expect((await world.run({ LONGSHORE_KILL_AT: 'chunk-noted:3' })).signal).toBe('SIGKILL');
-  await world.letGo();
-  const second = await world.run({ LONGSHORE_KILL_AT: 'chunk-noted:2' });
+  expect((await world.catchUp({ LONGSHORE_KILL_AT: 'chunk-noted:3' })).signal).toBe('SIGKILL');
+  await letGo(world);
+  const second = await world.catchUp({ LONGSHORE_KILL_AT: 'chunk-noted:2' });
   expect(second.signal, second.stderr).toBe('SIGKILL');
-  await world.letGo();
-  const third = await world.run();
+  await letGo(world);
+  const third = await world.catchUp();
   expect(third.code, third.stderr).toBe(0);
-  expect(third.started?.type === 'load-started' && third.started.chunksKept).toBeGreaterThanOrEqual(2);
+  expect(chunksKept(third)).toBeGreaterThanOrEqual(2);
   await stop();
-  expect((await world.run()).code).toBe(0);
+  expect((await world.catchUp()).code).toBe(0);
   const big = world.lake.manifests()[0]!.tables.find(({ name }) => name === 'big')!;
   expect(new Set(big.keys!.ranges.map(({ fromLsn }) => fromLsn)).size).toBe(2);
   await expectWhole(world);
@@ -145,10 +126,10 @@ test('under another one, by ranges of keys that each have their place in the log
 
 test('a load that nobody goes on with lets the snapshot go', async () => {
   await using world = await setUp();
-  const killed = await world.run({ LONGSHORE_KILL_AT: 'chunk-noted:1' }, '--keep-snapshot', '1s');
+  const killed = await world.catchUp({ LONGSHORE_KILL_AT: 'chunk-noted:1' }, '--keep-snapshot', '1s');
   expect(killed.signal, killed.stderr).toBe('SIGKILL');
-  await expect.poll(world.holders, { timeout: 10_000 }).toBe(0);
-  const again = await world.run();
+  await expect.poll(() => holdersCount(world), { timeout: 10_000 }).toBe(0);
+  const again = await world.catchUp();
   expect(again.code, again.stderr).toBe(0);
   await expectWhole(world);
 });

@@ -1,14 +1,10 @@
 /** Schemas copied into another database: PostgreSQL says the same of both. */
 
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { NASTY_ROWS, NASTY_SCHEMA } from '../../../test/worlds/nasty-schema.ts';
+import { loadPagilaSchema, pagilaAvailable } from '../../../test/worlds/pagila.ts';
 import { schemaFacts } from '../../../test/worlds/schema-facts.ts';
 import { readSchemaCopy, type SchemaCopy } from './schema-copy.ts';
 import { createBeforeData, createLater } from './schema-create.ts';
@@ -139,29 +135,9 @@ describe('everything that a table can be made of', () => {
   });
 });
 
-/** `pagila-schema.sql` and `pagila-data.sql`: of `TEST_PAGILA`, or beside the repository. */
-const FOLDER =
-  process.env['TEST_PAGILA'] ?? fileURLToPath(new URL('../../../../shared/data/pagila', import.meta.url));
-const missing = !existsSync(join(FOLDER, 'pagila-schema.sql'))
-  ? 'pagila; set TEST_PAGILA to the folder of its SQL'
-  : !hasPsql()
-    ? 'psql; apt-get install postgresql-client'
-    : undefined;
-if (missing !== undefined) console.warn(`skipped: no ${missing}`);
-
-function hasPsql(): boolean {
-  try {
-    execFileSync('psql', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-test.skipIf(missing !== undefined)('pagila comes out as it is', async () => {
+test.skipIf(!pagilaAvailable())('pagila comes out as it is', async () => {
   const [source, target] = [await server.createDatabase(), await server.createDatabase()];
-  const script = join(FOLDER, 'pagila-schema.sql');
-  await promisify(execFile)('psql', ['--no-psqlrc', '--quiet', '-d', source.url, '-f', script]);
+  await loadPagilaSchema(source.url);
   await copied(source.url, target.url);
   const [ours, theirs] = [await schemaFacts(source.url), await schemaFacts(target.url)];
   // Functions that only triggers, views and reports use are not copied.

@@ -2,45 +2,25 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ProxyFault } from '../../../test/servers/fault-proxy.ts';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
 import { versitygwAvailable } from '../../../test/servers/versitygw.ts';
 import { type BucketLake, type StoreKind, startBucketLake } from '../../../test/worlds/bucket-lake.ts';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
+import { expectWholeLake } from '../../../test/worlds/whole-lake.ts';
 import { parseStoreUrl } from '../../config/store-url.ts';
 import { startS3Server } from '../../embedded/s3/server.ts';
 import type { Clock } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
-import { dropReplicationOf, replicate } from './run.ts';
+import { replicate } from './run.ts';
 import type { ReplicateOptions } from './settings.ts';
 
-let postgres: PostgresServer;
-let database: PostgresTestDatabase;
-beforeAll(async () => {
-  postgres = await postgresServer();
-});
-afterAll(() => postgres[Symbol.asyncDispose]());
+const job = lakeJob('faults');
+beforeEach(() =>
+  job.database.sql(`ALTER DATABASE ${job.database.name} SET logical_decoding_work_mem = '64kB'`),
+);
 
-let jobs = 0;
-const job = () => `faults_${jobs}`;
-const prefix = () => `${job()}/`;
-beforeEach(async () => {
-  jobs++;
-  database = await postgres.createDatabase();
-  await database.sql(`ALTER DATABASE ${database.name} SET logical_decoding_work_mem = '64kB'`);
-  return () => dropReplicationOf(options());
-});
-
-const options = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
-  from: database.url,
-  to: `s3://lake/${prefix()}`,
-  name: job(),
-  untilCaughtUp: true,
-  every: 50,
-  ...more,
-});
+const prefix = () => `${job.name}/`;
+const options = (more: Partial<ReplicateOptions> = {}) =>
+  job.options({ to: `s3://lake/${prefix()}`, ...more });
 
 /** Waits for nothing that a policy of retries asks for. */
 const impatient: Clock = {
@@ -74,38 +54,22 @@ describe.each(stores)('on %s', (kind) => {
     replicate(options(more), { env: lake.env, clock: impatient });
 
   const seed = () =>
-    database.sql(`CREATE TABLE items (id int PRIMARY KEY, v text, doc jsonb);
+    job.database.sql(`CREATE TABLE items (id int PRIMARY KEY, v text, doc jsonb);
       CREATE TABLE others (id int PRIMARY KEY, v text);
       INSERT INTO items SELECT i, 'loaded ' || i, '{}' FROM generate_series(1, 2000) i;
       INSERT INTO others SELECT i, 'loaded' FROM generate_series(1, 10) i`);
 
   /** Transactions of several kinds, one of them so large that it is streamed. */
   const change = (round: number) =>
-    database.sql(`
+    job.database.sql(`
       INSERT INTO items VALUES (${round} + 10000, 'new', NULL);
       BEGIN; UPDATE items SET v = 'round ${round}' WHERE id % 7 = ${round % 7}; DELETE FROM others WHERE id = ${round};
       UPDATE items SET id = -id WHERE id = 100 + ${round}; COMMIT;
       BEGIN; INSERT INTO items SELECT i, repeat('x', 100), NULL FROM generate_series(${round} * 100000, ${round} * 100000 + 3000) i;
       SAVEPOINT a; INSERT INTO others SELECT i, 'rolled back' FROM generate_series(100000, 103000) i; ROLLBACK TO a; COMMIT`);
 
-  /** What a reader lists is what the manifests name, each file once; epochs follow one another; tables come out as they are. */
-  async function expectWhole(): Promise<void> {
-    const files = await lake.read(prefix(), job());
-    const epochs = files.manifests();
-    const named = epochs.flatMap((epoch) => epoch.files.map(({ key }) => key));
-    expect(files.listed()).toEqual(named.toSorted());
-    for (const [i, { epoch, fromLsn }] of epochs.entries()) {
-      expect(epoch).toBe(i);
-      if (i > 0) expect(fromLsn).toBe(epochs[i - 1]!.toLsn);
-    }
-    for (const table of ['items', 'others']) {
-      const places = files.changesOf(table).map((row) => `${row['_commit_lsn']} ${row['_ordinal']}`);
-      expect(new Set(places).size).toBe(places.length);
-      const rows = await database.sql(`SELECT id, v FROM ${table} ORDER BY id`);
-      const replica = [...files.current(table).values()].map(({ id, v }) => ({ id, v }));
-      expect(replica.sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
-    }
-  }
+  const expectWhole = async () =>
+    expectWholeLake(await lake.read(prefix(), job.name), job.database, ['items', 'others']);
 
   describe('each kind of request goes wrong once', () => {
     /** What a full load and an epoch ask of the store. */
@@ -169,7 +133,7 @@ describe.each(stores)('on %s', (kind) => {
   );
 
   test('a file in parts, every third request of which goes wrong', async () => {
-    await database.sql(`CREATE TABLE items (id int PRIMARY KEY, v text);
+    await job.database.sql(`CREATE TABLE items (id int PRIMARY KEY, v text);
       CREATE TABLE others (id int PRIMARY KEY, v text);
       INSERT INTO items SELECT i, repeat(md5(i::text), 1000) FROM generate_series(1, 2200) i`);
     const faults = FAULTS.map(([, fault]) => fault).filter((fault) => fault.kind !== 'stall');
@@ -202,8 +166,8 @@ describe.each(stores)('on %s', (kind) => {
       } finally {
         await lake.proxy.up();
       }
-      const [slot] = await database.sql(
-        `SELECT count(*)::int AS n FROM pg_replication_slots WHERE slot_name = 'longshore_${job()}'`,
+      const [slot] = await job.database.sql(
+        `SELECT count(*)::int AS n FROM pg_replication_slots WHERE slot_name = 'longshore_${job.name}'`,
       );
       expect(slot).toEqual({ n: 1 });
       lake.proxy.clear();
@@ -218,7 +182,7 @@ describe.each(stores)('on %s', (kind) => {
     async () => {
       await seed();
       await run();
-      await database.sql(`ALTER DATABASE ${database.name} SET wal_sender_timeout = '2s'`);
+      await job.database.sql(`ALTER DATABASE ${job.database.name} SET wal_sender_timeout = '2s'`);
       const stalled = lake.proxy.add({
         operation: 'PutObject',
         path: /public/,
@@ -238,7 +202,7 @@ describe.each(stores)('on %s', (kind) => {
       const ended = following.catch((error: unknown) => error);
       await change(1);
       for (let i = 0; landed < 3 && (await Promise.race([ended, pass()])) === undefined; i++)
-        await database.sql(`INSERT INTO others VALUES (${i} + 1000, 'while it stalls')`);
+        await job.database.sql(`INSERT INTO others VALUES (${i} + 1000, 'while it stalls')`);
       expect(stalled()).toBe(1);
       stop.abort(new Error('stopped'));
       expect(await ended).toMatchObject({ message: 'stopped' });
@@ -281,11 +245,7 @@ describe('a bucket that refuses', () => {
     return { env, owner, server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
   }
 
-  const leftovers = () =>
-    database.sql(`SELECT slot_name::text AS name FROM pg_replication_slots WHERE database = current_database()
-      UNION ALL SELECT pubname::text FROM pg_publication`);
-
-  beforeEach(() => database.sql('CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1)'));
+  beforeEach(() => job.database.sql('CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1)'));
 
   test('writing, before anything is made on the server', async () => {
     await using lake = await limitedTo('s3:GetObject', 's3:ListBucket', 's3:DeleteObject');
@@ -294,20 +254,20 @@ describe('a bucket that refuses', () => {
       message: expect.stringContaining('s3:PutObject'),
       hint: expect.stringContaining('allow s3:PutObject on lake'),
     });
-    expect(await leftovers()).toEqual([]);
+    expect(await job.onServer()).toEqual([]);
   });
 
   test('reading, before anything is made on the server', async () => {
     await using lake = await limitedTo('s3:PutObject');
     await expect(replicate(options(), { env: lake.env })).rejects.toMatchObject({ code: 'STORE_DENIED' });
-    expect(await leftovers()).toEqual([]);
+    expect(await job.onServer()).toEqual([]);
   });
 
   test('to delete what an attempt before left', async () => {
     await using lake = await limitedTo('s3:GetObject', 's3:ListBucket', 's3:PutObject');
     const { env, owner } = lake;
     await replicate(options(), { env: owner });
-    await database.sql('INSERT INTO t SELECT i, md5(i::text) FROM generate_series(2, 120000) i');
+    await job.database.sql('INSERT INTO t SELECT i, md5(i::text) FROM generate_series(2, 120000) i');
     const small = options({ maxFileSize: 4096, compression: 'none' });
     const stop = (point: string): void => {
       if (point === 'file-uploaded') throw new Error('stopped');
@@ -330,6 +290,6 @@ describe('a bucket that refuses', () => {
       code: 'STORE_DENIED',
       hint: expect.stringContaining('allow s3:DeleteObject on lake'),
     });
-    expect(await leftovers()).toEqual([]);
+    expect(await job.onServer()).toEqual([]);
   });
 });

@@ -1,69 +1,29 @@
 /** What says which row a change is of, where the stream sends whole rows: the primary key, if it held for the change. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
-import { Lake } from '../../../test/worlds/lake.ts';
+import { expect, test } from 'vitest';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
 import type { ReplicateEvent } from './events.ts';
-import { dropReplicationOf, replicate } from './run.ts';
-import type { ReplicateOptions } from './settings.ts';
-import { verifyReplica } from './verify.ts';
 
-let postgres: PostgresServer;
-let database: PostgresTestDatabase;
-let folder: string;
-let jobs = 0;
-beforeAll(async () => {
-  postgres = await postgresServer();
-});
-afterAll(() => postgres[Symbol.asyncDispose]());
-beforeEach(async () => {
-  jobs++;
-  database = await postgres.createDatabase();
-  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
-  return async () => {
-    await dropReplicationOf(optionsOf());
-    rmSync(folder, { recursive: true, force: true });
-  };
-});
+const job = lakeJob('identity');
 
-const job = () => `identity_${jobs}`;
-const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
-  from: database.url,
-  to: `file://${folder}/`,
-  name: job(),
-  untilCaughtUp: true,
-  every: 50,
-  ...more,
-});
-const land = async (statements: string) => {
-  await database.sql(statements);
-  await replicate(optionsOf());
-};
 /** Of the files of changes, in their order. */
 const identities = (name: string) =>
-  new Lake(folder, job())
+  job.lake
     .manifests()
     .flatMap(({ kind, files }) =>
       kind === 'changes' ? files.filter(({ table }) => table === name).map(({ identity }) => identity) : [],
     );
-const ops = (name: string) => new Lake(folder, job()).changesOf(name).map((change) => change['Op']);
+const ops = (name: string) => job.lake.changesOf(name).map((change) => change['Op']);
 
 test('a key that was there all the time, that was added, moved or dropped before the changes were landed', async () => {
   const tables = ['kept', 'added', 'moved', 'dropped', 'late'];
   const full = tables.map(
     (name) => `ALTER TABLE ${name} REPLICA IDENTITY FULL; INSERT INTO ${name} VALUES (1, 1), (2, 2);`,
   );
-  await land(`CREATE TABLE kept (id int PRIMARY KEY, v int); CREATE TABLE added (id int NOT NULL, v int);
+  await job.land(`CREATE TABLE kept (id int PRIMARY KEY, v int); CREATE TABLE added (id int NOT NULL, v int);
     CREATE TABLE moved (id int PRIMARY KEY, v int NOT NULL); CREATE TABLE dropped (id int PRIMARY KEY, v int);
     CREATE TABLE late (id int PRIMARY KEY DEFERRABLE, v int); ${full.join('')}`);
-  await land(`UPDATE kept SET v = 3; UPDATE kept SET id = 3 WHERE id = 2;
+  await job.land(`UPDATE kept SET v = 3; UPDATE kept SET id = 3 WHERE id = 2;
     INSERT INTO added VALUES (1, 1), (2, 5); UPDATE added SET v = 4 WHERE id = 1; DELETE FROM added WHERE ctid = (SELECT min(ctid) FROM added WHERE id = 1);
     DELETE FROM added WHERE v = 5; ALTER TABLE added ADD PRIMARY KEY (id);
     INSERT INTO moved VALUES (3, 2); DELETE FROM moved WHERE id = 3; ALTER TABLE moved DROP CONSTRAINT moved_pkey, ADD PRIMARY KEY (v);
@@ -73,15 +33,16 @@ test('a key that was there all the time, that was added, moved or dropped before
   expect(ops('kept')).toEqual(['U', 'U', 'D', 'I']);
   for (const name of ['added', 'moved', 'late']) expect(identities(name)).toEqual([undefined]);
   expect(ops('late')).toEqual(['D', 'I', 'D', 'I']);
-  await land('ALTER TABLE dropped DROP CONSTRAINT dropped_pkey; INSERT INTO dropped VALUES (1, 3), (1, 3)');
-  await land('UPDATE dropped SET v = 4 WHERE ctid = (SELECT min(ctid) FROM dropped WHERE id = 1)');
+  await job.land(
+    'ALTER TABLE dropped DROP CONSTRAINT dropped_pkey; INSERT INTO dropped VALUES (1, 3), (1, 3)',
+  );
+  await job.land('UPDATE dropped SET v = 4 WHERE ctid = (SELECT min(ctid) FROM dropped WHERE id = 1)');
   expect(identities('dropped')).toEqual([['id'], undefined, undefined]);
-  const { tables: verified } = await verifyReplica(optionsOf());
-  expect(verified.flatMap(({ differences }) => differences)).toEqual([]);
+  await job.expectSame();
 });
 
 test('a key that goes and comes while the job runs', async () => {
-  await land(
+  await job.land(
     `CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL); ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t VALUES (1, 1), (2, 2)`,
   );
   const stop = new AbortController();
@@ -89,11 +50,11 @@ test('a key that goes and comes while the job runs', async () => {
   const emit = (event: ReplicateEvent) => {
     if (event.type === 'epoch-landed' && event.files > 0) told.resolve();
   };
-  const running = replicate(optionsOf({ untilCaughtUp: false }), { signal: stop.signal, emit });
+  const running = job.run({ untilCaughtUp: false }, { signal: stop.signal, emit });
   running.catch((error: unknown) => told.reject(error));
   const landed = async (statements: string) => {
     told = Promise.withResolvers();
-    await database.sql(statements);
+    await job.database.sql(statements);
     await told.promise;
     return identities('t').at(-1);
   };
@@ -111,6 +72,5 @@ test('a key that goes and comes while the job runs', async () => {
   expect(ops('t').at(-1)).toBe('U');
   stop.abort(new Error('stopped'));
   await expect(running).rejects.toThrow('stopped');
-  const { tables: verified } = await verifyReplica(optionsOf());
-  expect(verified.flatMap(({ differences }) => differences)).toEqual([]);
+  await job.expectSame();
 });

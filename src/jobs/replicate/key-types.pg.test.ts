@@ -1,17 +1,12 @@
 /** Keys of every type that can be one: values that updates do not send are found again, in the table and in the files. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { AS_TEXT, arraysOf, MADE, MADE_TYPES, NATIVE } from '../../../test/worlds/every-type.ts';
-import { Lake } from '../../../test/worlds/lake.ts';
+import { LakeJob } from '../../../test/worlds/lake-job.ts';
 import { type FileColumn, hyparquetRows, type ReadRow } from '../../../test/worlds/lake-readers.ts';
 import { PostgresOracle } from '../../../test/worlds/postgres-oracle.ts';
-import { dropReplicationOf, replicate } from './run.ts';
-import type { ReplicateOptions } from './settings.ts';
-import { verifyReplica } from './verify.ts';
 
 interface KeyedTable {
   readonly name: string;
@@ -29,24 +24,15 @@ const NOT_A_KEY = /hashes/;
 const NO_ORDER = new Set(['42704', '42883']);
 
 const OP: FileColumn = { name: 'Op', parquet: 'STRING' };
-const lake = new Lake(mkdtempSync(join(tmpdir(), 'longshore-lake-')), 'keys');
+const job = new LakeJob('keys', { tables: ['public.keyed_*'], every: 60_000 });
 let postgres: PostgresServer;
 let oracle: PostgresOracle;
-let options: ReplicateOptions;
 const tables: KeyedTable[] = [];
 
 beforeAll(async () => {
   postgres = await postgresServer();
-  const { url } = await postgres.createDatabase();
-  oracle = await PostgresOracle.open(url);
-  options = {
-    from: url,
-    to: `file://${lake.folder}/`,
-    name: lake.job,
-    tables: ['public.keyed_*'],
-    untilCaughtUp: true,
-    every: 60_000,
-  };
+  await job.open(postgres);
+  oracle = await PostgresOracle.open(job.database.url);
   await oracle.ask(MADE_TYPES);
   for (const [i, { type, parquet, values }] of TYPES.entries()) {
     if (WITHOUT_INPUT.test(type)) continue;
@@ -60,14 +46,13 @@ beforeAll(async () => {
     ];
     tables.push({ name, type, columns });
   }
-  await replicate(options);
+  await job.run();
 });
 
 afterAll(async () => {
-  if (options !== undefined) await dropReplicationOf(options);
+  if (oracle !== undefined) await job.close();
   await oracle?.[Symbol.asyncDispose]();
   await postgres?.[Symbol.asyncDispose]();
-  rmSync(lake.folder, { recursive: true, force: true });
 });
 
 /** Makes a table with a key of the type; not for a type without an order. */
@@ -98,19 +83,19 @@ test('an update of another column has the values that were not sent', async () =
     await oracle.ask(`DELETE FROM ${name} WHERE n % 2 = 0`);
     wanted.set(name, texts([...first, ...second]));
   }
-  await replicate(options);
-  const { files } = lake.manifests().at(-1)!;
+  await job.run();
+  const { files } = job.lake.manifests().at(-1)!;
   for (const { name, type, columns } of tables) {
     const rows: ReadRow[] = [];
     for (const file of files.filter((one) => one.table === name))
-      rows.push(...(await hyparquetRows(join(lake.folder, file.key), [OP, ...columns])));
+      rows.push(...(await hyparquetRows(join(job.folder, file.key), [OP, ...columns])));
     const updates = rows.filter(([op]) => op === 'U').map(([, ...row]) => row);
     expect(texts(updates), type).toEqual(wanted.get(name));
   }
 });
 
 test('the replica verifies', async () => {
-  const verified = await verifyReplica(options);
+  const verified = await job.verify();
   const typeOf = new Map(tables.map(({ name, type }) => [name, type]));
   expect(
     verified.tables.flatMap(({ table, differences }) => differences.map((one) => [typeOf.get(table), one])),

@@ -1,78 +1,39 @@
 /** Tables that come into a job and leave it, are renamed, made again, or loaded again on request. */
 
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
-import { Lake } from '../../../test/worlds/lake.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { ReplicateEvent } from './events.ts';
 import { planReplication } from './plan.ts';
 import { dropReplicationOf, replicate } from './run.ts';
-import type { ReplicateOptions } from './settings.ts';
-import { verifyReplica } from './verify.ts';
 
-let postgres: PostgresServer;
-let database: PostgresTestDatabase;
-let folder: string;
-let name: string;
-let jobs = 0;
-beforeAll(async () => {
-  postgres = await postgresServer();
-});
-afterAll(() => postgres[Symbol.asyncDispose]());
-beforeEach(async () => {
-  database = await postgres.createDatabase();
-  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
-  name = `members_${++jobs}`;
-  await database.sql(`CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'one');
-    CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b SELECT i, 'b' FROM generate_series(1, 100) i`);
-  return async () => {
-    await dropReplicationOf(optionsOf());
-    rmSync(folder, { recursive: true, force: true });
-  };
-});
+const job = lakeJob('members');
+beforeEach(() =>
+  job.database.sql(`CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'one');
+    CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b SELECT i, 'b' FROM generate_series(1, 100) i`),
+);
 
-const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
-  from: database.url,
-  to: `file://${folder}/`,
-  name,
-  untilCaughtUp: true,
-  every: 50,
-  ...more,
-});
-const lake = () => new Lake(folder, name);
 const kinds = () =>
-  lake()
-    .manifests()
-    .flatMap(({ events }) => events.map(({ kind, table }) => `${kind} ${table}`));
+  job.lake.manifests().flatMap(({ events }) => events.map(({ kind, table }) => `${kind} ${table}`));
 
 async function expectTrue(...tables: string[]): Promise<void> {
-  const verified = await verifyReplica(optionsOf());
-  expect(verified.differences).toBe(0);
+  const verified = await job.expectSame();
   expect(verified.tables.map(({ table }) => table)).toEqual(tables);
-  const named = lake()
-    .manifests()
-    .flatMap(({ files }) => files.map(({ key }) => key));
-  for (const key of lake().listed()) expect(named).toContain(key);
-  for (const table of tables) expect(lake().contradictions(table)).toEqual([]);
+  const named = job.lake.manifests().flatMap(({ files }) => files.map(({ key }) => key));
+  for (const key of job.lake.listed()) expect(named).toContain(key);
+  for (const table of tables) expect(job.lake.contradictions(table)).toEqual([]);
 }
 
 test('a table that is made between two runs is loaded, and followed from there', async () => {
-  await replicate(optionsOf());
-  await database.sql(
+  await job.run();
+  await job.land(
     "CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2); INSERT INTO a VALUES (2, 'two')",
   );
-  await replicate(optionsOf());
   expect(kinds()).toEqual(['table-added c']);
-  expect(lake().listed()).toContain('public/c/LOAD00000001.parquet');
-  await database.sql('INSERT INTO c VALUES (3); DELETE FROM c WHERE id = 1');
-  await replicate(optionsOf());
+  expect(job.lake.listed()).toContain('public/c/LOAD00000001.parquet');
+  await job.land('INSERT INTO c VALUES (3); DELETE FROM c WHERE id = 1');
   await expectTrue('a', 'b', 'c');
 });
 
@@ -85,27 +46,30 @@ test('a table that is made while the job runs comes in, and one without an ident
   });
   let now = Date.now();
   const clock = { now: () => now, wait: () => Promise.resolve() };
-  const following = replicate(optionsOf({ untilCaughtUp: false }), {
-    signal: stop.signal,
-    clock,
-    emit: (event) => {
-      events.push(event);
-      // Time goes by as fast as the job looks at it.
-      now += 20_000;
-      if (event.type === 'load-finished' && event.rows === 2) came();
+  const following = job.run(
+    { untilCaughtUp: false },
+    {
+      signal: stop.signal,
+      clock,
+      emit: (event) => {
+        events.push(event);
+        // Time goes by as fast as the job looks at it.
+        now += 20_000;
+        if (event.type === 'load-finished' && event.rows === 2) came();
+      },
     },
-  });
+  );
   const ticking = setInterval(() => {
     now += 20_000;
   }, 20);
   try {
     await expect.poll(() => events.some(({ type }) => type === 'following'), { timeout: 10_000 }).toBe(true);
-    await database.sql(
+    await job.database.sql(
       'CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2); CREATE TABLE d (x int)',
     );
     await added;
-    await database.sql('INSERT INTO c VALUES (3)');
-    await expect.poll(() => lake().changesOf('c').length, { timeout: 10_000 }).toBe(1);
+    await job.database.sql('INSERT INTO c VALUES (3)');
+    await expect.poll(() => job.lake.changesOf('c').length, { timeout: 10_000 }).toBe(1);
   } finally {
     clearInterval(ticking);
     stop.abort(new Error('stopped'));
@@ -118,23 +82,22 @@ test('a table that is made while the job runs comes in, and one without an ident
 });
 
 test('a table that is not of the job may be locked: it is not waited for', async () => {
-  await database.sql(`CREATE TABLE other (id int PRIMARY KEY);
+  await job.database.sql(`CREATE TABLE other (id int PRIMARY KEY);
     CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts DEFAULT`);
   const tables = ['public.a'];
-  await replicate(optionsOf({ tables }));
-  await using session = await database.session();
+  await job.run({ tables });
+  await using session = await job.database.session();
   await session.sql("SET idle_in_transaction_session_timeout = '10s'");
   await session.sql('BEGIN; LOCK TABLE other, part IN ACCESS EXCLUSIVE MODE');
-  await database.sql("INSERT INTO a VALUES (2, 'two')");
-  await replicate(optionsOf({ tables }));
-  expect(lake().changesOf('a')).toHaveLength(1);
-  expect((await planReplication(optionsOf({ tables }))).tables).toHaveLength(1);
+  await job.land("INSERT INTO a VALUES (2, 'two')", { tables });
+  expect(job.lake.changesOf('a')).toHaveLength(1);
+  expect((await planReplication(job.options({ tables }))).tables).toHaveLength(1);
   // Nobody gave way.
   await session.sql('COMMIT');
 });
 
 test('a clock that is set back again and again holds no epoch up', async () => {
-  await replicate(optionsOf());
+  await job.run();
   const stop = new AbortController();
   let nowMs = Date.now();
   const clock: Clock = {
@@ -144,13 +107,10 @@ test('a clock that is set back again and again holds no epoch up', async () => {
       return nowMs;
     },
   };
-  const following = replicate(optionsOf({ untilCaughtUp: false, every: 300 }), {
-    signal: stop.signal,
-    clock,
-  });
+  const following = job.run({ untilCaughtUp: false, every: 300 }, { signal: stop.signal, clock });
   try {
-    await database.sql("INSERT INTO a VALUES (2, 'two')");
-    await expect.poll(() => lake().changesOf('a').length, { timeout: 5_000 }).toBe(1);
+    await job.database.sql("INSERT INTO a VALUES (2, 'two')");
+    await expect.poll(() => job.lake.changesOf('a').length, { timeout: 5_000 }).toBe(1);
   } finally {
     stop.abort(new Error('stopped'));
     await expect(following).rejects.toThrow('stopped');
@@ -158,100 +118,91 @@ test('a clock that is set back again and again holds no epoch up', async () => {
 });
 
 test('an epoch of many changes of columns is no larger than others', async () => {
-  await replicate(optionsOf());
+  await job.run();
   for (let i = 0; i < 10; i++)
-    await database.sql(`INSERT INTO a (id, v) SELECT i, md5(i::text) FROM generate_series(${i}00 + 10, ${i}00 + 109) i;
+    await job.database.sql(`INSERT INTO a (id, v) SELECT i, md5(i::text) FROM generate_series(${i}00 + 10, ${i}00 + 109) i;
       ALTER TABLE a ADD c${i} int`);
-  await replicate(optionsOf({ every: '10m', maxFileSize: 8192, compression: 'none' }));
-  expect(lake().manifests().length).toBeGreaterThan(2);
+  await job.run({ every: '10m', maxFileSize: 8192, compression: 'none' });
+  expect(job.lake.manifests().length).toBeGreaterThan(2);
   await expectTrue('a', 'b');
 });
 
 test('a table that differs by case alone from one of the job is told and left out', async () => {
-  await replicate(optionsOf());
-  await database.sql('CREATE TABLE "A" (id int PRIMARY KEY)');
-  const notices: string[] = [];
-  await replicate(optionsOf(), {
-    emit: (event) => {
-      if (event.type === 'notice') notices.push(event.text);
-    },
-  });
-  expect(notices).toEqual([
+  await job.run();
+  await job.database.sql('CREATE TABLE "A" (id int PRIMARY KEY)');
+  await job.run();
+  expect(job.notices).toEqual([
     expect.stringContaining('left out: the names of the tables public.a and public.A differ'),
   ]);
   await expectTrue('a', 'b');
 });
 
 test('a table of the job that becomes a partition of another one is told, and nothing of it is lost', async () => {
-  await database.sql(`CREATE TABLE r (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+  await job.land(`CREATE TABLE r (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
     CREATE TABLE r_first PARTITION OF r FOR VALUES FROM (0) TO (1000); INSERT INTO r VALUES (1, 'r');
     CREATE TABLE p (id int PRIMARY KEY, v text); INSERT INTO p VALUES (1001, 'loaded')`);
-  await replicate(optionsOf());
-  await database.sql(`INSERT INTO p VALUES (1002, 'before');
+  await job.database.sql(`INSERT INTO p VALUES (1002, 'before');
     ALTER TABLE r ATTACH PARTITION p FOR VALUES FROM (1000) TO (2000)`);
-  await database.sql("INSERT INTO r VALUES (1003, 'after'); UPDATE r SET v = 'changed' WHERE id = 1001");
-  await expect(replicate(optionsOf())).rejects.toMatchObject({
+  await job.database.sql("INSERT INTO r VALUES (1003, 'after'); UPDATE r SET v = 'changed' WHERE id = 1001");
+  await expect(job.run()).rejects.toMatchObject({
     message: expect.stringContaining('public.p is a partition of public.r now'),
     hint: expect.stringContaining("--resync 'public.r'"),
   });
-  await replicate(optionsOf({ resync: 'public.r' }));
-  await database.sql('DELETE FROM r WHERE id = 1002');
+  await job.run({ resync: 'public.r' });
+  await job.database.sql('DELETE FROM r WHERE id = 1002');
   await expectTrue('a', 'b', 'r');
-  expect(lake().changesOf('p')).toMatchObject([{ Op: 'I', id: 1002 }]);
+  expect(job.lake.changesOf('p')).toMatchObject([{ Op: 'I', id: 1002 }]);
 });
 
 test('a stream whose publication is gone says what to do', async () => {
-  await replicate(optionsOf());
+  await job.run();
   const stop = new AbortController();
   const events: ReplicateEvent['type'][] = [];
-  const following = replicate(optionsOf({ untilCaughtUp: false }), {
-    signal: stop.signal,
-    emit: ({ type }) => events.push(type),
-  });
+  const following = job.run(
+    { untilCaughtUp: false },
+    { signal: stop.signal, emit: ({ type }) => events.push(type) },
+  );
   following.catch(() => undefined);
   await expect.poll(() => events.includes('following'), { timeout: 10_000 }).toBe(true);
-  await database.sql(`DROP PUBLICATION longshore_${name}`);
-  await database.sql("INSERT INTO a VALUES (2, 'lost')");
+  await job.database.sql(`DROP PUBLICATION longshore_${job.name}`);
+  await job.database.sql("INSERT INTO a VALUES (2, 'lost')");
   await expect(following).rejects.toMatchObject({ hint: expect.stringContaining("--resync '*.*'") });
-  await replicate(optionsOf({ resync: '*.*' }));
+  await job.run({ resync: '*.*' });
   await expectTrue('a', 'b');
 });
 
 test('a database without an encoding is refused before anything is made', async () => {
-  const other = `${database.name}_ascii`;
-  await database.sql(
+  const other = `${job.database.name}_ascii`;
+  await job.database.sql(
     `CREATE DATABASE ${other} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`,
   );
-  const from = database.url.replace(database.name, other);
-  await expect(replicate(optionsOf({ from }))).rejects.toMatchObject({
+  const from = job.database.url.replace(job.database.name, other);
+  await expect(job.run({ from })).rejects.toMatchObject({
     code: 'CHECK_FAILED',
     message: expect.stringContaining('SQL_ASCII'),
   });
-  expect(readdirSync(folder)).toEqual([]);
-  await database.sql(`DROP DATABASE ${other}`);
+  expect(readdirSync(job.folder)).toEqual([]);
+  await job.database.sql(`DROP DATABASE ${other}`);
 });
 
 test('a table that comes into a job that only follows takes no change from the others', async () => {
-  const cdc = (more: Partial<ReplicateOptions> = {}) => optionsOf({ mode: 'cdc', ...more });
-  await replicate(cdc());
-  await database.sql("INSERT INTO a VALUES (2, 'two'); CREATE TABLE c (id int PRIMARY KEY)");
-  await replicate(cdc());
-  await database.sql('INSERT INTO c VALUES (1)');
-  await replicate(cdc());
-  expect(lake().changesOf('a')).toMatchObject([{ Op: 'I', id: 2 }]);
-  expect(lake().changesOf('c')).toMatchObject([{ Op: 'I', id: 1 }]);
+  const mode = 'cdc';
+  await job.run({ mode });
+  await job.land("INSERT INTO a VALUES (2, 'two'); CREATE TABLE c (id int PRIMARY KEY)", { mode });
+  await job.land('INSERT INTO c VALUES (1)', { mode });
+  expect(job.lake.changesOf('a')).toMatchObject([{ Op: 'I', id: 2 }]);
+  expect(job.lake.changesOf('c')).toMatchObject([{ Op: 'I', id: 1 }]);
 });
 
 test('a table that is dropped leaves the job, its files stay', async () => {
-  await replicate(optionsOf());
-  await database.sql("INSERT INTO b VALUES (101, 'last'); DROP TABLE b; INSERT INTO a VALUES (2, 'two')");
-  await replicate(optionsOf());
+  await job.run();
+  await job.land("INSERT INTO b VALUES (101, 'last'); DROP TABLE b; INSERT INTO a VALUES (2, 'two')");
   expect(kinds()).toEqual(['table-removed b']);
-  expect(lake().listed()).toContain('public/b/LOAD00000001.parquet');
+  expect(job.lake.listed()).toContain('public/b/LOAD00000001.parquet');
   // What it was told before it went is there, too.
-  expect(lake().changesOf('b')).toMatchObject([{ Op: 'I', id: 101, v: 'last' }]);
+  expect(job.lake.changesOf('b')).toMatchObject([{ Op: 'I', id: 101, v: 'last' }]);
   expect(
-    lake()
+    job.lake
       .manifests()
       .at(-1)!
       .tables.map((table) => table.name),
@@ -260,97 +211,83 @@ test('a table that is dropped leaves the job, its files stay', async () => {
 });
 
 test('a table that is made again under its name is another one: it is loaded, and the files of the one before go', async () => {
-  await replicate(optionsOf());
-  await database.sql("INSERT INTO b VALUES (101, 'last')");
-  await replicate(optionsOf());
-  await database.sql('DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, w int); INSERT INTO b VALUES (1, 7)');
-  await replicate(optionsOf());
+  await job.run();
+  await job.land("INSERT INTO b VALUES (101, 'last')");
+  await job.land('DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, w int); INSERT INTO b VALUES (1, 7)');
   expect(kinds()).toEqual(['table-removed b', 'table-added b']);
-  expect(
-    lake()
-      .listed()
-      .filter((key) => key.startsWith('public/b/')),
-  ).toEqual(['public/b/LOAD00000002.parquet']);
-  await database.sql('UPDATE b SET w = 8');
+  expect(job.lake.listed().filter((key) => key.startsWith('public/b/'))).toEqual([
+    'public/b/LOAD00000002.parquet',
+  ]);
+  await job.database.sql('UPDATE b SET w = 8');
   await expectTrue('a', 'b');
 });
 
 test('a table that is renamed is loaded under its new name', async () => {
-  await replicate(optionsOf());
-  await database.sql("ALTER TABLE b RENAME TO bb; INSERT INTO bb VALUES (101, 'x')");
-  await replicate(optionsOf());
-  await database.sql('DELETE FROM bb WHERE id < 50');
-  await replicate(optionsOf());
+  await job.run();
+  await job.land("ALTER TABLE b RENAME TO bb; INSERT INTO bb VALUES (101, 'x')");
+  await job.land('DELETE FROM bb WHERE id < 50');
   expect(kinds()).toEqual(['table-removed b', 'table-added bb']);
   await expectTrue('a', 'bb');
 });
 
 test('other patterns change the tables of the job', async () => {
-  await replicate(optionsOf({ tables: ['a'] }));
-  await database.sql("INSERT INTO b VALUES (101, 'x')");
-  await replicate(optionsOf({ tables: ['b'] }));
+  await job.run({ tables: ['a'] });
+  await job.land("INSERT INTO b VALUES (101, 'x')", { tables: ['b'] });
   expect(kinds()).toEqual(['table-removed a', 'table-added b']);
-  const verified = await verifyReplica(optionsOf({ tables: ['b'] }));
+  const verified = await job.verify({ tables: ['b'] });
   expect(verified).toMatchObject({ differences: 0, tables: [{ table: 'b', rows: 101 }] });
 });
 
 test('a table is loaded again on request', async () => {
-  await replicate(optionsOf());
-  await database.sql("INSERT INTO b VALUES (101, 'x')");
-  await replicate(optionsOf());
-  await database.sql(`ALTER PUBLICATION longshore_${name} DROP TABLE b`);
-  await database.sql("INSERT INTO b VALUES (102, 'lost')");
-  await expect(replicate(optionsOf())).rejects.toThrow('has no public.b any more');
-  await replicate(optionsOf({ resync: 'public.b' }));
+  await job.run();
+  await job.land("INSERT INTO b VALUES (101, 'x')");
+  await job.database.sql(`ALTER PUBLICATION longshore_${job.name} DROP TABLE b`);
+  await job.database.sql("INSERT INTO b VALUES (102, 'lost')");
+  await expect(job.run()).rejects.toThrow('has no public.b any more');
+  await job.run({ resync: 'public.b' });
   await expectTrue('a', 'b');
-  expect(
-    lake()
-      .listed()
-      .filter((key) => key.startsWith('public/b/')),
-  ).toEqual(['public/b/LOAD00000002.parquet']);
+  expect(job.lake.listed().filter((key) => key.startsWith('public/b/'))).toEqual([
+    'public/b/LOAD00000002.parquet',
+  ]);
 });
 
 test('everything is loaded again where the slot is gone', async () => {
-  await replicate(optionsOf());
-  await dropReplicationOf(optionsOf());
-  await database.sql("INSERT INTO a VALUES (2, 'lost'); DELETE FROM b");
-  await expect(replicate(optionsOf())).rejects.toMatchObject({
+  await job.run();
+  await dropReplicationOf(job.options());
+  await job.database.sql("INSERT INTO a VALUES (2, 'lost'); DELETE FROM b");
+  await expect(job.run()).rejects.toMatchObject({
     message: expect.stringContaining('is gone: changes since'),
     hint: expect.stringContaining("--resync '*.*'"),
   });
-  await replicate(optionsOf({ resync: '*.*' }));
-  await database.sql("INSERT INTO a VALUES (3, 'three')");
+  await job.run({ resync: '*.*' });
+  await job.database.sql("INSERT INTO a VALUES (3, 'three')");
   await expectTrue('a', 'b');
-  expect(
-    lake()
-      .listed()
-      .filter((key) => key.startsWith('public/a/LOAD')),
-  ).toEqual(['public/a/LOAD00000002.parquet']);
+  expect(job.lake.listed().filter((key) => key.startsWith('public/a/LOAD'))).toEqual([
+    'public/a/LOAD00000002.parquet',
+  ]);
 });
 
 test.each(['snapshot-taken', 'chunk-uploaded', 'chunk-noted', 'load-landed'])(
   'a load of a table that came that fails at %s is gone on with or begun again',
   async (point) => {
-    await replicate(optionsOf());
-    await database.sql('CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2)');
+    await job.run();
+    await job.database.sql('CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2)');
     const failpoint = (passed: string): void => {
       if (passed === point) throw new Error('here');
     };
-    await expect(replicate(optionsOf(), { failpoint })).rejects.toThrow('here');
-    await database.sql("INSERT INTO c VALUES (3); UPDATE a SET v = 'x'");
-    await replicate(optionsOf());
-    await database.sql('DELETE FROM c WHERE id = 2');
+    await expect(job.run({}, { failpoint })).rejects.toThrow('here');
+    await job.land("INSERT INTO c VALUES (3); UPDATE a SET v = 'x'");
+    await job.database.sql('DELETE FROM c WHERE id = 2');
     await expectTrue('a', 'b', 'c');
   },
 );
 
 test('a table that was called otherwise for a while is loaded again: what it was changed by then is in no file', async () => {
-  await replicate(optionsOf());
-  await database.sql(`INSERT INTO b VALUES (101, 'before'); ALTER TABLE b RENAME TO other; INSERT INTO other VALUES (102, 'then');
+  await job.run();
+  await job.land(`INSERT INTO b VALUES (101, 'before'); ALTER TABLE b RENAME TO other; INSERT INTO other VALUES (102, 'then');
     UPDATE other SET v = 'then' WHERE id = 1; ALTER TABLE other RENAME TO b; INSERT INTO b VALUES (103, 'after')`);
-  await replicate(optionsOf());
   await expectTrue('a', 'b');
-  const events = lake()
+  const events = job.lake
     .manifests()
     .flatMap((manifest) => manifest.events)
     .filter(({ table }) => table === 'b');
@@ -358,105 +295,100 @@ test('a table that was called otherwise for a while is loaded again: what it was
 });
 
 test('files of somebody else in the folder of a table that comes in are not joined', async () => {
-  await replicate(optionsOf({ tables: ['a'] }));
-  await replicate(optionsOf({ name: `${name}_other`, mode: 'full-load', tables: ['b'] }));
-  await expect(replicate(optionsOf())).rejects.toThrow('is there already, and not of the job');
+  await job.run({ tables: ['a'] });
+  await job.run({ name: `${job.name}_other`, mode: 'full-load', tables: ['b'] });
+  await expect(job.run()).rejects.toThrow('is there already, and not of the job');
 });
 
 test('a publication that does not tell everything any more stops the job', async () => {
-  await replicate(optionsOf());
-  await database.sql(`ALTER PUBLICATION longshore_${name} SET (publish = 'insert'); UPDATE a SET v = 'lost'`);
-  await expect(replicate(optionsOf())).rejects.toThrow('not all of its changes');
-  await replicate(optionsOf({ resync: '*.*' }));
+  await job.run();
+  await job.database.sql(
+    `ALTER PUBLICATION longshore_${job.name} SET (publish = 'insert'); UPDATE a SET v = 'lost'`,
+  );
+  await expect(job.run()).rejects.toThrow('not all of its changes');
+  await job.run({ resync: '*.*' });
   await expectTrue('a', 'b');
 });
 
 test('a table that was taken out of the publication and put in again is loaded again on request', async () => {
-  await replicate(optionsOf());
-  const publication = `longshore_${name}`;
-  await database.sql(`ALTER PUBLICATION ${publication} DROP TABLE b`);
-  await database.sql("INSERT INTO b VALUES (101, 'lost')");
-  await database.sql(`ALTER PUBLICATION ${publication} ADD TABLE b`);
-  await database.sql("INSERT INTO b VALUES (102, 'there')");
-  await expect(replicate(optionsOf())).rejects.toMatchObject({
+  await job.run();
+  const publication = `longshore_${job.name}`;
+  await job.database.sql(`ALTER PUBLICATION ${publication} DROP TABLE b`);
+  await job.database.sql("INSERT INTO b VALUES (101, 'lost')");
+  await job.database.sql(`ALTER PUBLICATION ${publication} ADD TABLE b`);
+  await job.database.sql("INSERT INTO b VALUES (102, 'there')");
+  await expect(job.run()).rejects.toMatchObject({
     message: expect.stringContaining('public.b was taken out of the publication'),
     hint: expect.stringContaining("--resync 'public.b'"),
   });
-  await replicate(optionsOf({ resync: 'public.b' }));
-  await replicate(optionsOf());
+  await job.run({ resync: 'public.b' });
+  await job.run();
   await expectTrue('a', 'b');
-  await database.sql(`DROP PUBLICATION ${publication}`);
-  await database.sql("INSERT INTO a VALUES (2, 'lost')");
-  await database.sql(`CREATE PUBLICATION ${publication} FOR TABLE a, b`);
-  await expect(replicate(optionsOf({ resync: 'public.b' }))).rejects.toMatchObject({
+  await job.database.sql(`DROP PUBLICATION ${publication}`);
+  await job.database.sql("INSERT INTO a VALUES (2, 'lost')");
+  await job.database.sql(`CREATE PUBLICATION ${publication} FOR TABLE a, b`);
+  await expect(job.run({ resync: 'public.b' })).rejects.toMatchObject({
     message: expect.stringContaining('was dropped and made again'),
     hint: expect.stringContaining("--resync '*.*'"),
   });
-  await replicate(optionsOf({ resync: '*.*' }));
+  await job.run({ resync: '*.*' });
   await expectTrue('a', 'b');
 });
 
 test('manifests that do not say what the publication was are gone on with, and say it from then on', async () => {
-  await replicate(optionsOf());
-  const path = join(folder, '_longshore', name, 'epochs', '0000000000.json');
-  const { databaseOid: _, publicationOid: __, lastChange: ___, ...old } = lake().manifests()[0]!;
+  await job.run();
+  const path = join(job.folder, '_longshore', job.name, 'epochs', '0000000000.json');
+  const { databaseOid: _, publicationOid: __, lastChange: ___, ...old } = job.lake.manifests()[0]!;
   const tables = old.tables.map(({ publishedAs: _, ...table }) => table);
   writeFileSync(path, JSON.stringify({ ...old, tables }));
-  await database.sql("INSERT INTO a VALUES (2, 'two')");
-  await replicate(optionsOf());
-  const newest = lake().manifests().at(-1)!;
+  await job.land("INSERT INTO a VALUES (2, 'two')");
+  const newest = job.lake.manifests().at(-1)!;
   expect(newest).toMatchObject({ databaseOid: expect.any(Number), publicationOid: expect.any(Number) });
   for (const { publishedAs } of newest.tables) expect(publishedAs).toBeGreaterThan(0);
   await expectTrue('a', 'b');
 });
 
 test('the slot of another database of the server is not taken for the own one', async () => {
-  await replicate(optionsOf());
-  const other = await postgres.createDatabase();
+  await job.run();
+  const other = await job.server.createDatabase();
   await other.sql('CREATE TABLE a (id int PRIMARY KEY)');
-  const elsewhere = optionsOf({ from: other.url });
-  await expect(replicate(elsewhere)).rejects.toThrow(`is of the database ${database.name}`);
+  const elsewhere = job.options({ from: other.url });
+  await expect(replicate(elsewhere)).rejects.toThrow(`is of the database ${job.database.name}`);
   await dropReplicationOf(elsewhere);
   await expectTrue('a', 'b');
   // Also where no slot says it any more.
-  await dropReplicationOf(optionsOf());
+  await dropReplicationOf(job.options());
   await expect(replicate({ ...elsewhere, resync: '*.*' })).rejects.toMatchObject({
     code: 'CHECK_FAILED',
     message: expect.stringContaining('the files are of another database of the server'),
     hint: expect.stringContaining('name that database with --from'),
   });
   expect(await other.sql('SELECT FROM pg_publication')).toEqual([]);
-  await replicate(optionsOf({ resync: '*.*' }));
+  await job.run({ resync: '*.*' });
   await expectTrue('a', 'b');
 });
 
 test('a verification changes nothing of the job', async () => {
-  await replicate(optionsOf({ tables: ['a'] }));
-  await database.sql("INSERT INTO a VALUES (2, 'two')");
-  expect(await verifyReplica(optionsOf())).toMatchObject({
+  await job.run({ tables: ['a'] });
+  await job.database.sql("INSERT INTO a VALUES (2, 'two')");
+  expect(await job.verify()).toMatchObject({
     differences: 0,
     tables: [{ table: 'a', rows: 2 }],
   });
-  expect(
-    lake()
-      .listed()
-      .every((key) => key.startsWith('public/a/')),
-  ).toBe(true);
+  expect(job.lake.listed().every((key) => key.startsWith('public/a/'))).toBe(true);
 });
 
 test('a verification sees files that are others, and manifests that are missing', async () => {
-  await replicate(optionsOf());
-  await database.sql("UPDATE b SET v = 'changed'");
-  await replicate(optionsOf());
-  await database.sql("UPDATE b SET v = 'again'");
-  await replicate(optionsOf());
-  const [first, second] = lake().manifests().slice(1);
-  const path = (key: string) => join(folder, key);
+  await job.run();
+  await job.land("UPDATE b SET v = 'changed'");
+  await job.land("UPDATE b SET v = 'again'");
+  const [first, second] = job.lake.manifests().slice(1);
+  const path = (key: string) => join(job.folder, key);
   const whole = readFileSync(path(first!.files[0]!.key));
   copyFileSync(path(second!.files[0]!.key), path(first!.files[0]!.key));
-  await expect(verifyReplica(optionsOf())).rejects.toThrow('is not the file that was landed');
+  await expect(job.verify()).rejects.toThrow('is not the file that was landed');
   writeFileSync(path(first!.files[0]!.key), whole);
-  expect((await verifyReplica(optionsOf())).differences).toBe(0);
-  rmSync(join(folder, '_longshore', name, 'epochs', '0000000001.json'));
-  await expect(verifyReplica(optionsOf())).rejects.toThrow('the manifest of epoch 1');
+  await job.expectSame();
+  rmSync(join(job.folder, '_longshore', job.name, 'epochs', '0000000001.json'));
+  await expect(job.verify()).rejects.toThrow('the manifest of epoch 1');
 });

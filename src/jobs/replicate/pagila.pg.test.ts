@@ -1,42 +1,23 @@
 /** The sample database pagila, loaded by psql: the files of its full load hold every row of every table. */
 
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { Lake } from '../../../test/worlds/lake.ts';
 import { DuckDb, type FileColumn, hyparquetRows, type ReadRow } from '../../../test/worlds/lake-readers.ts';
+import {
+  loadPagila,
+  PAGILA_ROWS_MIN,
+  PAGILA_TABLES_MIN,
+  pagilaAvailable,
+} from '../../../test/worlds/pagila.ts';
 import { PostgresOracle } from '../../../test/worlds/postgres-oracle.ts';
 import { type PlannedTable, planReplication } from './plan.ts';
 import { replicate } from './run.ts';
 
-/** `pagila-schema.sql` and `pagila-data.sql`: of `TEST_PAGILA`, or beside the repository. */
-const FOLDER =
-  process.env['TEST_PAGILA'] ?? fileURLToPath(new URL('../../../../shared/data/pagila', import.meta.url));
-const missing = !existsSync(join(FOLDER, 'pagila-data.sql'))
-  ? 'pagila; set TEST_PAGILA to the folder of its SQL'
-  : !hasPsql()
-    ? 'psql; apt-get install postgresql-client'
-    : undefined;
-if (missing !== undefined) console.warn(`skipped: no ${missing}`);
-
-function hasPsql(): boolean {
-  try {
-    execFileSync('psql', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const TABLES_MIN = 20;
-const ROWS_MIN = 45_000;
-
-describe.skipIf(missing !== undefined)('pagila', () => {
+describe.skipIf(!pagilaAvailable())('pagila', () => {
   let postgres: PostgresServer;
   let oracle: PostgresOracle;
   let duckDb: DuckDb;
@@ -46,8 +27,7 @@ describe.skipIf(missing !== undefined)('pagila', () => {
   beforeAll(async () => {
     postgres = await postgresServer();
     const { url } = await postgres.createDatabase();
-    for (const file of ['pagila-schema.sql', 'pagila-data.sql'])
-      await promisify(execFile)('psql', ['--no-psqlrc', '--quiet', '-d', url, '-f', join(FOLDER, file)]);
+    await loadPagila(url);
     oracle = await PostgresOracle.open(url);
     duckDb = await DuckDb.open();
     const options = { from: url, to: `file://${lake.folder}/`, name: lake.job, mode: 'full-load' } as const;
@@ -67,7 +47,7 @@ describe.skipIf(missing !== undefined)('pagila', () => {
     ['DuckDB', (path, columns) => duckDb.rows(path, columns)],
     ['hyparquet', hyparquetRows],
   ])('every row as %s reads it', async (_, reader) => {
-    expect(tables.length).toBeGreaterThan(TABLES_MIN);
+    expect(tables.length).toBeGreaterThan(PAGILA_TABLES_MIN);
     let count = 0;
     for (const { name, columns } of tables) {
       const [schema, table] = name.split('.');
@@ -79,7 +59,7 @@ describe.skipIf(missing !== undefined)('pagila', () => {
       expect(texts(rows), name).toEqual(texts(wanted));
       count += rows.length;
     }
-    expect(count).toBeGreaterThan(ROWS_MIN);
+    expect(count).toBeGreaterThan(PAGILA_ROWS_MIN);
   });
 });
 

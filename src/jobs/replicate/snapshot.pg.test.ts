@@ -1,55 +1,21 @@
 /** The snapshot of a full load, and what others do to its tables meanwhile. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { sqlAtOnce } from '../../../test/servers/sql-at-once.ts';
-import { Lake } from '../../../test/worlds/lake.ts';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
 import type { ReplicateEvent } from './events.ts';
-import { dropReplicationOf, replicate } from './run.ts';
-import type { ReplicateOptions } from './settings.ts';
 
-let postgres: PostgresServer;
-let database: PostgresTestDatabase;
-let folder: string;
-let jobs = 0;
-beforeAll(async () => {
-  postgres = await postgresServer();
-});
-afterAll(() => postgres[Symbol.asyncDispose]());
-beforeEach(async () => {
-  jobs++;
-  database = await postgres.createDatabase();
-  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
-  await database.sql(`CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text);
-    INSERT INTO a SELECT i, 'a' FROM generate_series(1, 1000) i; INSERT INTO b SELECT i, 'b' FROM generate_series(1, 1000) i`);
-  return async () => {
-    await dropReplicationOf(optionsOf());
-    rmSync(folder, { recursive: true, force: true });
-  };
-});
-
-const job = () => `snapshot_${jobs}`;
-const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
-  from: database.url,
-  to: `file://${folder}/`,
-  name: job(),
-  untilCaughtUp: true,
-  every: 50,
-  ...more,
-});
+const job = lakeJob('snapshot');
+beforeEach(() =>
+  job.database.sql(`CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text);
+    INSERT INTO a SELECT i, 'a' FROM generate_series(1, 1000) i; INSERT INTO b SELECT i, 'b' FROM generate_series(1, 1000) i`),
+);
 
 /** As many sessions wait for a lock. */
 async function waiting(count: number): Promise<void> {
   for (let left = 500; left > 0; left--) {
-    const [row] = await database.sql(
+    const [row] = await job.database.sql(
       `SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
     );
     if (row?.['n'] === count) return;
@@ -59,8 +25,8 @@ async function waiting(count: number): Promise<void> {
 }
 
 async function expectWhole(table: string): Promise<void> {
-  const rows = await database.sql(`SELECT id FROM ${table} ORDER BY id`);
-  const replica = [...new Lake(folder, job()).current(table).keys()].map(Number);
+  const rows = await job.database.sql(`SELECT id FROM ${table} ORDER BY id`);
+  const replica = [...job.lake.current(table).keys()].map(Number);
   expect(replica.sort((one, other) => one - other)).toEqual(rows.map(({ id }) => Number(id)));
 }
 
@@ -69,15 +35,18 @@ test.each(['TRUNCATE b', 'ALTER TABLE b RENAME v TO w'])(
   async (statement) => {
     let changing: Promise<unknown> | undefined;
     const chunks: ReplicateEvent[] = [];
-    await replicate(optionsOf({ workers: 1, tables: ['public.a', 'public.b'] }), {
-      emit: (event) => {
-        if (event.type === 'load-started') changing = database.sql(statement);
-        if (event.type === 'chunk-loaded') chunks.push(event);
+    await job.run(
+      { workers: 1, tables: ['public.a', 'public.b'] },
+      {
+        emit: (event) => {
+          if (event.type === 'load-started') changing = job.database.sql(statement);
+          if (event.type === 'chunk-loaded') chunks.push(event);
+        },
       },
-    });
+    );
     await changing;
     expect(chunks).toHaveLength(2);
-    await replicate(optionsOf());
+    await job.run();
     await expectWhole('b');
   },
 );
@@ -90,42 +59,40 @@ describe('before the tables are locked', () => {
     ['ALTER TABLE b DROP v', 'columns of "public"."b" were changed'],
     ['ALTER TABLE b ADD x int', 'columns of "public"."b" were changed'],
   ])('%s has another snapshot taken', async (statement, why) => {
-    const notices: string[] = [];
     let changed = false;
-    await replicate(optionsOf(), {
-      failpoint: (name) => {
-        if (name !== 'snapshot-taken' || changed) return;
-        changed = true;
-        sqlAtOnce(database.url, statement);
+    await job.run(
+      {},
+      {
+        failpoint: (name) => {
+          if (name !== 'snapshot-taken' || changed) return;
+          changed = true;
+          sqlAtOnce(job.database.url, statement);
+        },
       },
-      emit: (event) => {
-        if (event.type === 'notice') notices.push(event.text);
-      },
-    });
-    await replicate(optionsOf());
+    );
+    await job.run();
     await expectWhole('b');
-    expect(notices.join('\n')).toContain(why);
+    expect(job.notices.join('\n')).toContain(why);
   });
 });
 
 test('what every kind of column is called and typed is no difference', async () => {
-  await database.sql(`CREATE DOMAIN d AS numeric(10, 2); CREATE DOMAIN dd AS d CHECK (VALUE > 0);
+  await job.database.sql(`CREATE DOMAIN d AS numeric(10, 2); CREATE DOMAIN dd AS d CHECK (VALUE > 0);
     CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE pair AS (x int, y text);
     CREATE TABLE c (id int PRIMARY KEY, one d, two dd, m mood, p pair, many dd[], v varchar(20), c char(3), n numeric,
       dropped int, s int GENERATED ALWAYS AS (id * 2) STORED);
     ALTER TABLE c DROP dropped; ALTER TABLE c ADD later timestamptz(3); INSERT INTO c (id) VALUES (1);
     CREATE TABLE parts (id int PRIMARY KEY, v dd) PARTITION BY RANGE (id);
     CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10); INSERT INTO parts VALUES (1, 1)`);
-  const notices: string[] = [];
-  await replicate(optionsOf(), { emit: (event) => event.type === 'notice' && notices.push(event.text) });
-  expect(notices).toEqual([]);
+  await job.run();
+  expect(job.notices).toEqual([]);
   for (const table of ['c', 'parts']) await expectWhole(table);
 });
 
 test('whoever has a table to himself is waited for', async () => {
-  await using other = await database.session();
+  await using other = await job.database.session();
   await other.sql('BEGIN; LOCK TABLE b IN ACCESS EXCLUSIVE MODE');
-  const running = replicate(optionsOf());
+  const running = job.run();
   await waiting(1);
   await other.sql('COMMIT');
   await running;

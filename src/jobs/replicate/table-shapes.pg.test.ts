@@ -1,15 +1,8 @@
 /** Tables of odd shapes: names that are hard to quote, hundreds of columns, one column, no rows, text columns of few values. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
-import { Lake } from '../../../test/worlds/lake.ts';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
 import {
   DuckDb,
   type FileColumn,
@@ -21,53 +14,28 @@ import {
 } from '../../../test/worlds/lake-readers.ts';
 import { PostgresOracle } from '../../../test/worlds/postgres-oracle.ts';
 import { planReplication } from './plan.ts';
-import { dropReplicationOf, replicate } from './run.ts';
-import type { ReplicateOptions } from './settings.ts';
-import { verifyReplica } from './verify.ts';
 
-let postgres: PostgresServer;
+const job = lakeJob('shapes', { every: 60_000 });
 let duckDb: DuckDb;
-let database: PostgresTestDatabase;
 let oracle: PostgresOracle;
-let lake: Lake;
 
 beforeAll(async () => {
-  postgres = await postgresServer();
   duckDb = await DuckDb.open();
 });
-afterAll(async () => {
-  duckDb?.[Symbol.dispose]();
-  await postgres?.[Symbol.asyncDispose]();
-});
-let jobs = 0;
+afterAll(() => duckDb?.[Symbol.dispose]());
 beforeEach(async () => {
-  database = await postgres.createDatabase();
-  oracle = await PostgresOracle.open(database.url);
-  lake = new Lake(mkdtempSync(join(tmpdir(), 'longshore-lake-')), `shapes_${++jobs}`);
-  return async () => {
-    await dropReplicationOf(optionsOf());
-    await oracle[Symbol.asyncDispose]();
-    rmSync(lake.folder, { recursive: true, force: true });
-  };
-});
-
-const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
-  from: database.url,
-  to: `file://${lake.folder}/`,
-  name: lake.job,
-  untilCaughtUp: true,
-  every: 60_000,
-  ...more,
+  oracle = await PostgresOracle.open(job.database.url);
+  return () => oracle[Symbol.asyncDispose]();
 });
 
 /** The newest manifest's files of a table, read by both readers, which agree. */
 async function landed(table: string, columns: readonly FileColumn[]): Promise<ReadRow[]> {
   const rows: ReadRow[] = [];
-  for (const file of lake
+  for (const file of job.lake
     .manifests()
     .at(-1)!
     .files.filter((one) => one.table === table)) {
-    const path = join(lake.folder, file.key);
+    const path = join(job.folder, file.key);
     const read = await hyparquetRows(path, columns);
     const other = await duckDb.rows(path, columns);
     for (const [i, row] of other.entries()) if (String(row) !== String(read[i])) expect(row).toEqual(read[i]);
@@ -116,10 +84,10 @@ describe('names', () => {
       NAMES.map((name) => `'${row}' || left(${quotedText(name)}, 9)`).join(', ');
     await oracle.ask(`CREATE SCHEMA ${quotedName(SCHEMA)}; CREATE TABLE ${table} (${defined.join(', ')});
       INSERT INTO ${table} VALUES (${values('1')}), (${values('2')})`);
-    await replicate(optionsOf());
+    await job.run();
     const wanted = await oracle.rows(table, columns, '1');
     expect(await landed(TABLE, columns)).toEqual(wanted);
-    const path = join(lake.folder, lake.manifests().at(-1)!.files[0]!.key);
+    const path = join(job.folder, job.lake.manifests().at(-1)!.files[0]!.key);
     const inSchema = hyparquetMetadata(path).schema.slice(1);
     expect(inSchema.map(({ name }) => name)).toEqual(NAMES);
     const inDuckDb = await duckDb.ask(`DESCRIBE FROM read_parquet(${quotedText(path)})`);
@@ -129,12 +97,12 @@ describe('names', () => {
     await oracle.ask(`INSERT INTO ${table} VALUES (${values('3')});
       UPDATE ${table} SET ${set.join(', ')} WHERE "%s" LIKE '1%';
       DELETE FROM ${table} WHERE "%s" LIKE '2%'`);
-    await replicate(optionsOf());
+    await job.run();
     const changes = await landed(TABLE, [OP, ...columns]);
     expect(changes.map(([op]) => op)).toEqual(['I', 'U', 'D']);
     const left = [changes[1]!, changes[0]!].map(([, ...row]) => row);
     expect(left).toEqual(await oracle.rows(table, columns, '"%s"'));
-    expect((await verifyReplica(optionsOf())).differences).toBe(0);
+    await job.expectSame();
   });
 
   test('that are alike to files and not to PostgreSQL stay apart', async () => {
@@ -143,10 +111,10 @@ describe('names', () => {
       await oracle.ask(
         `CREATE TABLE ${quotedName(name)} (id int PRIMARY KEY); INSERT INTO ${quotedName(name)} VALUES (${i})`,
       );
-    await replicate(optionsOf());
+    await job.run();
     for (const [i, name] of tables.entries())
       expect(await landed(name, [{ name: 'id', parquet: 'INT32' }])).toEqual([[`${i}`]]);
-    expect(new Set(lake.listed()).size).toBe(tables.length);
+    expect(new Set(job.lake.listed()).size).toBe(tables.length);
   });
 });
 
@@ -161,9 +129,9 @@ test.each([
   ],
 ])('what files cannot hold is refused by the plan and the run: %s', async (tables, what) => {
   await oracle.ask(`CREATE TABLE ${tables}`);
-  const { problems } = await planReplication(optionsOf());
+  const { problems } = await planReplication(job.options());
   expect(problems).toMatchObject([{ what: expect.stringContaining(what) }]);
-  await expect(replicate(optionsOf())).rejects.toThrow(what);
+  await expect(job.run()).rejects.toThrow(what);
 });
 
 test('three hundred columns', async () => {
@@ -181,12 +149,12 @@ test('three hundred columns', async () => {
   await oracle.ask(
     `CREATE TABLE wide (${defined.join(', ')}); INSERT INTO wide VALUES (${values(0)}), (${values(5)})`,
   );
-  await replicate(optionsOf());
+  await job.run();
   expect(await landed('wide', columns)).toEqual(await oracle.rows('wide', columns, 'c0'));
   await oracle.ask(
     `INSERT INTO wide VALUES (${values(10)}); UPDATE wide SET c0 = 20 + c0, c4 = c0, c3 = 'NaN'`,
   );
-  await replicate(optionsOf());
+  await job.run();
   const changes = await landed('wide', [OP, ...columns]);
   expect(changes.map(([op]) => op)).toEqual(['I', 'D', 'I', 'D', 'I', 'D', 'I']);
   const rows = changes.filter(([op], i) => op === 'I' && i > 0).map(([, ...row]) => row);
@@ -198,28 +166,28 @@ describe('few columns and rows', () => {
 
   test('a table without rows has no file until it has some', async () => {
     await oracle.ask('CREATE TABLE t (id int PRIMARY KEY)');
-    await replicate(optionsOf());
-    expect(lake.listed()).toEqual([]);
-    expect(lake.manifests()[0]!.files).toEqual([]);
+    await job.run();
+    expect(job.lake.listed()).toEqual([]);
+    expect(job.lake.manifests()[0]!.files).toEqual([]);
     await oracle.ask('INSERT INTO t VALUES (1); DELETE FROM t');
-    await replicate(optionsOf());
+    await job.run();
     expect(await landed('t', [OP, ID])).toEqual([
       ['I', '1'],
       ['D', '1'],
     ]);
-    expect((await verifyReplica(optionsOf())).differences).toBe(0);
+    await job.expectSame();
   });
 
   test('a table of one column, with a key and without', async () => {
     await oracle.ask(`CREATE TABLE keyed (id int PRIMARY KEY); INSERT INTO keyed VALUES (1), (2);
       CREATE TABLE keyless (id int); ALTER TABLE keyless REPLICA IDENTITY FULL; INSERT INTO keyless VALUES (1), (1), (NULL)`);
-    await replicate(optionsOf());
+    await job.run();
     expect(await landed('keyed', [ID])).toEqual([['1'], ['2']]);
     expect(await landed('keyless', [ID])).toEqual([['1'], ['1'], [null]]);
     await oracle.ask(
       'UPDATE keyed SET id = 3 WHERE id = 1; UPDATE keyless SET id = 2 WHERE id IS NULL; DELETE FROM keyless WHERE id = 1',
     );
-    await replicate(optionsOf());
+    await job.run();
     expect(await landed('keyed', [OP, ID])).toEqual([
       ['D', '1'],
       ['I', '3'],
@@ -230,17 +198,17 @@ describe('few columns and rows', () => {
       ['D', '1'],
       ['D', '1'],
     ]);
-    expect((await verifyReplica(optionsOf())).differences).toBe(0);
+    await job.expectSame();
   });
 
   test('columns that were dropped are gone', async () => {
     await oracle.ask(`CREATE TABLE t (gone text, id int PRIMARY KEY, also numeric, v text);
       INSERT INTO t VALUES ('x', 1, 1, 'a'); ALTER TABLE t DROP COLUMN gone; ALTER TABLE t DROP COLUMN also`);
-    await replicate(optionsOf());
+    await job.run();
     await oracle.ask("INSERT INTO t VALUES (2, 'b')");
     const columns = [ID, { name: 'v', parquet: 'STRING' }];
     expect(await landed('t', columns)).toEqual([['1', 'a']]);
-    await replicate(optionsOf());
+    await job.run();
     expect(await landed('t', columns)).toEqual([['2', 'b']]);
   });
 });
@@ -259,10 +227,10 @@ test('text of few values, and of none at all', async () => {
     [1_000_000, 60_000],
   ] as const) {
     await insert(from, count);
-    await replicate(optionsOf());
+    await job.run();
     const wanted = await oracle.rows(`(SELECT * FROM t WHERE id >= ${from}) t`, columns, 'id');
     expect(text(await landed('t', columns)) === text(wanted)).toBe(true);
-    const { key } = lake.manifests().at(-1)!.files[0]!;
-    expect(hyparquetMetadata(join(lake.folder, key)).row_groups.length).toBeGreaterThan(1);
+    const { key } = job.lake.manifests().at(-1)!.files[0]!;
+    expect(hyparquetMetadata(join(job.folder, key)).row_groups.length).toBeGreaterThan(1);
   }
 });

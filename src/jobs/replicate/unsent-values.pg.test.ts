@@ -1,56 +1,21 @@
 /** Values that updates do not send because they are stored apart: each comes whole, wherever its row is by then. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
+import { beforeEach, expect, test } from 'vitest';
 import { sqlAtOnce } from '../../../test/servers/sql-at-once.ts';
-import { Lake } from '../../../test/worlds/lake.ts';
-import { dropReplicationOf, replicate } from './run.ts';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
 import type { ReplicateOptions } from './settings.ts';
-import { verifyReplica } from './verify.ts';
 
-let postgres: PostgresServer;
-let database: PostgresTestDatabase;
-let folder: string;
-let name: string;
-let jobs = 0;
-beforeAll(async () => {
-  postgres = await postgresServer();
-});
-afterAll(() => postgres[Symbol.asyncDispose]());
-beforeEach(async () => {
-  database = await postgres.createDatabase();
-  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
-  name = `unsent_${++jobs}`;
-  await database.sql(`CREATE TABLE t (id int, part text, v int, doc text, raw bytea, PRIMARY KEY (part, id));
+const job = lakeJob('unsent');
+beforeEach(() =>
+  job.land(`CREATE TABLE t (id int, part text, v int, doc text, raw bytea, PRIMARY KEY (part, id));
     ALTER TABLE t ALTER doc SET STORAGE EXTERNAL, ALTER raw SET STORAGE EXTERNAL;
-    INSERT INTO t SELECT i, 'ä', 0, repeat('d' || i, 1000), decode(repeat(md5(i::text), 1000), 'hex') FROM generate_series(1, 300) i`);
-  await replicate(optionsOf());
-  return async () => {
-    await dropReplicationOf(optionsOf());
-    rmSync(folder, { recursive: true, force: true });
-  };
-});
-
-const optionsOf = (more: Partial<ReplicateOptions> = {}): ReplicateOptions => ({
-  from: database.url,
-  to: `file://${folder}/`,
-  name,
-  untilCaughtUp: true,
-  every: 50,
-  ...more,
-});
+    INSERT INTO t SELECT i, 'ä', 0, repeat('d' || i, 1000), decode(repeat(md5(i::text), 1000), 'hex') FROM generate_series(1, 300) i`),
+);
 
 /** The changes of the last run, with what they say of the large values. */
 async function changes(more: Partial<ReplicateOptions> = {}) {
-  await replicate(optionsOf(more));
-  return new Lake(folder, name).changesOf('t').map((row) => ({
+  await job.run(more);
+  return job.lake.changesOf('t').map((row) => ({
     op: row['Op'],
     id: row['id'],
     v: row['v'],
@@ -62,24 +27,24 @@ async function changes(more: Partial<ReplicateOptions> = {}) {
 
 const docOf = (id: number): string => `d${id}`.repeat(1000);
 const rawOf = async (id: number): Promise<string> =>
-  String((await database.sql(`SELECT repeat(md5('${id}'), 1000) AS raw`))[0]!['raw']);
+  String((await job.database.sql(`SELECT repeat(md5('${id}'), 1000) AS raw`))[0]!['raw']);
 
 test('from the table, and it is said so', async () => {
-  await database.sql('UPDATE t SET v = 1 WHERE id = 7');
+  await job.database.sql('UPDATE t SET v = 1 WHERE id = 7');
   expect(await changes()).toEqual([
     { op: 'U', id: 7, v: 1, doc: docOf(7), raw: await rawOf(7), reread: 'doc,raw' },
   ]);
 });
 
 test('from the full load, where the row is gone', async () => {
-  await database.sql('UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7');
+  await job.database.sql('UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7');
   const [update, deletion] = await changes();
   expect(update).toEqual({ op: 'U', id: 7, v: 1, doc: docOf(7), raw: await rawOf(7), reread: null });
   expect(deletion).toMatchObject({ op: 'D', id: 7 });
 });
 
 test('from an earlier change of the same epoch, where the row is gone', async () => {
-  await database.sql(`UPDATE t SET doc = repeat('new', 2000) WHERE id = 7; UPDATE t SET v = 1 WHERE id = 7;
+  await job.database.sql(`UPDATE t SET doc = repeat('new', 2000) WHERE id = 7; UPDATE t SET v = 1 WHERE id = 7;
     INSERT INTO t VALUES (900, 'ä', 0, repeat('born', 2000), '\\x00ff'); UPDATE t SET v = 2 WHERE id = 900;
     DELETE FROM t WHERE id IN (7, 900)`);
   const all = await changes();
@@ -94,7 +59,7 @@ test('from an earlier change of the same epoch, where the row is gone', async ()
 });
 
 test('from an earlier change of the same epoch, before columns were changed', async () => {
-  await database.sql(`UPDATE t SET doc = repeat('new', 2000) WHERE id = 7; ALTER TABLE t ADD w int;
+  await job.database.sql(`UPDATE t SET doc = repeat('new', 2000) WHERE id = 7; ALTER TABLE t ADD w int;
     UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7`);
   const all = await changes();
   expect(all.map(({ op, v, doc, reread }) => ({ op, v, doc, reread }))).toEqual([
@@ -106,15 +71,13 @@ test('from an earlier change of the same epoch, before columns were changed', as
 
 test('not from before the column was made: it is said that nothing is known', async () => {
   // A table that is rewritten has values that no change has sent.
-  await database.sql(`CREATE FUNCTION noise() RETURNS text LANGUAGE sql AS
+  await job.database.sql(`CREATE FUNCTION noise() RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 300) $$;
     ALTER TABLE t ADD made text DEFAULT noise()`);
-  await database.sql('UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7');
-  await replicate(optionsOf());
+  await job.land('UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7');
   // Neither does the change say it that was landed without the value.
-  await database.sql('UPDATE t SET v = 2 WHERE id = 8; ALTER TABLE t DROP made');
-  await replicate(optionsOf());
-  const all = new Lake(folder, name).changesOf('t').filter(({ Op }) => Op === 'U');
+  await job.land('UPDATE t SET v = 2 WHERE id = 8; ALTER TABLE t DROP made');
+  const all = job.lake.changesOf('t').filter(({ Op }) => Op === 'U');
   expect(all.map(({ id, v, made, _reread }) => ({ id, v, made, _reread }))).toEqual([
     { id: 7, v: 1, made: null, _reread: 'made' },
     { id: 8, v: 2, made: null, _reread: 'made' },
@@ -122,17 +85,21 @@ test('not from before the column was made: it is said that nothing is known', as
 });
 
 test('what was read too late for one change is no more than that for the next', async () => {
-  await database.sql('UPDATE t SET v = 1 WHERE id = 7');
-  await database.sql('UPDATE t SET v = 2 WHERE id = 7');
-  await database.sql("UPDATE t SET doc = repeat('later', 2000) WHERE id = 7");
+  await job.database.sql('UPDATE t SET v = 1 WHERE id = 7');
+  await job.database.sql('UPDATE t SET v = 2 WHERE id = 7');
+  await job.database.sql("UPDATE t SET doc = repeat('later', 2000) WHERE id = 7");
   let landed = 0;
   // Each transaction is an epoch.
-  await replicate(optionsOf({ maxFileSize: 1 }), {
-    emit: ({ type }) => {
-      if (type === 'epoch-landed' && ++landed === 1) sqlAtOnce(database.url, 'DELETE FROM t WHERE id = 7');
+  await job.run(
+    { maxFileSize: 1 },
+    {
+      emit: ({ type }) => {
+        if (type === 'epoch-landed' && ++landed === 1)
+          sqlAtOnce(job.database.url, 'DELETE FROM t WHERE id = 7');
+      },
     },
-  });
-  const all = new Lake(folder, name).changesOf('t');
+  );
+  const all = job.lake.changesOf('t');
   expect(all.map(({ v, doc, _reread }) => ({ v, doc, _reread }))).toEqual([
     { v: 1, doc: 'later'.repeat(2000), _reread: 'doc,raw' },
     { v: 2, doc: 'later'.repeat(2000), _reread: 'doc,raw' },
@@ -141,16 +108,14 @@ test('what was read too late for one change is no more than that for the next', 
 });
 
 test('from an earlier epoch, not from the one before it', async () => {
-  await database.sql("UPDATE t SET doc = repeat('second', 2000) WHERE id = 7");
-  await replicate(optionsOf());
-  await database.sql("UPDATE t SET doc = repeat('third', 2000) WHERE id = 7");
-  await replicate(optionsOf());
-  await database.sql('UPDATE t SET v = 9 WHERE id = 7; DELETE FROM t WHERE id = 7');
+  await job.land("UPDATE t SET doc = repeat('second', 2000) WHERE id = 7");
+  await job.land("UPDATE t SET doc = repeat('third', 2000) WHERE id = 7");
+  await job.database.sql('UPDATE t SET v = 9 WHERE id = 7; DELETE FROM t WHERE id = 7');
   expect((await changes()).find(({ v }) => v === 9)?.doc).toBe('third'.repeat(2000));
 });
 
 test('of a row whose key changed, and that is gone', async () => {
-  await database.sql(
+  await job.database.sql(
     `UPDATE t SET part = 'b' WHERE id = 7; UPDATE t SET v = 3 WHERE id = 7; DELETE FROM t WHERE id = 7`,
   );
   const all = await changes();
@@ -161,18 +126,17 @@ test('of a row whose key changed, and that is gone', async () => {
 });
 
 test('of many rows at once, some there and some gone, and the table is gone in the end', async () => {
-  await database.sql(
+  await job.land(
     `INSERT INTO t SELECT i, 'm', 0, repeat('m' || i, 1000), NULL FROM generate_series(1, 2000) i`,
   );
-  await replicate(optionsOf());
-  for (let v = 1; v <= 3; v++) await database.sql(`UPDATE t SET v = ${v} WHERE part = 'm'`);
-  await database.sql(`DELETE FROM t WHERE part = 'm' AND id % 2 = 0`);
+  for (let v = 1; v <= 3; v++) await job.database.sql(`UPDATE t SET v = ${v} WHERE part = 'm'`);
+  await job.database.sql(`DELETE FROM t WHERE part = 'm' AND id % 2 = 0`);
   const all = (await changes({ maxFileSize: 2 * 1024 ** 2 })).filter(({ op }) => op === 'U');
   expect(all).toHaveLength(6000);
   const wrong = all.filter(({ id, doc }) => doc !== `m${id}`.repeat(1000));
   expect(wrong).toEqual([]);
-  expect((await verifyReplica(optionsOf())).differences).toBe(0);
-  await database.sql(
+  await job.expectSame();
+  await job.database.sql(
     "UPDATE t SET v = 5 WHERE part = 'ä' AND id < 5; DROP TABLE t; CREATE TABLE other (id int PRIMARY KEY)",
   );
   const last = (await changes()).filter(({ v }) => v === 5);
@@ -182,7 +146,7 @@ test('of many rows at once, some there and some gone, and the table is gone in t
 });
 
 test('with the whole old row at hand nothing is read', async () => {
-  await database.sql(
+  await job.database.sql(
     'ALTER TABLE t REPLICA IDENTITY FULL; UPDATE t SET v = 1 WHERE id = 7; DELETE FROM t WHERE id = 7',
   );
   const all = await changes();

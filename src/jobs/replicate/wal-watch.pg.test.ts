@@ -1,55 +1,32 @@
 /** What the server keeps of its log for a slot: told, warned of, and the end of it. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  type PostgresServer,
-  type PostgresTestDatabase,
-  postgresServer,
-} from '../../../test/servers/postgres.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { lakeJob } from '../../../test/worlds/lake-job.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
 import type { ReplicateEvent } from './events.ts';
-import { dropReplicationOf, replicate } from './run.ts';
 import { WalWatch } from './wal-watch.ts';
 
-let postgres: PostgresServer;
-let database: PostgresTestDatabase;
-let folder: string;
-beforeAll(async () => {
-  postgres = await postgresServer();
-});
-afterAll(() => postgres[Symbol.asyncDispose]());
-beforeEach(async () => {
-  database = await postgres.createDatabase();
-  folder = mkdtempSync(join(tmpdir(), 'longshore-lake-'));
-  await database.sql('CREATE TABLE t (id int PRIMARY KEY, v text)');
-  await replicate(optionsOf());
-  return async () => {
-    await dropReplicationOf(optionsOf());
-    rmSync(folder, { recursive: true, force: true });
-  };
-});
+const job = lakeJob('wal');
+beforeEach(() => job.land('CREATE TABLE t (id int PRIMARY KEY, v text)'));
 
-const optionsOf = () => ({ from: database.url, to: `file://${folder}/`, name: 'wal', untilCaughtUp: true });
+const slot = () => `longshore_${job.name}`;
 const slots = () =>
-  database.sql("SELECT slot_name FROM pg_replication_slots WHERE slot_name = 'longshore_wal'");
+  job.database.sql(`SELECT slot_name FROM pg_replication_slots WHERE slot_name = '${slot()}'`);
 
 /** Watches, until something is told that the test waits for. */
 async function watch(
   limits: { walWarning?: number; walLimit?: number; walLimitAction?: 'stop' | 'drop' },
   until: (events: readonly ReplicateEvent[], watch: WalWatch) => boolean,
 ) {
-  const { connection } = parseDatabaseUrl(database.url);
+  const { connection } = parseDatabaseUrl(job.database.url);
   await using session = await openSession(connection, {
     doing: { action: 'watch', database: 'd', user: 'u' },
   });
   const events: ReplicateEvent[] = [];
   using watching = new WalWatch(
     session.client,
-    'longshore_wal',
+    slot(),
     { walWarning: 2 ** 50, walLimitAction: 'stop', ...limits },
     (event) => events.push(event),
     () => Date.now(),
@@ -60,7 +37,7 @@ async function watch(
 }
 
 const write = () =>
-  database.sql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 5000) i; DELETE FROM t");
+  job.database.sql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 5000) i; DELETE FROM t");
 
 test('how much it is and how fast it grows', async () => {
   await write();
@@ -99,7 +76,7 @@ test('the limit ends the job', async () => {
 });
 
 test('a slot that is gone ends the job', async () => {
-  await database.sql("SELECT pg_drop_replication_slot('longshore_wal')");
+  await job.database.sql(`SELECT pg_drop_replication_slot('${slot()}')`);
   const { reason } = await watch({}, (_, { signal }) => signal.aborted);
   expect(reason).toMatchObject({ code: 'CHECK_FAILED', hint: expect.stringContaining('--resync') });
 });

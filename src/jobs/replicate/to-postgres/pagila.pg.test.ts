@@ -1,39 +1,18 @@
 /** The sample database pagila, loaded by psql, copied into another database and followed: both are the same. */
 
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../../../../test/servers/postgres.ts';
+import {
+  loadPagila,
+  PAGILA_ROWS_MIN,
+  PAGILA_TABLES_MIN,
+  pagilaAvailable,
+} from '../../../../test/worlds/pagila.ts';
 import { schemaFacts } from '../../../../test/worlds/schema-facts.ts';
 import { TwoDatabases } from '../../../../test/worlds/two-databases.ts';
 import { verifyReplica } from '../verify.ts';
 
-/** `pagila-schema.sql` and `pagila-data.sql`: of `TEST_PAGILA`, or beside the repository. */
-const FOLDER =
-  process.env['TEST_PAGILA'] ?? fileURLToPath(new URL('../../../../../shared/data/pagila', import.meta.url));
-const missing = !existsSync(join(FOLDER, 'pagila-data.sql'))
-  ? 'pagila; set TEST_PAGILA to the folder of its SQL'
-  : !hasPsql()
-    ? 'psql; apt-get install postgresql-client'
-    : undefined;
-if (missing !== undefined) console.warn(`skipped: no ${missing}`);
-
-function hasPsql(): boolean {
-  try {
-    execFileSync('psql', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const TABLES_MIN = 20;
-const ROWS_MIN = 45_000;
-
-describe.skipIf(missing !== undefined)('pagila', () => {
+describe.skipIf(!pagilaAvailable())('pagila', () => {
   let server: PostgresServer;
   let pair: TwoDatabases;
   let tables: string[];
@@ -41,15 +20,7 @@ describe.skipIf(missing !== undefined)('pagila', () => {
   beforeAll(async () => {
     server = await postgresServer();
     pair = await TwoDatabases.create(server);
-    for (const file of ['pagila-schema.sql', 'pagila-data.sql'])
-      await promisify(execFile)('psql', [
-        '--no-psqlrc',
-        '--quiet',
-        '-d',
-        pair.source.url,
-        '-f',
-        join(FOLDER, file),
-      ]);
+    await loadPagila(pair.source.url);
     // Partitions of before there were any have no key of their own.
     await pair.source.sql(`DO $$ DECLARE t regclass; BEGIN
       FOR t IN SELECT oid FROM pg_class c WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
@@ -77,8 +48,8 @@ describe.skipIf(missing !== undefined)('pagila', () => {
 
   test('loaded: every row of every table, every sequence, every definition', async () => {
     const { loaded } = await pair.replicate();
-    expect(loaded.rows).toBeGreaterThan(ROWS_MIN);
-    expect(tables.length).toBeGreaterThan(TABLES_MIN);
+    expect(loaded.rows).toBeGreaterThan(PAGILA_ROWS_MIN);
+    expect(tables.length).toBeGreaterThan(PAGILA_TABLES_MIN);
     await expectSame();
     const [source, target] = [await schemaFacts(pair.source.url), await schemaFacts(pair.target.url)];
     expect({ ...target, functions: [] }).toEqual({ ...source, functions: [] });
