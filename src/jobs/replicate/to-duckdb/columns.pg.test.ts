@@ -100,7 +100,9 @@ describe('columns that change', () => {
 
 describe('tables that come and go', () => {
   test('called otherwise for a while: it is loaded again', async () => {
-    await job.land(`CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b SELECT i, 'b' FROM generate_series(1, 100) i`);
+    await job.land(
+      `CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b SELECT i, 'b' FROM generate_series(1, 100) i`,
+    );
     await job.land(`INSERT INTO b VALUES (101, 'before'); ALTER TABLE b RENAME TO other; INSERT INTO other VALUES (102, 'then');
       UPDATE other SET v = 'then' WHERE id = 1; ALTER TABLE other RENAME TO b; INSERT INTO b VALUES (103, 'after')`);
     await job.expectSame('b');
