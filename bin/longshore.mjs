@@ -51,19 +51,20 @@ function keepCompiledCode() {
 }
 
 function cacheFolder() {
-  const home = homedir();
-  const caches =
-    process.platform === 'darwin'
-      ? join(home, 'Library', 'Caches')
-      : process.platform === 'win32'
-        ? (process.env.LOCALAPPDATA ?? home)
-        : (process.env.XDG_CACHE_HOME ?? join(home, '.cache'));
+  const caches = existsSync(sources) ? fileURLToPath(new URL('node_modules/.cache', root)) : userCaches();
   const own = join(caches, 'longshore');
   try {
     for (const folder of [caches, own]) if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
     return own;
   } catch {
-    // A home that is not there or not ours: everything is compiled each time.
+    // A folder that is not there or not ours: everything is compiled each time.
     return undefined;
   }
+}
+
+function userCaches() {
+  const home = homedir();
+  if (process.platform === 'darwin') return join(home, 'Library', 'Caches');
+  if (process.platform === 'win32') return process.env.LOCALAPPDATA ?? home;
+  return process.env.XDG_CACHE_HOME ?? join(home, '.cache');
 }

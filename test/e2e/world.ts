@@ -134,11 +134,8 @@ export function programEnv(
   world: Pick<World, 'env' | 'folder'>,
   env: Readonly<Record<string, string>>,
 ): NodeJS.ProcessEnv {
-  const { PATH } = process.env;
-  return { PATH, HOME: world.folder, NODE_COMPILE_CACHE: COMPILED, ...world.env, ...env };
+  return { PATH: process.env['PATH'], HOME: world.folder, ...world.env, ...env };
 }
-
-const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/longshore', import.meta.url));
 
 export function moveArgs(world: World, ...more: string[]): string[] {
   return ['move', '--from', FROM, '--to', TO, '--rows', world.rows, ...more];
