@@ -184,6 +184,8 @@ class Load {
     source: SourceTable,
     noted: readonly DoneChunk[],
   ): Promise<PlannedTable> {
+    const { schema, name } = before.table;
+    if (schema !== source.schema || name !== source.name) return this.#tableByPages(source);
     const count = noted.filter(({ oid }) => oid === source.oid).length;
     if (count === before.chunks.length) return before;
     const byKeys = before.chunks.every(({ keys }) => keys !== undefined);

@@ -70,7 +70,7 @@ export async function snapshotOfNow(source: SnapshotSource): Promise<HeldSnapsho
   }
 }
 
-/** A snapshot that another process holds; undefined where nobody does any more. */
+/** A snapshot that another process holds; undefined where nobody does any more, or a table was renamed since. */
 export async function snapshotHeldElsewhere(
   source: SnapshotSource,
   name: string,
@@ -79,6 +79,8 @@ export async function snapshotHeldElsewhere(
   try {
     return await underSnapshot(source, name, lsn);
   } catch (error) {
+    // Under it tables have names that they have no more.
+    if (error instanceof LongshoreError && error.code === 'DATABASE_CONFLICT') return undefined;
     if (NO_SNAPSHOT.has((error as { code?: string }).code ?? '')) return undefined;
     throw postgresError(error, source.doing);
   }
@@ -122,6 +124,11 @@ async function hold(session: Session, { tables, doing }: SnapshotSource, lsn: Ls
   const oids = new Set(tables.map(({ oid }) => oid));
   const isWanted = ({ oid }: { readonly oid: number }): boolean => oids.has(oid);
   const seen = (await readTables(client, isWanted)).filter(isWanted);
+  for (const { oid, schema, name } of seen) {
+    const known = tables.find((table) => table.oid === oid)!;
+    if (known.schema !== schema || known.name !== name)
+      throw changedMeanwhile(`${known.schema}.${known.name} was renamed while the snapshot was taken`);
+  }
   const { rows } = await client.query<{ name: string }>('SELECT pg_export_snapshot() AS name');
   return {
     name: rows[0]!.name,
@@ -136,6 +143,12 @@ async function hold(session: Session, { tables, doing }: SnapshotSource, lsn: Ls
 async function lock(client: pg.ClientBase, tables: readonly SourceTable[], doing: Doing): Promise<void> {
   try {
     await lockTables(client, tables);
+    const { rows: others } = await client.query<{ name: string }>(OTHER_TABLE, [
+      tables.map(quotedTable),
+      tables.map(({ oid }) => oid),
+    ]);
+    if (others[0] !== undefined)
+      throw changedMeanwhile(`${others[0].name} is another table now than when the snapshot was taken`);
     const oids = tables.flatMap(({ leaves }) => leaves.map(({ oid }) => oid));
     const { rows } = await client.query<{ name: string }>(REWRITTEN, [oids]);
     if (rows[0] !== undefined)
@@ -183,6 +196,11 @@ async function lockAndExport(
   const { rows } = await client.query<{ name: string }>('SELECT pg_export_snapshot() AS name');
   return rows[0]!.name;
 }
+
+/** Names are those of now, whatever the snapshot. */
+const OTHER_TABLE = `
+SELECT t.name FROM unnest($1::text[], $2::int8[]) AS t (name, oid)
+WHERE to_regclass(t.name)::oid::int8 IS DISTINCT FROM t.oid`;
 
 /** Tables that have another file now than the snapshot sees: to the snapshot they would look empty. */
 const REWRITTEN = `
