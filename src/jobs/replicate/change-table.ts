@@ -218,10 +218,14 @@ export class ChangeTable implements AsyncDisposable {
     this.#writing = { bytes, done };
   }
 
-  /** Writes all, and gives back the memory that rows have taken: they may be of a table that is written seldom. */
+  /**
+   * Writes all, and gives back the memory that rows have taken, and the open file: they may be of a table that is written
+   * seldom.
+   */
   async writeAndShrink(): Promise<void> {
     await this.write();
     await this.#written();
+    await this.#file?.output.close();
     this.#batch.shrink();
   }
 
@@ -236,7 +240,7 @@ export class ChangeTable implements AsyncDisposable {
   /** Gives up what is not finished. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing?.done.catch(() => undefined);
-    await this.#file?.output[Symbol.asyncDispose]();
+    await this.#file?.output.close();
     this.#file = undefined;
   }
 
@@ -277,7 +281,7 @@ export class ChangeTable implements AsyncDisposable {
   async #endFile({ output, parquet, ops, first, last }: OpenFile): Promise<void> {
     await parquet.end();
     const sha256 = await output.finish();
-    await output[Symbol.asyncDispose]();
+    await output.close();
     this.#finished.push({
       path: output.path,
       rows: parquet.rows,

@@ -60,6 +60,8 @@ export async function landEpoch(
   options: {
     readonly datePartition: boolean;
     readonly typesOf: (table: ChangeTable) => TypedTable;
+    /** Throws where another process has the job. */
+    readonly checkOurs: () => Promise<void>;
     readonly failpoint: Failpoint;
   },
   signal: AbortSignal,
@@ -90,14 +92,17 @@ export async function landEpoch(
   await writePending(place, { epoch, toLsn: formatLsn(facts.toLsn), files: names }, signal);
   options.failpoint('pending-written');
   await forEachConcurrent(landed, UPLOADS_AT_ONCE, async ({ file, path }) => {
-    await upload(target, file.key, path, file.bytes, signal);
+    await upload(target, { ...file, path }, options.checkOurs, signal);
     options.failpoint('file-uploaded');
   });
-  await deleteKeys(
-    target.store,
-    stale.map((key) => target.prefix + key),
-    signal,
-  );
+  if (stale.length > 0) {
+    await options.checkOurs();
+    await deleteKeys(
+      target.store,
+      stale.map((key) => target.prefix + key),
+      signal,
+    );
+  }
   const lastCommitMicros = facts.lastCommitMicros?.toString() ?? facts.before.lastCommitMicros;
   const lastChange = facts.lastChange === undefined ? facts.before.lastChange : noteOf(facts.lastChange);
   const manifest = counted({

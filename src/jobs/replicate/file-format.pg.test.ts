@@ -177,7 +177,10 @@ describe.each(['changes', ...COMPRESSIONS])('%s', (name) => {
     // What does not become smaller is left as it is.
     const plain = chunks.filter((chunk) => chunk.codec !== codec);
     for (const chunk of plain)
-      expect([chunk.codec, chunk.total_compressed_size]).toEqual(['UNCOMPRESSED', chunk.total_uncompressed_size]);
+      expect([chunk.codec, chunk.total_compressed_size]).toEqual([
+        'UNCOMPRESSED',
+        chunk.total_uncompressed_size,
+      ]);
   });
 
   test('both readers see the same values', async () => {

@@ -14,8 +14,7 @@ import type { SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
-import { deleteKeys } from '../../stores/list-keys.ts';
-import type { ObjectStore, PutRequest } from '../../stores/object-store.ts';
+import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
 import type { ReplicateListener } from './events.ts';
 import { loadFileName, tableFolder, timestampText } from './layout.ts';
 import { type ChunkTask, columnsOf } from './load-chunk.ts';
@@ -61,6 +60,8 @@ export interface FullLoadOptions {
   readonly toLsn: Lsn | undefined;
   /** Gives the snapshot to a process that outlives this one. @returns the name under which it holds it */
   readonly keep: (snapshot: HeldSnapshot) => Promise<string | undefined>;
+  /** Throws where another process has the job. */
+  readonly checkOurs: () => Promise<void>;
   readonly emit: ReplicateListener;
   /** Of the start of the load, for the timestamp column. */
   readonly nowMs: number;
@@ -218,14 +219,14 @@ class Load {
   }
 
   async #load(table: SourceTable, chunk: Chunk): Promise<DoneChunk> {
-    const { threads, target, ledger, failpoint, emit } = this.#options;
+    const { threads, target, ledger, checkOurs, failpoint, emit } = this.#options;
     const { schema, name } = table;
     this.#signal.throwIfAborted();
     const task = this.#taskOf(table, chunk);
     try {
       const { rows, bytes, sha256 } = await threads.load(task);
       const key = tableFolder(table) + loadFileName(chunk.number);
-      if (rows > 0) await upload(target, key, task.path, bytes, this.#signal);
+      if (rows > 0) await upload(target, { key, path: task.path, bytes, sha256 }, checkOurs, this.#signal);
       failpoint('chunk-uploaded');
       // A note is of no use to a load that cannot be gone on with.
       await this.#kept;
@@ -300,33 +301,44 @@ function fileNodes({ leaves }: SourceTable): number[] {
   return leaves.map(({ fileNode }) => fileNode);
 }
 
+/** A file on the disk that is to be put under its name. */
+export interface FinishedFile {
+  /** Below the prefix of the job. */
+  readonly key: string;
+  readonly path: string;
+  readonly bytes: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
+}
+
 /**
- * Puts a file under its name. What an attempt before left there is taken away and not overwritten: a request that was
- * given up may still reach the store, and must not replace what came after it.
+ * Puts a file under its name. What an attempt before left there is replaced as it was found, and never deleted: a request
+ * that was given up may reach the store when others have come after it.
+ * @param checkOurs throws where another process has the job; asked before anything is replaced
  * @throws OBJECT_FAILED where somebody else puts something there again and again
  */
 export async function upload(
   { store, prefix }: Pick<LoadTarget, 'store' | 'prefix'>,
-  name: string,
-  path: string,
-  sizeBytes: number,
+  file: FinishedFile,
+  checkOurs: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = prefix + name;
-  const attributes = { contentType: 'application/vnd.apache.parquet', metadata: {} };
-  const request: PutRequest = { key, body: { path }, sizeBytes, attributes, ifAbsent: true };
-  for (let taken = 0; (await store.put(request, signal)).kind !== 'copied'; taken++) {
-    if (taken === TAKEN_AWAY_MAX) {
-      throw new LongshoreError(
-        'OBJECT_FAILED',
-        `${store.name}/${key} is there again whenever it is deleted`,
-        {
-          hint: 'stop whoever else writes below the prefix of this job',
-        },
-      );
-    }
-    await deleteKeys(store, [key], signal);
+  const { path, bytes: sizeBytes, sha256 } = file;
+  const key = prefix + file.key;
+  const attributes = { contentType: 'application/vnd.apache.parquet', metadata: { sha256 } };
+  let there: ObjectHead | undefined;
+  for (let replaced = 0; replaced <= REPLACED_MAX; replaced++) {
+    const condition = { ifAbsent: there === undefined, ifTargetEtag: there?.etag };
+    const { kind } = await store.put({ key, body: { path }, sizeBytes, attributes, ...condition }, signal);
+    if (kind === 'copied') return;
+    there = await store.head(key, signal);
+    // The answer to an attempt before was lost.
+    if (there?.sizeBytes === sizeBytes && there.attributes.metadata['sha256'] === sha256) return;
+    await checkOurs();
   }
+  throw new LongshoreError('OBJECT_FAILED', `${store.name}/${key} is another one whenever it is looked at`, {
+    hint: 'stop whoever else writes below the prefix of this job',
+  });
 }
 
-const TAKEN_AWAY_MAX = 5;
+const REPLACED_MAX = 5;

@@ -21,6 +21,17 @@ test.each(['write', 'writeSync'] as const)('%s: all pieces in order, and their h
   expect(readFileSync(path).equals(WHOLE)).toBe(true);
 });
 
+test('closed between writes', async () => {
+  const path = join(folder, 'closed');
+  await using file = await HashedFile.open(path);
+  for (const pieces of PIECES) {
+    await file.write(pieces);
+    await file.close();
+  }
+  expect(file.finish()).toBe(createHash('sha256').update(WHOLE).digest('hex'));
+  expect(readFileSync(path).equals(WHOLE)).toBe(true);
+});
+
 test('what was there is gone', async () => {
   const path = join(folder, 'again');
   for (const text of ['a longer one', 'short']) {

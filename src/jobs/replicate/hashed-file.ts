@@ -7,7 +7,7 @@ import { diskError } from './disk-error.ts';
 
 export class HashedFile implements AsyncDisposable {
   readonly path: string;
-  readonly #handle: FileHandle;
+  #handle: FileHandle | undefined;
   readonly #hash = createHash('sha256');
 
   private constructor(path: string, handle: FileHandle) {
@@ -28,17 +28,18 @@ export class HashedFile implements AsyncDisposable {
   async write(pieces: readonly Uint8Array[]): Promise<void> {
     let rest = this.#hashed(pieces);
     try {
+      this.#handle ??= await open(this.path, 'a');
       while (rest.length > 0) rest = behind(rest, (await this.#handle.writev(rest)).bytesWritten);
     } catch (error) {
       throw diskError(error, 'write', this.path);
     }
   }
 
-  /** The same, and it is done when it returns. For a thread that has nothing else to do. */
+  /** The same, and it is done when it returns; not after {@link close}. For a thread that has nothing else to do. */
   writeSync(pieces: readonly Uint8Array[]): void {
     let rest = this.#hashed(pieces);
     try {
-      while (rest.length > 0) rest = behind(rest, writevSync(this.#handle.fd, rest));
+      while (rest.length > 0) rest = behind(rest, writevSync(this.#handle!.fd, rest));
     } catch (error) {
       throw diskError(error, 'write', this.path);
     }
@@ -49,8 +50,15 @@ export class HashedFile implements AsyncDisposable {
     return this.#hash.digest('hex');
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#handle.close();
+  /** Until the next write: a process may have only so many files open. */
+  async close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #hashed(pieces: readonly Uint8Array[]): Uint8Array[] {

@@ -13,12 +13,14 @@ import {
   serverFacts,
   setPublication,
 } from '../../databases/postgres/replication-setup.ts';
+import { LongshoreError } from '../../errors.ts';
 import { monotonicMs } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import type { ReplicateListener } from './events.ts';
 import type { LoadTarget } from './full-load.ts';
 import { idleSlot } from './idle-slot.ts';
-import type { ManifestPlace } from './manifest.ts';
+import { manifestKey } from './layout.ts';
+import { landedByOther, type ManifestPlace } from './manifest.ts';
 import type { ManifestSink } from './manifest-sink.ts';
 import type { ReplicateSettings } from './settings.ts';
 import { databaseOf, type Surroundings, slotOf } from './surroundings.ts';
@@ -35,6 +37,9 @@ export interface Totals {
   /** Whether the tables that were to be loaded again are. */
   resynced: boolean;
 }
+
+/** A server that takes longer is taken for lost. */
+const ANSWER_MS = 30_000;
 
 export class LakeJob {
   readonly settings: ReplicateSettings;
@@ -164,6 +169,32 @@ export class LakeJob {
       await setPublication(client, this.slot, tables, version);
       return (await readPublication(client, this.slot))!;
     });
+  }
+
+  /**
+   * To be asked before anything in the bucket is replaced or deleted: a process that lost its connection may not know it.
+   * @throws RUN_LOCKED where another process has landed that epoch; the error of the server where this one cannot be sure
+   *   to hold the lock of the job any more
+   */
+  async checkOurs(epoch: number): Promise<void> {
+    const { clock, signal } = this.surroundings;
+    const stop = new AbortController();
+    const late = clock.wait(ANSWER_MS, AbortSignal.any([signal, stop.signal])).then(() => {
+      throw new LongshoreError('DATABASE_UNREACHABLE', `${this.url.name} does not answer`, {
+        hint: 'check that it runs and can be reached',
+      });
+    });
+    try {
+      await Promise.race([
+        late,
+        this.asked('see that the job is its own', (client) => client.query('SELECT')),
+      ]);
+    } finally {
+      stop.abort();
+      late.catch(() => undefined);
+    }
+    const key = this.place.prefix + manifestKey(this.place.job, epoch);
+    if ((await this.place.store.head(key, signal)) !== undefined) throw landedByOther(this.place, epoch);
   }
 
   watchWal(): WalWatch {

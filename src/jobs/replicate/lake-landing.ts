@@ -28,6 +28,8 @@ export interface LakeLandingOptions {
   readonly place: ManifestPlace;
   readonly target: LoadTarget;
   readonly registry: TableRegistry;
+  /** Throws where another process has the job, or has landed that epoch. */
+  readonly checkOurs: (epoch: number) => Promise<void>;
   /** Takes the rows further, before a landing is done. */
   readonly sink?: ManifestSink | undefined;
   readonly failpoint: Failpoint;
@@ -150,6 +152,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       {
         datePartition: settings.datePartition,
         typesOf: (table) => registry.typesOf(table.relation),
+        checkOurs: () => this.#options.checkOurs(before.epoch + 1),
         failpoint,
       },
       signal,
@@ -181,7 +184,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
       open?.changes.identity.join('\0') === registry.identityOf(relation).join('\0');
     if (before !== undefined && open !== undefined && !isSame) {
       await open.unsent.flush();
-      await open.changes.write();
+      await open.changes.writeAndShrink();
       this.#closed.push(open);
       this.#tables.delete(relation.oid);
     }

@@ -100,6 +100,7 @@ export async function loadTables(
           env,
         );
       },
+      checkOurs: () => job.checkOurs(ledger.epoch),
       emit: job.emit,
       nowMs: job.nowMs(),
       failpoint,

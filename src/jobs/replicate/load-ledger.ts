@@ -5,7 +5,8 @@
 
 import { z } from 'zod';
 import { forEachConcurrent } from '../../flow/for-each-concurrent.ts';
-import { deleteKeys, listKeys } from '../../stores/list-keys.ts';
+import { deleteKeys, deleteObjects, listKeys } from '../../stores/list-keys.ts';
+import type { DeleteRequest } from '../../stores/object-store.ts';
 import { chunkKey, chunksPrefix, loadFileName, planKey, tableFolder } from './layout.ts';
 import {
   fileSchema,
@@ -77,6 +78,10 @@ export class LoadLedger {
     this.#epoch = epoch;
   }
 
+  get epoch(): number {
+    return this.#epoch;
+  }
+
   /** @throws JOURNAL_FOREIGN for a plan that cannot be read */
   plan(signal: AbortSignal): Promise<LoadPlan | undefined> {
     const { store, prefix, job } = this.#place;
@@ -112,12 +117,14 @@ export class LoadLedger {
       chunks.map((chunk) => this.#keyOf(chunk)),
       signal,
     );
+    // As they are now: a deletion that was given up may reach the store when the names are of other files.
     const folder = prefix + tableFolder(table);
-    await deleteKeys(
-      store,
-      chunks.map(({ number }) => folder + loadFileName(number)),
-      signal,
-    );
+    const found: DeleteRequest[] = [];
+    await forEachConcurrent(chunks, AT_ONCE, async ({ number }) => {
+      const head = await store.head(folder + loadFileName(number), signal);
+      if (head !== undefined) found.push({ key: head.key, etag: head.etag });
+    });
+    await deleteObjects(store, found, signal);
   }
 
   /** Takes the notes away, the plan last; the files stay. */

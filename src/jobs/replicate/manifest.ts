@@ -152,13 +152,13 @@ export async function writeManifest(
   // An answer that was lost leaves our own there.
   const there = await readObject(place.store, key, signal);
   if (there?.equals(body)) return;
-  throw new LongshoreError(
-    'RUN_LOCKED',
-    `another process has written epoch ${manifest.epoch} of the job ${place.job}`,
-    {
-      hint: 'stop one of the two; whatever this one did not commit was not confirmed to the server either',
-    },
-  );
+  throw landedByOther(place, manifest.epoch);
+}
+
+export function landedByOther({ job }: ManifestPlace, epoch: number): LongshoreError {
+  return new LongshoreError('RUN_LOCKED', `another process has written epoch ${epoch} of the job ${job}`, {
+    hint: 'stop one of the two; whatever this one did not commit was not confirmed to the server either',
+  });
 }
 
 /**

@@ -331,6 +331,7 @@ export class Replication {
       place: this.#job.place,
       target: this.#job.target,
       registry: new TableRegistry(this.#job.control.client, tables, this.#job.slot),
+      checkOurs: (epoch) => this.#job.checkOurs(epoch),
       sink: this.#job.sink,
       failpoint,
     });
