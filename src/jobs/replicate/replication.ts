@@ -71,7 +71,7 @@ export class Replication {
   /** For `status`; only of a job that has something, and not of a stop or of a second process. */
   async #noteError(error: unknown): Promise<void> {
     const isStop = this.#job.surroundings.signal.aborted;
-    if (isStop || !this.#begun || (error instanceof LongshoreError && error.code === 'RUN_LOCKED')) return;
+    if (isStop || !this.#begun || isLocked(error)) return;
     try {
       await noteError(this.#job.place, error, this.#job.nowMs(), this.#job.surroundings.signal);
     } catch (noting) {
@@ -193,7 +193,8 @@ export class Replication {
       this.#begun = true;
       return manifest;
     } catch (error) {
-      await this.#afterFailedLoad(ledger);
+      // Where another process has the job, what is there is its own.
+      if (!isLocked(error)) await this.#afterFailedLoad(ledger);
       throw error;
     }
   }
@@ -391,6 +392,10 @@ export class Replication {
     const session = await this.#job.session('open a replication connection', true);
     await session[Symbol.asyncDispose]();
   }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof LongshoreError && error.code === 'RUN_LOCKED';
 }
 
 /** Those of a load that died, where there is one; else all. */
