@@ -109,15 +109,21 @@ function columnProblem(table: SourceTable, timestampColumn: string | undefined):
 
 /** Once published, updates and deletions of a table without an identity fail in the application. */
 export function identityProblem(table: SourceTable): Problem | undefined {
-  const { replicaIdentity, primaryKey, identityColumns } = table;
-  const identified =
-    replicaIdentity === 'f' ||
-    (replicaIdentity === 'd' && primaryKey.length > 0) ||
-    (replicaIdentity === 'i' && identityColumns.length > 0);
-  if (identified) return undefined;
+  const { replicaIdentity, primaryKey, identityColumns, columns } = table;
+  if (replicaIdentity === 'f') return undefined;
   const name = `${table.schema}.${table.name}`;
+  const fix = `ALTER TABLE ${quotedTable(table)} REPLICA IDENTITY FULL, or leave it out with --tables '!${name}'`;
+  const key = replicaIdentity === 'd' ? primaryKey : replicaIdentity === 'i' ? identityColumns : [];
+  if (key.length === 0) {
+    return {
+      what: `${name} has neither a primary key nor another replica identity: once published, its updates would fail`,
+      fix,
+    };
+  }
+  const generated = columns.find((column) => column.generated && key.includes(column.name));
+  if (generated === undefined) return undefined;
   return {
-    what: `${name} has neither a primary key nor another replica identity: once published, its updates would fail`,
-    fix: `ALTER TABLE ${quotedTable(table)} REPLICA IDENTITY FULL, or leave it out with --tables '!${name}'`,
+    what: `the key of ${name} has the generated column ${generated.name}, which changes leave out: they would not say which row they are of`,
+    fix,
   };
 }
