@@ -86,8 +86,11 @@ function firstAlike(names: readonly string[]): [string, string] | undefined {
   return undefined;
 }
 
-/** Columns of our own, beside which no other may have their names. */
-function columnProblem(table: SourceTable, timestampColumn: string | undefined): Problem | undefined {
+/** Columns of our own, beside which no other may have their names; nor may two have names that differ by case alone. */
+export function columnProblem(
+  table: Pick<SourceTable, 'schema' | 'name'> & { readonly columns: readonly { readonly name: string }[] },
+  timestampColumn: string | undefined,
+): Problem | undefined {
   const own = new Set([...Object.values(CHANGE_COLUMNS), UNFIT_COLUMN].map((name) => name.toLowerCase()));
   const isOwn = (name: string): boolean => own.has(name.toLowerCase());
   const twice = timestampColumn !== undefined && isOwn(timestampColumn);
