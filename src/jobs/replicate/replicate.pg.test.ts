@@ -246,6 +246,26 @@ test('columns that no file can have beside its own stop the job before there is 
   }
 });
 
+test('sessions that are read only: each start says what to do, and one goes well when they may write', async () => {
+  await job.database.sql('CREATE TABLE t (id int PRIMARY KEY)');
+  const readOnly = (state: string) =>
+    job.database.sql(
+      `BEGIN READ WRITE; ALTER DATABASE ${job.database.name} SET default_transaction_read_only = ${state}; COMMIT`,
+    );
+  await readOnly('on');
+  try {
+    for (let start = 0; start < 2; start++)
+      await expect(job.run()).rejects.toMatchObject({
+        code: 'DATABASE_DENIED',
+        hint: expect.stringContaining('SET default_transaction_read_only = off'),
+      });
+  } finally {
+    await readOnly('off');
+  }
+  await job.run();
+  await job.expectSame();
+});
+
 test('table statistics', async () => {
   await job.land("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
   await job.land(
