@@ -53,10 +53,18 @@ function lacksPublication(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === '42704' && error.routine === 'get_publication_oid';
 }
 
+/** Of a slot that is made; in every language of the server. */
+function lacksSlots(error: unknown): boolean {
+  return (
+    error instanceof DatabaseError && error.code === '53400' && error.routine === 'ReplicationSlotCreate'
+  );
+}
+
 function hintOfError(error: unknown, code: ErrorCode, doing: Doing): string | undefined {
   if (hidesRows(error)) return rowSecurityHint(doing.user);
   if (lacksPublication(error))
     return "it was dropped, and changes of then cannot be read: `longshore replicate --resync '*.*'` makes it again and loads every table";
+  if (lacksSlots(error)) return 'raise max_replication_slots, or drop a slot that nobody uses';
   return hintOf(code, sqlState(error), doing);
 }
 
@@ -145,7 +153,8 @@ function hintOf(code: ErrorCode, state: string | undefined, doing: Doing): strin
       ? 'grant the role what it lacks'
       : `run: ${grantText(doing.column, doing.user)}`;
   }
-  if (state === '25006') return 'the server is a read-only replica; give the URL of the primary';
+  if (state === '25006')
+    return 'a read-only replica: give the URL of the primary; or sessions that are read only: ALTER ROLE … SET default_transaction_read_only = off';
   if (state === '3D000') return 'check the database in the URL';
   if (code === 'DATABASE_DENIED') {
     return 'check the user and the password (URL, PGPASSWORD or ~/.pgpass, mode 600), and sslmode';

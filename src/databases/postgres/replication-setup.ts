@@ -1,7 +1,7 @@
 /** What a replication needs of a server: checked, made, and taken away again. */
 
 import type pg from 'pg';
-import { LongshoreError } from '../../errors.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
 import { type Lsn, parseLsn } from './lsn.ts';
 import { quoteName } from './sql.ts';
 import { quotedTable } from './table-catalogue.ts';
@@ -193,8 +193,32 @@ export async function beginUnderSnapshot(client: pg.ClientBase, snapshot: string
   await client.query(`SET TRANSACTION SNAPSHOT '${snapshot.replaceAll("'", "''")}'`);
 }
 
-/** Makes the publication, or gives it exactly these tables. */
+/**
+ * Makes the publication, or gives it exactly these tables.
+ * @throws DATABASE_CONFLICT where one of them was dropped or renamed since it was looked up; the errors of the server
+ */
 export async function setPublication(
+  client: pg.ClientBase,
+  publication: string,
+  tables: readonly { readonly schema: string; readonly name: string }[],
+  version: number,
+): Promise<void> {
+  try {
+    await publish(client, publication, tables, version);
+  } catch (error) {
+    if (!GONE.has((error as { code?: string }).code ?? '')) throw error;
+    throw new LongshoreError(
+      'DATABASE_CONFLICT',
+      `a table was dropped or renamed while it was published: ${messageOf(error)}`,
+      { hint: 'run the same command again', cause: error },
+    );
+  }
+}
+
+/** No such table; no such schema. */
+const GONE: ReadonlySet<string> = new Set(['42P01', '3F000']);
+
+async function publish(
   client: pg.ClientBase,
   publication: string,
   tables: readonly { readonly schema: string; readonly name: string }[],

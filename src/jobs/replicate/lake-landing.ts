@@ -8,6 +8,7 @@ import {
   sameColumns,
   type Tuple,
 } from '../../databases/postgres/pgoutput.ts';
+import { LongshoreError } from '../../errors.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import { type ChangePlace, ChangeTable, type Op } from './change-table.ts';
 import { landEpoch, readPending } from './epoch.ts';
@@ -18,6 +19,7 @@ import type { Manifest, ManifestEvent, ManifestPlace, ManifestTable } from './ma
 import type { ManifestSink } from './manifest-sink.ts';
 import { changeSchemaId } from './schema-id.ts';
 import type { ReplicateSettings } from './settings.ts';
+import { columnProblem } from './table-problems.ts';
 import type { TableRegistry } from './table-registry.ts';
 import { UnsentValues } from './unsent-values.ts';
 
@@ -239,6 +241,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
 
   #open(relation: Relation): OpenTable {
     const { registry, settings, target, place } = this.#options;
+    checkColumns(relation, settings.timestampColumn);
     const changes = new ChangeTable(relation, registry.mappingsOf(relation), registry.isToastable(relation), {
       identity: registry.identityOf(relation),
       folder: target.folder,
@@ -291,4 +294,13 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
     const [old, now] = [values(before), values(after)];
     return old.some((value, i) => now[i] !== undefined && now[i] !== value);
   }
+}
+
+/** Columns may come into a table that is followed. @throws CHECK_FAILED where a file cannot have them beside one another */
+function checkColumns({ schema, table: name, columns }: Relation, timestampColumn: string | undefined): void {
+  const problem = columnProblem({ schema, name, columns }, timestampColumn);
+  if (problem === undefined) return;
+  throw new LongshoreError('CHECK_FAILED', problem.what, {
+    hint: `${problem.fix}; then --resync '${schema}.${name}' loads the table again, or '*.*' everything where it has left the job`,
+  });
 }

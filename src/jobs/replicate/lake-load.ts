@@ -194,10 +194,12 @@ export async function finishLoad(
 
 /** Takes away all that a load made, on the server and in the bucket. */
 export async function clearLoad(job: LakeJob, ledger: LoadLedger): Promise<void> {
-  const { control, slot, place } = job;
+  const { slot, place } = job;
   const signal = new AbortController().signal;
-  await endHolders(control.client, slot);
-  await dropReplication(control.client, slot, slot);
+  await job.asked('clear away a load', async (client) => {
+    await endHolders(client, slot);
+    await dropReplication(client, slot, slot);
+  });
   const plan = await ledger.plan(signal);
   for (const table of plan?.tables ?? []) await ledger.abandon(table, signal);
   await ledger.close(signal);

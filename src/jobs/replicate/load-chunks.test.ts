@@ -177,6 +177,7 @@ test('a range of keys is read from the table, and from all partitions of one', (
 test('only a key of one whole number is cut into ranges', () => {
   expect(hasIntegerKey(tableOf('t', [0]))).toBe(true);
   expect(hasIntegerKey(tableOf('t', [0], [column('id', 25, 'text')]))).toBe(false);
+  expect(hasIntegerKey(tableOf('t', [0], [{ ...column('id', 23, 'integer'), generated: true }]))).toBe(false);
   expect(hasIntegerKey({ ...tableOf('t', [0]), primaryKey: [] })).toBe(false);
   expect(hasIntegerKey({ ...tableOf('t', [0]), primaryKey: ['id', 'id'] })).toBe(false);
 });

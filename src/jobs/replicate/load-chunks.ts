@@ -72,11 +72,11 @@ export function cutByKeys(
   }));
 }
 
-/** Whether ranges of its key can be told apart here: one column of whole numbers. */
+/** Whether ranges of its key can be told apart here: one column of whole numbers, which changes have too. */
 export function hasIntegerKey({ primaryKey, columns }: SourceTable): boolean {
   const [name] = primaryKey;
-  const type = columns.find((column) => column.name === name)?.typeOid ?? 0;
-  return primaryKey.length === 1 && INTEGERS.has(type);
+  const key = columns.find((column) => column.name === name);
+  return primaryKey.length === 1 && key !== undefined && !key.generated && INTEGERS.has(key.typeOid);
 }
 
 /** bigint, smallint, integer */

@@ -81,6 +81,27 @@ test('a table that is made while the job runs comes in, and one without an ident
   await expectTrue('a', 'b', 'c');
 });
 
+test('a table that is dropped just before it is published does not end the job', async () => {
+  const dropsMeanwhile = async (): Promise<void> => {
+    await using session = await job.database.session();
+    await job.database.sql('CREATE SCHEMA s; CREATE TABLE s.n (id int PRIMARY KEY)');
+    await session.sql('BEGIN; DROP SCHEMA s CASCADE');
+    const running = job.run();
+    await expect
+      .poll(() => job.database.sql(WAITING), { timeout: 10_000 })
+      .toEqual([expect.objectContaining({ query: expect.stringContaining('PUBLICATION') })]);
+    await session.sql('COMMIT');
+    await running;
+    expect(job.notices.at(-1)).toContain('a table was dropped or renamed while it was published');
+  };
+  await dropsMeanwhile();
+  await job.database.sql("INSERT INTO a VALUES (2, 'two')");
+  await dropsMeanwhile();
+  await expectTrue('a', 'b');
+});
+
+const WAITING = `SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+
 test('a table that is not of the job may be locked: it is not waited for', async () => {
   await job.database.sql(`CREATE TABLE other (id int PRIMARY KEY);
     CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts DEFAULT`);

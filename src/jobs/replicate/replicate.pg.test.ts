@@ -220,6 +220,52 @@ test('a column that is called like one of ours is refused', async () => {
   await expect(job.run()).rejects.toThrow('two columns called _xid');
 });
 
+test('columns that no file can have beside its own stop the job before there is one, also while it runs', async () => {
+  const more = { timestampColumn: 'changed_at' };
+  await job.land("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')", more);
+  const cases = [
+    ['Op', 'public.t would have two columns called Op'],
+    ['_XID', 'public.t would have two columns called _XID'],
+    ['Changed_at', 'public.t would have two columns called Changed_at'],
+    ['V', 'the names of the columns v and V of public.t differ by case alone'],
+  ];
+  for (const [name, message] of cases) {
+    await job.database.sql(`INSERT INTO t (id, v) SELECT max(id) + 1, 'before' FROM t; ALTER TABLE t ADD "${name}" text;
+      INSERT INTO t SELECT max(id) + 1, 'b', 'mine' FROM t; ALTER TABLE t DROP "${name}"; INSERT INTO t SELECT max(id) + 1 FROM t`);
+    const before = job.lake.manifests().length;
+    const failed = expect.objectContaining({
+      code: 'CHECK_FAILED',
+      message,
+      hint: expect.stringContaining("then --resync 'public.t'"),
+    });
+    await expect(job.run(more)).rejects.toEqual(failed);
+    await expect(job.verify(more)).rejects.toEqual(failed);
+    expect(job.lake.manifests()).toHaveLength(before);
+    await job.run({ ...more, resync: 'public.t' });
+    await job.expectSame();
+  }
+});
+
+test('sessions that are read only: each start says what to do, and one goes well when they may write', async () => {
+  await job.database.sql('CREATE TABLE t (id int PRIMARY KEY)');
+  const readOnly = (state: string) =>
+    job.database.sql(
+      `BEGIN READ WRITE; ALTER DATABASE ${job.database.name} SET default_transaction_read_only = ${state}; COMMIT`,
+    );
+  await readOnly('on');
+  try {
+    for (let start = 0; start < 2; start++)
+      await expect(job.run()).rejects.toMatchObject({
+        code: 'DATABASE_DENIED',
+        hint: expect.stringContaining('SET default_transaction_read_only = off'),
+      });
+  } finally {
+    await readOnly('off');
+  }
+  await job.run();
+  await job.expectSame();
+});
+
 test('table statistics', async () => {
   await job.land("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
   await job.land(

@@ -16,7 +16,7 @@ import type { Op } from './change-table.ts';
 import { keyText } from './row-key.ts';
 
 export interface RowDifference {
-  /** Values of the primary key; of the whole row where there is none. */
+  /** Values of the primary key; of the whole row where there is none, or one with a generated column. */
   readonly key: string;
   readonly what:
     | 'only in the table'
@@ -47,7 +47,7 @@ export class RowsByKey implements Disposable {
   readonly names: readonly string[];
   readonly folder = mkdtempSync(join(tmpdir(), 'longshore-verify-'));
   readonly differences = new Differences();
-  /** Columns of the primary key, or all; then of whatever else changes name their rows by. */
+  /** Columns of the primary key, where changes have them, or all; then of whatever else changes name their rows by. */
   readonly #keys: readonly (readonly string[])[];
   /** By key, whether a row is there of which it is not known: the column was added later. */
   readonly #unknown: boolean[];
@@ -71,7 +71,9 @@ export class RowsByKey implements Disposable {
       .filter((column) => NUMBERS.has(mapField(column).column.type.kind))
       .map(({ name }) => name);
     this.#tellsAbsent = tellsAbsent;
-    const own = table.primaryKey.length > 0 ? table.primaryKey : this.columns.map(({ name }) => name);
+    const all = this.columns.map(({ name }) => name);
+    const isKeyed = table.primaryKey.length > 0 && table.primaryKey.every((name) => all.includes(name));
+    const own = isKeyed ? table.primaryKey : all;
     const kinds = Map.groupBy([own, ...identities], kindOf);
     this.#keys = [...kinds.values()].map(([names]) => names!);
     this.#unknown = this.#keys.map(() => false);

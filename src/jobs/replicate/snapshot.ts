@@ -10,7 +10,7 @@ import { type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot, createSlot } from '../../databases/postgres/replication-setup.ts';
 import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
-import { LongshoreError } from '../../errors.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
 
 export interface HeldSnapshot extends AsyncDisposable {
   /** Good for `SET TRANSACTION SNAPSHOT` until it is disposed. */
@@ -185,8 +185,18 @@ export async function lockTables(
 ): Promise<void> {
   if (tables.length === 0) return;
   await client.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
-  await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
+  try {
+    await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    if (!GONE.has((error as { code?: string }).code ?? '')) throw error;
+    throw changedMeanwhile(
+      `a table was dropped or renamed while the snapshot was taken: ${messageOf(error)}`,
+    );
+  }
 }
+
+/** No such table; no such schema. */
+const GONE: ReadonlySet<string> = new Set(['42P01', '3F000']);
 
 async function lockAndExport(
   client: pg.ClientBase,

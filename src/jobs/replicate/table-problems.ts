@@ -86,8 +86,11 @@ function firstAlike(names: readonly string[]): [string, string] | undefined {
   return undefined;
 }
 
-/** Columns of our own, beside which no other may have their names. */
-function columnProblem(table: SourceTable, timestampColumn: string | undefined): Problem | undefined {
+/** Columns of our own, beside which no other may have their names; nor may two have names that differ by case alone. */
+export function columnProblem(
+  table: Pick<SourceTable, 'schema' | 'name'> & { readonly columns: readonly { readonly name: string }[] },
+  timestampColumn: string | undefined,
+): Problem | undefined {
   const own = new Set([...Object.values(CHANGE_COLUMNS), UNFIT_COLUMN].map((name) => name.toLowerCase()));
   const isOwn = (name: string): boolean => own.has(name.toLowerCase());
   const twice = timestampColumn !== undefined && isOwn(timestampColumn);
@@ -109,15 +112,21 @@ function columnProblem(table: SourceTable, timestampColumn: string | undefined):
 
 /** Once published, updates and deletions of a table without an identity fail in the application. */
 export function identityProblem(table: SourceTable): Problem | undefined {
-  const { replicaIdentity, primaryKey, identityColumns } = table;
-  const identified =
-    replicaIdentity === 'f' ||
-    (replicaIdentity === 'd' && primaryKey.length > 0) ||
-    (replicaIdentity === 'i' && identityColumns.length > 0);
-  if (identified) return undefined;
+  const { replicaIdentity, primaryKey, identityColumns, columns } = table;
+  if (replicaIdentity === 'f') return undefined;
   const name = `${table.schema}.${table.name}`;
+  const fix = `ALTER TABLE ${quotedTable(table)} REPLICA IDENTITY FULL, or leave it out with --tables '!${name}'`;
+  const key = replicaIdentity === 'd' ? primaryKey : replicaIdentity === 'i' ? identityColumns : [];
+  if (key.length === 0) {
+    return {
+      what: `${name} has neither a primary key nor another replica identity: once published, its updates would fail`,
+      fix,
+    };
+  }
+  const generated = columns.find((column) => column.generated && key.includes(column.name));
+  if (generated === undefined) return undefined;
   return {
-    what: `${name} has neither a primary key nor another replica identity: once published, its updates would fail`,
-    fix: `ALTER TABLE ${quotedTable(table)} REPLICA IDENTITY FULL, or leave it out with --tables '!${name}'`,
+    what: `the key of ${name} has the generated column ${generated.name}, which changes leave out: they would not say which row they are of`,
+    fix,
   };
 }

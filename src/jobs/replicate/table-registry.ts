@@ -187,7 +187,8 @@ const DATA_EXCEPTION = '22';
 
 /**
  * Primary keys that are there, and were before every change that is still to come from the slot: whatever transaction
- * made or altered one, or a column of it, is older than all that ran when the slot was at a place that is confirmed.
+ * made or altered one, or a column of it, is older than all that ran when the slot was at a place that is confirmed. Not
+ * those with generated columns, which changes leave out.
  */
 const KEYS = `
 SELECT c.conrelid::int8::float8 AS oid, array_agg(a.attname::text ORDER BY k.place) AS key
@@ -197,7 +198,7 @@ JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number
 JOIN pg_replication_slots s ON s.slot_name = $2
 WHERE c.conrelid = ANY ($1::oid[]) AND c.contype = 'p' AND NOT c.condeferrable
 GROUP BY c.conrelid
-HAVING bool_and(age(c.xmin) > age(s.catalog_xmin) AND age(a.xmin) > age(s.catalog_xmin))`;
+HAVING bool_and(age(c.xmin) > age(s.catalog_xmin) AND age(a.xmin) > age(s.catalog_xmin) AND a.attgenerated = '')`;
 
 const TYPES = `
 SELECT t.oid::int8::float8 AS oid, format_type(t.oid, NULL) AS name, format_type(coalesce(b.oid, t.oid), -1) AS underlying, coalesce(b.typtype, t.typtype) AS kind,

@@ -54,6 +54,23 @@ test('files that no manifest names are told', async () => {
   expect(replicaVerifiedText(verified)).toContain('public/t/stray.parquet is in no manifest');
 });
 
+test('where every slot is in use it is said what to do', async () => {
+  await job.land('CREATE TABLE t (id int PRIMARY KEY)');
+  await job.database.sql(`SELECT pg_create_physical_replication_slot('verify_' || i) FROM generate_series(1,
+    current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int) i`);
+  try {
+    await expect(job.verify()).rejects.toMatchObject({
+      message: expect.stringContaining('all replication slots are in use'),
+      hint: expect.stringContaining('raise max_replication_slots'),
+    });
+  } finally {
+    await job.database.sql(
+      `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'verify\\_%'`,
+    );
+  }
+  await job.expectSame();
+});
+
 test('values, names and keys that were changed between epochs are the same', async () => {
   await job.land(`CREATE TABLE scaled (id numeric(6,1) PRIMARY KEY, a numeric(10,2), b numeric(10,4), c numeric, d numeric(8,2));
     INSERT INTO scaled VALUES (1, 1.5, 1.5, 1.500, 7), (2, 'NaN', 2, 'NaN', NULL), (3, -0.05, 10, 100, 3.10);

@@ -50,7 +50,7 @@ export async function planLoad(
   await client.query(`SET LOCAL search_path = ''`);
   const columns = await readJobColumns(client, oids);
   const room = await sides.within('target', 'look at its tables', () =>
-    findRoom(target.client, held.tables, columns, state.tables),
+    findRoom(target.client, held.tables, columns, state.tables, sides.target.name),
   );
   const fresh = room.fresh.map(({ oid }) => oid);
   const kept = state.tables.filter((table) => !room.gone.includes(table));

@@ -3,8 +3,10 @@
  * the columns of the source, and go where they have not.
  */
 
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Session } from '../../../databases/postgres/open-session.ts';
+import { checkAbsent } from '../../../databases/postgres/schema-create.ts';
 import { quoteName } from '../../../databases/postgres/sql.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import type { NamedColumn } from './column-changes.ts';
@@ -25,28 +27,37 @@ export interface RoomForTables {
  * What is to be done; nothing is yet.
  * @param tables that are loaded, with their columns in the source
  * @param known those of the job
+ * @param database of the target, for errors
+ * @throws CHECK_FAILED where something that is not of the job has the name that one of its tables has now
  */
 export async function findRoom(
   target: pg.ClientBase,
   tables: readonly SourceTable[],
   columns: ReadonlyMap<number, readonly NamedColumn[]>,
   known: readonly JobTable[],
+  database: string,
 ): Promise<RoomForTables> {
   const fresh: SourceTable[] = [];
   const again: { table: SourceTable; before: JobTable }[] = [];
   const gone: JobTable[] = [];
   for (const table of tables) {
     const before = known.find(({ oid }) => oid === table.oid);
-    if (before === undefined) {
-      fresh.push(table);
-      gone.push(...known.filter((one) => hasName(one, table) && tables.every(({ oid }) => oid !== one.oid)));
-    } else if (sameColumns(await columnsThere(target, before), columns.get(table.oid)!))
+    gone.push(...known.filter((one) => hasName(one, table) && tables.every(({ oid }) => oid !== one.oid)));
+    if (before === undefined) fresh.push(table);
+    else if (sameColumns(await columnsThere(target, before), columns.get(table.oid)!))
       again.push({ table, before });
     else {
       fresh.push(table);
       gone.push(before);
     }
   }
+  const free = [...gone, ...again.map(({ before }) => before)];
+  const taken = again.filter(({ table }) => !free.some((one) => hasName(one, table)));
+  await checkAbsent(
+    target,
+    taken.map(({ table }) => quotedTable(table)),
+    database,
+  );
   return { fresh, again, gone };
 }
 
@@ -68,7 +79,10 @@ export async function makeRoom(
       await client.query(`ALTER TABLE ${name} DROP CONSTRAINT ${quoteName(constraint)}`);
     await client.query(`DROP TABLE IF EXISTS ${names.join(', ')}`);
   }
-  for (const { table, before } of again) await rename(client, before, table);
+  await rename(
+    client,
+    again.filter(({ table, before }) => !hasName(before, table)),
+  );
   if (again.length === 0) return;
   await silenceTriggers(target);
   const emptied = again.map(({ table }) => ({
@@ -84,15 +98,21 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = ANY (SELECT to_reg
   AND k.conrelid <> ALL (SELECT to_regclass(n) FROM unnest($1::text[]) n WHERE to_regclass(n) IS NOT NULL)
   AND k.conrelid = ANY (SELECT to_regclass(n) FROM unnest($2::text[]) n)`;
 
-async function rename(client: pg.ClientBase, before: JobTable, { schema, name }: SourceTable): Promise<void> {
-  if (before.schema !== schema) {
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`);
-    await client.query(`ALTER TABLE ${quotedTable(before)} SET SCHEMA ${quoteName(schema)}`);
+/** By names that nothing has, as tables may have taken theirs from one another. */
+async function rename(client: pg.ClientBase, renamed: RoomForTables['again']): Promise<void> {
+  const moved = renamed.map((one) => ({ ...one, aside: `longshore_${randomUUID()}` }));
+  for (const { before, aside } of moved)
+    await client.query(`ALTER TABLE ${quotedTable(before)} RENAME TO ${quoteName(aside)}`);
+  for (const { table, before, aside } of moved) {
+    const { schema, name } = table;
+    if (before.schema !== schema) {
+      await client.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`);
+      await client.query(
+        `ALTER TABLE ${quotedTable({ schema: before.schema, name: aside })} SET SCHEMA ${quoteName(schema)}`,
+      );
+    }
+    await client.query(`ALTER TABLE ${quotedTable({ schema, name: aside })} RENAME TO ${quoteName(name)}`);
   }
-  if (before.name !== name)
-    await client.query(
-      `ALTER TABLE ${quotedTable({ schema, name: before.name })} RENAME TO ${quoteName(name)}`,
-    );
 }
 
 /** As the target has them, whatever the checkpoint says: bytes of another type would be taken for something else. */

@@ -340,6 +340,44 @@ describe('tables that come and go', () => {
     await expectSame(pair, 'renamed');
   });
 
+  test('take names from one another, and from tables that left; not from what is not of the job', async () => {
+    await using pair = await TwoDatabases.create(server);
+    const { source, target } = pair;
+    await source.sql(`CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE t_new (id int PRIMARY KEY, v text, w int);
+      CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1, 'a'); INSERT INTO t_new VALUES (1, 'b', 2), (2, 'b', 3)`);
+    await pair.replicate();
+    const swap = (one: string, other: string): string =>
+      `ALTER TABLE ${one} RENAME TO aside; ALTER TABLE ${other} RENAME TO ${one}; ALTER TABLE aside RENAME TO ${other};`;
+    // A chain of names, while changes are made before and behind it.
+    await source.sql(`UPDATE t SET v = 'c'; BEGIN; ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t; COMMIT;
+      INSERT INTO t VALUES (3, 'd', 4); INSERT INTO t_old VALUES (2, 'e')`);
+    await pair.replicate();
+    await expectSame(pair, 't', 't_old', 'u');
+    await source.sql(`${swap('t', 't_old')} INSERT INTO t VALUES (5, 'f'); DELETE FROM t_old WHERE id = 1`);
+    await pair.replicate();
+    await expectSame(pair, 't', 't_old', 'u');
+    // One that goes gives its name to another one.
+    await source.sql(
+      `DROP TABLE t_old; ALTER TABLE t RENAME TO t_old; CREATE TABLE t (z int PRIMARY KEY); INSERT INTO t VALUES (7)`,
+    );
+    await pair.replicate();
+    await expectSame(pair, 't', 't_old', 'u');
+
+    await source.sql('DROP TABLE u');
+    await pair.replicate();
+    await source.sql(`INSERT INTO t_old VALUES (9, 'g')`);
+    await pair.replicate();
+    await source.sql(`ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (8)`);
+    const error = await failure(pair.replicate());
+    expect(error.code).toBe('CHECK_FAILED');
+    expect(error.message).toContain('"public"."u" is in');
+    expect(error.hint).toContain('drop it there');
+    expect(await target.sql('SELECT z FROM t')).toEqual([{ z: 7 }]);
+    await target.sql('DROP TABLE u');
+    await pair.replicate();
+    await expectSame(pair, 'u', 't_old');
+  });
+
   test('are loaded again on demand', async () => {
     await using pair = await TwoDatabases.create(server);
     await pair.source.sql(
