@@ -58,6 +58,8 @@ describe('before the tables are locked', () => {
     ['ALTER TABLE b RENAME v TO w', 'columns of "public"."b" were changed'],
     ['ALTER TABLE b DROP v', 'columns of "public"."b" were changed'],
     ['ALTER TABLE b ADD x int', 'columns of "public"."b" were changed'],
+    ['ALTER TABLE b RENAME TO c; CREATE TABLE b (id int PRIMARY KEY, v text)', 'is another table now'],
+    ['DROP TABLE a', 'a table was dropped or renamed'],
   ])('%s has another snapshot taken', async (statement, why) => {
     let changed = false;
     await job.run(
