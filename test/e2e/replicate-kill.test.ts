@@ -66,19 +66,22 @@ test.each(
   await expectWhole(world);
 });
 
-test.each(['chunk-uploaded:1', 'chunk-uploaded:2'])('killed at %s, in the full load', async (point) => {
-  await using world = await setUp();
-  await using writer = await EverydayWriter.open(world.database.url, seededRandom(SEED));
-  await write(writer, 5);
-  const killed = await world.catchUp({ LONGSHORE_KILL_AT: point });
-  expect(killed.signal, killed.stderr).toBe('SIGKILL');
-  await write(writer, 20);
-  const again = await world.catchUp();
-  expect(again.code, again.stderr).toBe(0);
-  await write(writer, 5);
-  expect((await world.catchUp()).code).toBe(0);
-  await expectWhole(world);
-});
+test.each(['chunk-uploaded:1', 'chunk-uploaded:2', 'chunk-noted:1', 'chunk-noted:3'])(
+  'killed at %s, in the full load',
+  async (point) => {
+    await using world = await setUp();
+    await using writer = await EverydayWriter.open(world.database.url, seededRandom(SEED));
+    await write(writer, 5);
+    const killed = await world.catchUp({ LONGSHORE_KILL_AT: point });
+    expect(killed.signal, killed.stderr).toBe('SIGKILL');
+    await write(writer, 20);
+    const again = await world.catchUp();
+    expect(again.code, again.stderr).toBe(0);
+    await write(writer, 5);
+    expect((await world.catchUp()).code).toBe(0);
+    await expectWhole(world);
+  },
+);
 
 test(`killed at ${RANDOM_KILLS} random moments while programs write`, async () => {
   await using world = await setUp();
