@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf, LongshoreError, messageOf } from '../errors.ts';
 import { registerAudit } from './audit.ts';
+import { registerBackup } from './backup.ts';
 import { registerCheck } from './check.ts';
 import { registerDemo } from './demo.ts';
 import { registerGrants } from './grants.ts';
@@ -41,6 +42,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     registerDemo,
     registerMove,
     registerReplicate,
+    registerBackup,
     registerCheck,
     registerVerify,
     registerUndo,

@@ -1,5 +1,6 @@
 /** Opens a store by its URL and puts the wrappers around it: limits inside, retry outside. */
 
+import { mkdir } from 'node:fs/promises';
 import { DEFAULT_REGION, s3Endpoint, s3Profile, s3Region } from '../config/s3-environment.ts';
 import type { StoreUrl } from '../config/store-url.ts';
 import { LongshoreError } from '../errors.ts';
@@ -12,6 +13,7 @@ import type { ObjectStore, StoreCapabilities } from './object-store.ts';
 import { PrefixLimits } from './prefix-limits.ts';
 import { RetryingStore } from './retrying-store.ts';
 import { credentialChain } from './s3/credentials.ts';
+import type { MadeBucket } from './s3/make-bucket.ts';
 import { AWS_LIMITS, type S3Limits } from './s3/s3-client.ts';
 import { S3Store } from './s3/s3-store.ts';
 
@@ -36,6 +38,8 @@ export interface OpenedStore extends AsyncDisposable {
   readonly limiter: AdaptiveLimiter;
   /** How many requests were sent, where the store counts them. */
   requests(): number;
+  /** Makes the bucket, or the folder, where there is none. @throws STORE_DENIED for a bucket of somebody else */
+  makeBucket(signal?: AbortSignal): Promise<MadeBucket>;
 }
 
 /** @throws URL_INVALID where the environment names no usable endpoint */
@@ -61,6 +65,7 @@ export async function openStore(url: StoreUrl, options: OpenStoreOptions): Promi
     store,
     limiter,
     requests: () => (bare instanceof S3Store ? bare.requests : 0),
+    makeBucket: (signal) => (bare instanceof S3Store ? bare.makeBucket(signal) : makeFolder(bare.bucket)),
     [Symbol.asyncDispose]: async () => {
       await bare[Symbol.asyncDispose]();
     },
@@ -69,6 +74,10 @@ export async function openStore(url: StoreUrl, options: OpenStoreOptions): Promi
 
 const CONCURRENCY_START = 16;
 const CONCURRENCY_MAX = 256;
+
+async function makeFolder(path: string): Promise<MadeBucket> {
+  return { made: (await mkdir(path, { recursive: true })) !== undefined, notices: [] };
+}
 
 async function openFiles(folder: string): Promise<ObjectStore> {
   const { FilesStore } = await import('./files/files-store.ts');

@@ -20,6 +20,7 @@ import { headOf } from './attributes.ts';
 import { copyObject } from './copy.ts';
 import { deleteObjects } from './delete.ts';
 import { ListOrderCheck, listPage, type UrlEncoding } from './list.ts';
+import { type MadeBucket, makeBucket } from './make-bucket.ts';
 import { probeCapabilities } from './probe.ts';
 import { putObject } from './put.ts';
 import { errorCodeOf } from './response-error.ts';
@@ -57,6 +58,11 @@ export class S3Store implements ObjectStore {
   /** How many requests this store has sent. */
   get requests(): number {
     return this.#wire.requests;
+  }
+
+  /** Makes the bucket, where there is none. @throws STORE_DENIED for one of somebody else, BUCKET_REGION */
+  makeBucket(signal?: AbortSignal): Promise<MadeBucket> {
+    return makeBucket(this.#client, signal);
   }
 
   list(

@@ -1,0 +1,132 @@
+/** Files of a shared folder on their way into a bucket: each there once, whole, and deleted only then. */
+
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { beforeEach, expect, test } from 'vitest';
+import { type FaultProxy, startFaultProxy } from '../../../test/servers/fault-proxy.ts';
+import { testStore } from '../../../test/servers/s3-store.ts';
+import { startS3Server } from '../../embedded/s3/server.ts';
+import { DEFAULT_RETRY } from '../../flow/retry.ts';
+import type { ObjectStore } from '../../stores/object-store.ts';
+import { RetryingStore } from '../../stores/retrying-store.ts';
+import { DEFAULT_TEMPLATE, parseTemplate } from './dated-keys.ts';
+import { momentOf } from './run-moment.ts';
+import { shipFile, takenFiles } from './ship-file.ts';
+import type { WholeFile } from './waiting-file.ts';
+
+let folder: string;
+let path: string;
+let store: ObjectStore;
+let proxy: FaultProxy;
+beforeEach(async () => {
+  const stack = new AsyncDisposableStack();
+  folder = mkdtempSync(join(tmpdir(), 'longshore-ship-'));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  path = join(folder, 'datadump.sql');
+  const server = stack.use(await startS3Server({ buckets: ['backups'] }));
+  proxy = stack.use(await startFaultProxy(server.url));
+  store = new RetryingStore(
+    stack.use(testStore({ ...server, url: proxy.url }, 'backups')),
+    DEFAULT_RETRY,
+    {},
+  );
+  return () => stack.disposeAsync();
+});
+
+const NEVER = new AbortController().signal;
+const moment = momentOf(Date.UTC(2026, 10, 20, 12), 'UTC');
+
+function written(content: string, at = path): WholeFile {
+  writeFileSync(at, content);
+  const { size, ino, mtimeMs } = statSync(at);
+  return { path: at, bytes: size, ino, modifiedMs: mtimeMs };
+}
+const targetOf = (of: ObjectStore) => ({
+  store: of,
+  prefix: 'shop/',
+  template: parseTemplate(DEFAULT_TEMPLATE),
+  moment,
+});
+const ship = (file: WholeFile, of = path) => shipFile(file, of, targetOf(store), NEVER);
+const stored = async (key: string) => text((await store.get({ key }))!.body);
+
+test('two dumps of one day, and nothing is left in the folder', async () => {
+  expect(await ship(written('one'))).toMatchObject({ key: 'shop/2026-11-20/datadump1.sql', bytes: 3 });
+  expect(await ship(written('two'))).toMatchObject({ key: 'shop/2026-11-20/datadump2.sql' });
+  expect(await stored('shop/2026-11-20/datadump1.sql')).toBe('one');
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('behind a thousand keys of the day', async () => {
+  const put = (key: string) =>
+    store.put({ key, body: Buffer.from('x'), sizeBytes: 1, attributes: { metadata: {} }, ifAbsent: true });
+  for (let i = 1; i <= 1001; i++) await put(`shop/2026-11-20/datadump${i}.sql`);
+  expect(await ship(written('next'))).toMatchObject({ key: 'shop/2026-11-20/datadump1002.sql' });
+});
+
+test('many at the same second: each has a number of its own, and there are no gaps', async () => {
+  const files = Array.from({ length: 20 }, (_, i) => join(folder, `dump-${i}.sql`));
+  const shipped = await Promise.all(files.map((file) => ship(written(`content of ${file}`, file), file)));
+  const numbers = shipped.map(({ key }) => Number(/datadump(\d+)/.exec(key)![1]));
+  expect(numbers.toSorted((a, b) => a - b)).toEqual(files.map((_, i) => i + 1));
+  for (const [i, { key }] of shipped.entries()) expect(await stored(key)).toBe(`content of ${files[i]}`);
+});
+
+test('an answer that is lost does not ship the file twice', async () => {
+  proxy.add({ operation: 'PutObject', fault: { kind: 'lost-answer' }, times: 1 });
+  expect(await ship(written('once'))).toMatchObject({ key: 'shop/2026-11-20/datadump1.sql' });
+  proxy.clear();
+  expect(await ship(written('next'))).toMatchObject({ key: 'shop/2026-11-20/datadump2.sql' });
+});
+
+test('a process that died when the file was there ships it no second time, also on the next day', async () => {
+  const file = written('once');
+  proxy.add({ operation: 'HeadObject', fault: { kind: 'status', status: 403, code: 'AccessDenied' } });
+  await expect(ship(file)).rejects.toThrow();
+  proxy.clear();
+  const [taken] = await takenFiles(path);
+  expect(taken!.key).toBe('shop/2026-11-20/datadump1.sql');
+  const tomorrow = { ...targetOf(store), moment: momentOf(Date.UTC(2026, 10, 21), 'UTC') };
+  expect(await shipFile(taken!, path, tomorrow, NEVER)).toMatchObject({
+    key: 'shop/2026-11-20/datadump1.sql',
+  });
+  expect(readdirSync(folder)).toEqual([]);
+  expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
+});
+
+test('a store that refuses: the file stays, out of the way of the next one, and is shipped before it', async () => {
+  proxy.add({ operation: 'PutObject', fault: { kind: 'status', status: 403, code: 'AccessDenied' } });
+  await expect(ship(written('first'))).rejects.toThrow();
+  expect(existsSync(path)).toBe(false);
+  const [waiting] = await takenFiles(path);
+  expect(readFileSync(waiting!.path, 'utf8')).toBe('first');
+  proxy.clear();
+  const next = written('second');
+  expect(await ship(waiting!)).toMatchObject({ key: 'shop/2026-11-20/datadump1.sql' });
+  expect(await ship(next)).toMatchObject({ key: 'shop/2026-11-20/datadump2.sql' });
+  expect(await stored('shop/2026-11-20/datadump1.sql')).toBe('first');
+});
+
+test('a file that is written to while it is uploaded is neither there nor lost', async () => {
+  const file = written('half');
+  const held = proxy.add({ operation: 'PutObject', fault: { kind: 'stall', ms: 200 }, times: 1 });
+  const shipping = ship(file).catch((error: Error) => error.message);
+  await expect.poll(held).toBe(1);
+  const [taken] = await takenFiles(path);
+  appendFileSync(taken!.path, ' and the other half');
+  expect(await shipping).toContain('was written to while it was uploaded');
+  expect(await store.head('shop/2026-11-20/datadump1.sql')).toBeUndefined();
+  expect(readFileSync(path, 'utf8')).toBe('half and the other half');
+  expect(readdirSync(folder)).toEqual(['datadump.sql']);
+});

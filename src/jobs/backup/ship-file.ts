@@ -1,0 +1,199 @@
+/**
+ * Ships a whole file of a shared folder into a bucket, and deletes it when what lies there is proven.
+ *
+ * Steps, and what a crash after each leaves: the file is taken out of the way of its writer, under a hidden name beside it
+ * (the next run finds it there and ships it first) → its hidden name says under which key it will be (the same) → it is put
+ * there, where nothing is (the next run sees by the name that it is there) → size, checksum and ETag are read back → it is
+ * deleted.
+ */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { link, readdir, rename, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { LongshoreError } from '../../errors.ts';
+import { listKeys } from '../../stores/list-keys.ts';
+import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
+import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
+import type { RunMoment } from './run-moment.ts';
+import { isUnchanged, type WholeFile } from './waiting-file.ts';
+
+export interface ShipTarget {
+  readonly store: ObjectStore;
+  /** Of the job; ends with a slash, or is empty. */
+  readonly prefix: string;
+  readonly template: KeyTemplate;
+  readonly moment: RunMoment;
+}
+
+export interface ShippedFile {
+  readonly key: string;
+  readonly bytes: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
+}
+
+/** As many others may take the next number first. */
+const ATTEMPTS_MAX = 1000;
+
+/** Out of the way of its writer, under a hidden name. */
+export interface TakenFile extends WholeFile {
+  /** Under which it may be in the bucket already. */
+  readonly key: string | undefined;
+  /** The process that has it, where it is another one that may be alive. */
+  readonly heldBy?: string | undefined;
+}
+
+/**
+ * @param file as it was found, or taken by a process that died
+ * @param path under which its writer left it; says which extension it has
+ * @throws OBJECT_FAILED where it was changed meanwhile, with nothing of it in the bucket and the file where it was
+ */
+export async function shipFile(
+  file: WholeFile | TakenFile,
+  path: string,
+  target: ShipTarget,
+  signal: AbortSignal,
+): Promise<ShippedFile> {
+  let taken: TakenFile = 'key' in file ? file : await take({ ...file, key: undefined }, path);
+  const sha256 = await hashOf(taken.path, signal);
+  const isOurs = (head: ObjectHead | undefined): head is ObjectHead =>
+    head?.sizeBytes === taken.bytes && head.attributes.metadata['sha256'] === sha256;
+  const there = taken.key === undefined ? undefined : await target.store.head(taken.key, signal);
+  let head = isOurs(there) ? there : undefined;
+  for await (const key of head === undefined ? freeKeys(target, extensionOf(path), signal) : []) {
+    taken = await take({ ...taken, key }, path);
+    head = await put(taken, sha256, isOurs, target.store, signal);
+    if (head !== undefined) break;
+  }
+  if (head === undefined) throw noNumber(target);
+  if (!(await isUnchanged(taken))) {
+    await target.store.delete([{ key: head.key, etag: head.etag }], signal);
+    await giveBack(taken, path);
+    throw new LongshoreError('OBJECT_FAILED', `${path} was written to while it was uploaded`, {
+      hint: 'it stays where it is, and is taken when it is whole',
+    });
+  }
+  await rm(taken.path);
+  return { key: head.key, bytes: taken.bytes, sha256 };
+}
+
+const TAKEN = '.shipping';
+
+/** Files that a process that died had taken, the oldest first. */
+export async function takenFiles(path: string): Promise<TakenFile[]> {
+  const folder = dirname(path);
+  const found: TakenFile[] = [];
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(`.${basename(path)}.`) || !name.endsWith(TAKEN)) continue;
+    const [holder = '', , key] = name.slice(basename(path).length + 2, -TAKEN.length).split('.');
+    const { size, ino, mtimeMs } = await stat(join(folder, name));
+    found.push({
+      path: join(folder, name),
+      bytes: size,
+      ino,
+      modifiedMs: mtimeMs,
+      key: key === undefined ? undefined : Buffer.from(key, 'base64url').toString(),
+      heldBy: otherHolder(holder),
+    });
+  }
+  return found.sort((one, other) => one.modifiedMs - other.modifiedMs);
+}
+
+/** Host and process. */
+const HOLDER = `${Buffer.from(hostname()).toString('base64url')}-${process.pid}`;
+
+/** Undefined for a process that is gone, or was of this number: it ships one file at a time. */
+function otherHolder(holder: string): string | undefined {
+  const [, host, pid] = /^(.*)-(\d+)$/.exec(holder) ?? [];
+  if (holder === HOLDER || pid === undefined) return undefined;
+  const name = Buffer.from(host!, 'base64url').toString();
+  if (name === hostname() && !isAlive(Number(pid))) return undefined;
+  return `process ${pid} of ${name}`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Gives it the hidden name that says what is known of it; from the first one on its writer may write the next file. */
+async function take(file: TakenFile, path: string): Promise<TakenFile> {
+  const key = file.key === undefined ? '' : `.${Buffer.from(file.key).toString('base64url')}`;
+  const name = `.${basename(path)}.${HOLDER}.${file.ino}-${Math.floor(file.modifiedMs)}${key}${TAKEN}`;
+  const hidden = join(dirname(path), name);
+  await rename(file.path, hidden);
+  return { ...file, path: hidden };
+}
+
+/** Where its writer has written another one meanwhile it stays under its hidden name, and is shipped before that. */
+async function giveBack(taken: WholeFile, path: string): Promise<void> {
+  try {
+    await link(taken.path, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw error;
+  }
+  await rm(taken.path);
+}
+
+/** `.sql`, `.sql.gz` */
+function extensionOf(path: string): string {
+  return /(?:\.[A-Za-z][A-Za-z0-9]*)+$/.exec(basename(path))?.[0] ?? '';
+}
+
+async function hashOf(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { signal })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/** Keys of the day that nothing has, the next one each time. */
+async function* freeKeys(
+  { store, prefix, template, moment }: ShipTarget,
+  extension: string,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  for (let attempt = 0, tried = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const keys: string[] = [];
+    for await (const key of listKeys(store, prefix + template.before(moment), signal))
+      keys.push(key.slice(prefix.length));
+    // A number that was just refused may not be listed yet.
+    tried = Math.max(nextIndex(template, moment, keys), tried + 1);
+    yield prefix + keyOf(template, moment, tried, extension);
+  }
+}
+
+/** @returns what the store says is there, which is the file; undefined where somebody else has the key */
+async function put(
+  { path, bytes, key }: TakenFile,
+  sha256: string,
+  isOurs: (head: ObjectHead | undefined) => head is ObjectHead,
+  store: ObjectStore,
+  signal: AbortSignal,
+): Promise<ObjectHead | undefined> {
+  const attributes = { contentType: 'application/octet-stream', metadata: { sha256 } };
+  const request = { key: key!, body: { path }, sizeBytes: bytes, attributes, ifAbsent: true };
+  const outcome = await store.put(request, signal);
+  const head = await store.head(key!, signal);
+  if (outcome.kind !== 'copied') return isOurs(head) ? head : undefined;
+  if (isOurs(head) && head.etag === outcome.etag) return head;
+  throw new LongshoreError('OBJECT_FAILED', `${store.name}/${key} is not what was put there`, {
+    hint: 'the local file stays; look who else writes below this prefix',
+  });
+}
+
+function noNumber({ store, prefix, moment }: ShipTarget): LongshoreError {
+  return new LongshoreError(
+    'OBJECT_FAILED',
+    `no number of ${moment.date} is free below ${store.name}/${prefix}`,
+    {
+      hint: 'look who else writes there',
+    },
+  );
+}
