@@ -58,7 +58,11 @@ const targetOf = (of: ObjectStore) => ({
   template: parseTemplate(DEFAULT_TEMPLATE),
   moment,
 });
-const ship = (file: WholeFile, of = path) => shipFile(file, of, targetOf(store), NEVER);
+const ship = async (file: WholeFile, of = path) => {
+  const shipped = await shipFile(file, of, targetOf(store), NEVER);
+  if (shipped === undefined) throw new Error('somebody else took it');
+  return shipped;
+};
 const stored = async (key: string) => text((await store.get({ key }))!.body);
 
 test('two dumps of one day, and nothing is left in the folder', async () => {
@@ -81,6 +85,13 @@ test('many at the same second: each has a number of its own, and there are no ga
   const numbers = shipped.map(({ key }) => Number(/datadump(\d+)/.exec(key)![1]));
   expect(numbers.toSorted((a, b) => a - b)).toEqual(files.map((_, i) => i + 1));
   for (const [i, { key }] of shipped.entries()) expect(await stored(key)).toBe(`content of ${files[i]}`);
+});
+
+test('two processes find the same file, and one of them ships it', async () => {
+  const file = written('one');
+  const done = await Promise.all([1, 2].map(() => shipFile(file, path, targetOf(store), NEVER)));
+  expect(done.filter((one) => one !== undefined)).toMatchObject([{ key: 'shop/2026-11-20/datadump1.sql' }]);
+  expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
 });
 
 test('an answer that is lost does not ship the file twice', async () => {

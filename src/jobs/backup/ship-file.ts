@@ -12,7 +12,7 @@ import { createReadStream } from 'node:fs';
 import { link, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { LongshoreError } from '../../errors.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
 import { listKeys } from '../../stores/list-keys.ts';
 import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
 import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
@@ -48,6 +48,7 @@ export interface TakenFile extends WholeFile {
 /**
  * @param file as it was found, or taken by a process that died
  * @param path under which its writer left it; says which extension it has
+ * @returns undefined where somebody else took it first
  * @throws OBJECT_FAILED where it was changed meanwhile, with nothing of it in the bucket and the file where it was
  */
 export async function shipFile(
@@ -55,15 +56,19 @@ export async function shipFile(
   path: string,
   target: ShipTarget,
   signal: AbortSignal,
-): Promise<ShippedFile> {
-  let taken: TakenFile = 'key' in file ? file : await take({ ...file, key: undefined }, path);
+): Promise<ShippedFile | undefined> {
+  const first = await take('key' in file ? file : { ...file, key: undefined }, path);
+  if (first === undefined) return undefined;
+  let taken = first;
   const sha256 = await hashOf(taken.path, signal);
   const isOurs = (head: ObjectHead | undefined): head is ObjectHead =>
     head?.sizeBytes === taken.bytes && head.attributes.metadata['sha256'] === sha256;
   const there = taken.key === undefined ? undefined : await target.store.head(taken.key, signal);
   let head = isOurs(there) ? there : undefined;
   for await (const key of head === undefined ? freeKeys(target, extensionOf(path), signal) : []) {
-    taken = await take({ ...taken, key }, path);
+    const named = await take({ ...taken, key }, path);
+    if (named === undefined) return undefined;
+    taken = named;
     head = await put(taken, sha256, isOurs, target.store, signal);
     if (head !== undefined) break;
   }
@@ -123,12 +128,20 @@ function isAlive(pid: number): boolean {
 }
 
 /** Gives it the hidden name that says what is known of it; from the first one on its writer may write the next file. */
-async function take(file: TakenFile, path: string): Promise<TakenFile> {
+async function take(file: TakenFile, path: string): Promise<TakenFile | undefined> {
   const key = file.key === undefined ? '' : `.${Buffer.from(file.key).toString('base64url')}`;
   const name = `.${basename(path)}.${HOLDER}.${file.ino}-${Math.floor(file.modifiedMs)}${key}${TAKEN}`;
   const hidden = join(dirname(path), name);
-  await rename(file.path, hidden);
-  return { ...file, path: hidden };
+  try {
+    await rename(file.path, hidden);
+    return { ...file, path: hidden };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new LongshoreError('OBJECT_FAILED', `cannot take ${file.path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'let the user of Longshore write in the folder: a file is renamed before it is uploaded, and deleted afterwards',
+    });
+  }
 }
 
 /** Where its writer has written another one meanwhile it stays under its hidden name, and is shipped before that. */

@@ -78,7 +78,10 @@ async function look(
   const shipped: ShippedFile[] = [];
   const ship = async (file: WholeFile): Promise<void> => {
     if (shipped.length === 0) for (const text of (await opened.makeBucket(signal)).notices) notice?.(text);
-    shipped.push(await shipFile(file, watch, target, signal));
+    const done = await shipFile(file, watch, target, signal);
+    // Another process may look at the same time.
+    if (done === undefined) return;
+    shipped.push(done);
     await log(LOG_MESSAGES.uploaded);
   };
   for (const taken of await before(watch)) {
