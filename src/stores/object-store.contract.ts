@@ -220,6 +220,30 @@ function describeObjects(context: ContractContext): void {
     expect(await context.store.head(key)).toBeUndefined();
   });
 
+  it('writes a stream of a size that nobody knows, whole or not at all', async () => {
+    const prefix = newPrefix();
+    for (const sizeBytes of [0, 1, 5_000_000, 8 * 1024 ** 2, 8 * 1024 ** 2 + 1, large]) {
+      const key = `${prefix}${sizeBytes}`;
+      const body = Readable.from(pieces(bytesOf(sizeBytes)));
+      const outcome = await put(key, '', { body, sizeBytes: undefined });
+      expect(outcome).toMatchObject({ kind: 'copied' });
+      expect((await read(key))?.equals(bytesOf(sizeBytes))).toBe(true);
+    }
+    for (const sizeBytes of [1, large]) {
+      const key = `${prefix}broken-${sizeBytes}`;
+      const body = Readable.from(
+        (async function* () {
+          yield bytesOf(sizeBytes);
+          throw new LongshoreError('STORE_TIMEOUT', 'the source broke off');
+        })(),
+      );
+      await expect(put(key, '', { body, sizeBytes: undefined })).rejects.toMatchObject({
+        code: 'STORE_TIMEOUT',
+      });
+      expect(await context.store.head(key)).toBeUndefined();
+    }
+  });
+
   it.runIf(expects.capabilities.conditionalPut)('writes an absent key once', async () => {
     const prefix = newPrefix();
     for (const sizeBytes of [3, large]) {

@@ -119,8 +119,9 @@ export interface LocalFile {
 
 export interface PutRequest {
   readonly key: string;
-  /** Exactly this many bytes follow, or the put fails. */
-  readonly sizeBytes: number;
+  /** Exactly this many bytes follow, or the put fails; as many as come where it is left out, which is for streams alone. */
+  readonly sizeBytes?: number | undefined;
+  /** Where a stream fails, the put fails, and there is no object. */
   readonly body: Readable | Uint8Array | LocalFile;
   readonly attributes: ObjectAttributes;
   readonly tags?: readonly ObjectTag[];

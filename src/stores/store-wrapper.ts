@@ -92,7 +92,8 @@ export abstract class StoreWrapper implements ObjectStore {
   }
 
   put(request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
-    const cost = { operation: 'put', requests: 1, bytes: request.sizeBytes } as const;
+    // Of a size that nobody knows, nothing is known to keep it back by.
+    const cost = { operation: 'put', requests: 1, bytes: request.sizeBytes ?? 0 } as const;
     return this.around(cost, request.key, () => this.inner.put(request, signal), signal);
   }
 

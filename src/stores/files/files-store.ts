@@ -117,7 +117,7 @@ export class FilesStore implements ObjectStore {
       const { body: given, sizeBytes } = request;
       const sidecar = { attributes: request.attributes, tags: request.tags ?? [] };
       const checkSize = (bytes: number): true => {
-        if (bytes === sizeBytes) return true;
+        if (sizeBytes === undefined || bytes === sizeBytes) return true;
         const got = `${bytes} bytes and not the ${sizeBytes} announced`;
         throw new LongshoreError('STORE_UNAVAILABLE', `the body of ${key} is ${got}`, { context: { key } });
       };

@@ -15,7 +15,7 @@ import {
   uploadPart,
 } from './multipart.ts';
 import { errorCodeOf } from './response-error.ts';
-import { partBytesFor, type S3Client } from './s3-client.ts';
+import { partBytesFor, type S3Client, type S3Limits } from './s3-client.ts';
 import type { WireRequest } from './wire.ts';
 import { bareEtag } from './xml.ts';
 
@@ -24,14 +24,53 @@ export async function putObject(
   request: PutRequest,
   signal?: AbortSignal,
 ): Promise<CopyOutcome> {
-  if (request.partBytes === undefined && request.sizeBytes <= client.limits.putBytesMax) {
-    return putWhole(client, request, signal);
-  }
-  return putInParts(client, request, signal);
+  const { sizeBytes, partBytes } = request;
+  if (sizeBytes === undefined) return putStream(client, request, signal);
+  if (partBytes === undefined && sizeBytes <= client.limits.putBytesMax)
+    return putWhole(client, await wholeBody(request, sizeBytes), request, signal);
+  const { limits } = client;
+  const usual = Math.min(limits.partBytes, limits.streamPartBytes);
+  const each = partBytesFor(sizeBytes, limits, partBytes ?? usual);
+  return putInParts(
+    client,
+    inParts(piecesOf(request), () => each, sizeBytes, request.key),
+    request,
+    signal,
+  );
 }
 
-async function putWhole(client: S3Client, request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
-  const body = await wholeBody(request);
+/** Of a size that nobody knows: what fits into the first part is put whole. */
+async function putStream(client: S3Client, request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
+  const { limits } = client;
+  const parts = inParts(
+    piecesOf(request),
+    (number) => growingPartBytes(number, limits),
+    undefined,
+    request.key,
+  );
+  const first = await parts.next();
+  if (first.done === true) return putWhole(client, Buffer.alloc(0), request, signal);
+  const second = await parts.next();
+  if (second.done === true) return putWhole(client, first.value, request, signal);
+  const all = async function* (): AsyncGenerator<Buffer> {
+    yield first.value;
+    yield second.value;
+    yield* parts;
+  };
+  return putInParts(client, all(), request, signal);
+}
+
+/** Twice as large for each tenth of the parts, so that their count does not limit an object before its size does. */
+function growingPartBytes(number: number, { streamPartBytes, partsMax, partBytesMax }: S3Limits): number {
+  return Math.min(partBytesMax, streamPartBytes * 2 ** Math.floor(((number - 1) * 10) / partsMax));
+}
+
+async function putWhole(
+  client: S3Client,
+  body: Uint8Array,
+  request: PutRequest,
+  signal: AbortSignal | undefined,
+): Promise<CopyOutcome> {
   const md5 = createHash('md5').update(body).digest();
   const wire: WireRequest = {
     method: 'PUT',
@@ -53,18 +92,21 @@ async function putWhole(client: S3Client, request: PutRequest, signal?: AbortSig
   return { kind: 'copied', etag, how: 'stream', md5: md5.toString('hex') };
 }
 
-async function putInParts(client: S3Client, request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
+/** @param bodies of the parts, in order */
+async function putInParts(
+  client: S3Client,
+  bodies: AsyncIterable<Buffer>,
+  request: PutRequest,
+  signal: AbortSignal | undefined,
+): Promise<CopyOutcome> {
   const headers = attributeHeaders(request.attributes);
   const uploadId = await createUpload(client, request.key, headers, request.tags ?? [], signal);
   const underWay = new Set<Promise<void>>();
   try {
     const md5 = createHash('md5');
     const parts: UploadedPart[] = [];
-    const { limits } = client;
-    const usual = Math.min(limits.partBytes, limits.streamPartBytes);
-    const partBytes = partBytesFor(request.sizeBytes, limits, request.partBytes ?? usual);
     let partNumber = 0;
-    for await (const part of inParts(request, partBytes)) {
+    for await (const part of bodies) {
       md5.update(part);
       const number = ++partNumber;
       const attempt = () => uploadPart(client, request.key, uploadId, number, part, signal);
@@ -99,30 +141,31 @@ function conditions(request: PutRequest): [string, string][] {
   return request.ifAbsent ? [['if-none-match', '*']] : [];
 }
 
-async function wholeBody(request: PutRequest): Promise<Uint8Array> {
-  if (request.body instanceof Uint8Array) return checkSize(request, request.body);
-  if ('path' in request.body) return checkSize(request, await readFile(request.body.path));
+async function wholeBody(request: PutRequest, sizeBytes: number): Promise<Uint8Array> {
+  const { key } = request;
+  if (request.body instanceof Uint8Array) return checkSize(key, request.body, sizeBytes);
+  if ('path' in request.body) return checkSize(key, await readFile(request.body.path), sizeBytes);
   // In its place at once: pieces put together at the end would be in memory twice.
-  const body = Buffer.allocUnsafeSlow(request.sizeBytes);
+  const body = Buffer.allocUnsafeSlow(sizeBytes);
   let bytes = 0;
   for await (const chunk of request.body as AsyncIterable<Buffer>) {
     if (bytes + chunk.byteLength <= body.byteLength) body.set(chunk, bytes);
     bytes += chunk.byteLength;
   }
-  if (bytes !== request.sizeBytes) throw shortBody(request, bytes);
+  if (bytes !== sizeBytes) throw shortBody(key, bytes, sizeBytes);
   return body;
 }
 
-function checkSize(request: PutRequest, body: Uint8Array): Uint8Array {
-  if (body.byteLength === request.sizeBytes) return body;
-  throw shortBody(request, body.byteLength);
+function checkSize(key: string, body: Uint8Array, sizeBytes: number): Uint8Array {
+  if (body.byteLength === sizeBytes) return body;
+  throw shortBody(key, body.byteLength, sizeBytes);
 }
 
-function shortBody(request: PutRequest, got: number): LongshoreError {
+function shortBody(key: string, got: number, announced: number): LongshoreError {
   return new LongshoreError(
     'STORE_UNAVAILABLE',
-    `the body of ${request.key} is ${got} bytes and not the ${request.sizeBytes} announced`,
-    { context: { key: request.key } },
+    `the body of ${key} is ${got} bytes and not the ${announced} announced`,
+    { context: { key } },
   );
 }
 
@@ -133,26 +176,38 @@ function piecesOf({ body }: PutRequest): AsyncIterable<Buffer> | Iterable<Buffer
 
 const READ_BYTES = 1024 ** 2;
 
-async function* inParts(request: PutRequest, partBytes: number): AsyncGenerator<Buffer> {
-  const body = piecesOf(request);
+/** @param partBytes of the part with that number, from 1 @param sizeBytes of all, where it is known */
+async function* inParts(
+  body: AsyncIterable<Buffer> | Iterable<Buffer>,
+  partBytes: (number: number) => number,
+  sizeBytes: number | undefined,
+  key: string,
+): AsyncGenerator<Buffer, undefined> {
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let total = 0;
+  let number = 1;
   for await (const chunk of body) {
     let rest = chunk;
     total += chunk.byteLength;
-    while (pendingBytes + rest.byteLength >= partBytes) {
-      const take = partBytes - pendingBytes;
+    for (
+      let wanted = partBytes(number);
+      pendingBytes + rest.byteLength >= wanted;
+      wanted = partBytes(number)
+    ) {
+      const take = wanted - pendingBytes;
       yield Buffer.concat([...pending, rest.subarray(0, take)]);
       rest = rest.subarray(take);
       pending = [];
       pendingBytes = 0;
+      number++;
     }
     if (rest.byteLength > 0) {
       pending.push(rest);
       pendingBytes += rest.byteLength;
     }
   }
-  if (total !== request.sizeBytes) throw shortBody(request, total);
+  if (sizeBytes !== undefined && total !== sizeBytes) throw shortBody(key, total, sizeBytes);
   if (pendingBytes > 0 || total === 0) yield Buffer.concat(pending);
+  return undefined;
 }
