@@ -116,6 +116,24 @@ test('a process that died when the file was there ships it no second time, also 
   expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
 });
 
+test('what was not there when a process died comes under the same key, also on the next day', async () => {
+  const late = proxy.add({ operation: 'PutObject', fault: { kind: 'stall', ms: 500 }, times: 1 });
+  const stop = new AbortController();
+  const given = shipFile(written('once'), path, targetOf(store), stop.signal);
+  await expect.poll(late).toBe(1);
+  stop.abort(new Error('died'));
+  await expect(given).rejects.toThrow('died');
+  const [taken] = await takenFiles(path);
+  const tomorrow = { ...targetOf(store), moment: momentOf(Date.UTC(2026, 10, 21), 'UTC') };
+  expect(await shipFile(taken!, path, tomorrow, NEVER)).toMatchObject({
+    key: 'shop/2026-11-20/datadump1.sql',
+  });
+  await expect
+    .poll(() => proxy.log.filter((line) => line.endsWith('late')))
+    .toEqual([expect.stringContaining('412')]);
+  expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
+});
+
 test('a store that refuses: the file stays, out of the way of the next one, and is shipped before it', async () => {
   proxy.add({ operation: 'PutObject', fault: { kind: 'status', status: 403, code: 'AccessDenied' } });
   await expect(ship(written('first'))).rejects.toThrow();

@@ -9,7 +9,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { link, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { LongshoreError, messageOf } from '../../errors.ts';
@@ -17,7 +17,7 @@ import { listKeys } from '../../stores/list-keys.ts';
 import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
 import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
 import type { RunMoment } from './run-moment.ts';
-import { isUnchanged, type WholeFile } from './waiting-file.ts';
+import { isUnchanged, statOf, type WholeFile } from './waiting-file.ts';
 
 export interface ShipTarget {
   readonly store: ObjectStore;
@@ -63,9 +63,8 @@ export async function shipFile(
   const sha256 = await hashOf(taken.path, signal);
   const isOurs = (head: ObjectHead | undefined): head is ObjectHead =>
     head?.sizeBytes === taken.bytes && head.attributes.metadata['sha256'] === sha256;
-  const there = taken.key === undefined ? undefined : await target.store.head(taken.key, signal);
-  let head = isOurs(there) ? there : undefined;
-  for await (const key of head === undefined ? freeKeys(target, extensionOf(path), signal) : []) {
+  let head: ObjectHead | undefined;
+  for await (const key of keysFor(taken, target, extensionOf(path), signal)) {
     const named = await take({ ...taken, key }, path);
     if (named === undefined) return undefined;
     taken = named;
@@ -93,12 +92,14 @@ export async function takenFiles(path: string): Promise<TakenFile[]> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`.${basename(path)}.`) || !name.endsWith(TAKEN)) continue;
     const [holder = '', , key] = name.slice(basename(path).length + 2, -TAKEN.length).split('.');
-    const { size, ino, mtimeMs } = await stat(join(folder, name));
+    const stats = await statOf(join(folder, name));
+    // Whoever has it is done with it at this moment.
+    if (stats === undefined) continue;
     found.push({
       path: join(folder, name),
-      bytes: size,
-      ino,
-      modifiedMs: mtimeMs,
+      bytes: stats.size,
+      ino: stats.ino,
+      modifiedMs: stats.mtimeMs,
       key: key === undefined ? undefined : Buffer.from(key, 'base64url').toString(),
       heldBy: otherHolder(holder),
     });
@@ -166,12 +167,17 @@ async function hashOf(path: string, signal: AbortSignal): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Keys of the day that nothing has, the next one each time. */
-async function* freeKeys(
+/**
+ * Keys of the day that nothing has, the next one each time. What a process that died was about to put comes under the same
+ * key again: it may be there, and its request may reach the store yet.
+ */
+async function* keysFor(
+  taken: TakenFile,
   { store, prefix, template, moment }: ShipTarget,
   extension: string,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
+  if (taken.key !== undefined) yield taken.key;
   for (let attempt = 0, tried = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const keys: string[] = [];
     for await (const key of listKeys(store, prefix + template.before(moment), signal))

@@ -62,7 +62,8 @@ function isSame(one: Stats, other: Stats): boolean {
   return one.ino === other.ino && one.size === other.size && one.mtimeMs === other.mtimeMs;
 }
 
-async function statOf(path: string): Promise<Stats | undefined> {
+/** Undefined where nothing is. */
+export async function statOf(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path);
   } catch (error) {
