@@ -43,6 +43,13 @@ const LOCK_TIMEOUT = '55P03';
 /** Of a replication slot, too. */
 const IN_USE = '55006';
 
+/** Whether a statement named a table or a schema that is not there. */
+export function isGone(error: unknown): boolean {
+  return GONE.has((error as { code?: string }).code ?? '');
+}
+
+const GONE: ReadonlySet<string> = new Set(['42P01', '3F000']);
+
 /** Whether a policy would have hidden rows; the function's name is there in every language of the server. */
 function hidesRows(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === '42501' && error.routine === 'check_enable_rls';

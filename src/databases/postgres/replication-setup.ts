@@ -2,6 +2,7 @@
 
 import type pg from 'pg';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { isGone } from './errors.ts';
 import { type Lsn, parseLsn } from './lsn.ts';
 import { quoteName } from './sql.ts';
 import { quotedTable } from './table-catalogue.ts';
@@ -206,7 +207,7 @@ export async function setPublication(
   try {
     await publish(client, publication, tables, version);
   } catch (error) {
-    if (!GONE.has((error as { code?: string }).code ?? '')) throw error;
+    if (!isGone(error)) throw error;
     throw new LongshoreError(
       'DATABASE_CONFLICT',
       `a table was dropped or renamed while it was published: ${messageOf(error)}`,
@@ -214,9 +215,6 @@ export async function setPublication(
     );
   }
 }
-
-/** No such table; no such schema. */
-const GONE: ReadonlySet<string> = new Set(['42P01', '3F000']);
 
 async function publish(
   client: pg.ClientBase,

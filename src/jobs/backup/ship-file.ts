@@ -13,6 +13,7 @@ import { link, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { isAlive } from '../../flow/is-alive.ts';
 import { listKeys } from '../../stores/list-keys.ts';
 import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
 import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
@@ -117,15 +118,6 @@ function otherHolder(holder: string): string | undefined {
   const name = Buffer.from(host!, 'base64url').toString();
   if (name === hostname() && !isAlive(Number(pid))) return undefined;
   return `process ${pid} of ${name}`;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
 }
 
 /** Gives it the hidden name that says what is known of it; from the first one on its writer may write the next file. */

@@ -6,7 +6,7 @@ import { LongshoreError } from '../../errors.ts';
 import type { LakeJob } from './lake-job.ts';
 import type { Manifest } from './manifest.ts';
 import { addedTables, removedTables } from './membership.ts';
-import { tableFilter, unmatched } from './table-filter.ts';
+import { checkNamed, tableFilter } from './table-filter.ts';
 import { distinctTables, tableProblem } from './table-problems.ts';
 
 export class JobTables {
@@ -22,12 +22,7 @@ export class JobTables {
   async chosen(): Promise<SourceTable[]> {
     const { url, settings } = this.#job;
     const all = await this.#job.asked('list its tables', (client) => readTables(client));
-    const [absent] = unmatched([...settings.tables, ...(settings.resync ?? [])], all);
-    if (absent !== undefined) {
-      throw new LongshoreError('TABLE_NOT_FOUND', `${url.name} has no table ${absent}`, {
-        hint: 'name tables as schema.table; capitals count',
-      });
-    }
+    checkNamed([...settings.tables, ...(settings.resync ?? [])], all, url.name);
     return all.filter(tableFilter(settings.tables));
   }
 

@@ -8,6 +8,12 @@ interface Named {
   readonly name: string;
 }
 
+/** A table that is or was of a job. */
+interface Known extends Named {
+  /** Of one that left it. */
+  readonly untilLsn?: string | undefined;
+}
+
 /** Tables that come and go at one manifest. A table that is loaded again is in both. */
 export interface Membership {
   readonly checkpoint: Manifest;
@@ -19,7 +25,7 @@ export interface Membership {
 
 /** Tables that the job has not yet; one of another name, or made again under its name, is another table. */
 export function addedTables<T extends Named>(
-  known: readonly ManifestTable[],
+  known: readonly Known[],
   now: readonly T[],
   again: (table: T) => boolean = () => false,
 ): T[] {
@@ -27,11 +33,11 @@ export function addedTables<T extends Named>(
 }
 
 /** Tables that the job has no more. */
-export function removedTables<T extends Named>(
-  known: readonly ManifestTable[],
+export function removedTables<K extends Known, T extends Named>(
+  known: readonly K[],
   now: readonly T[],
   again: (table: T) => boolean = () => false,
-): ManifestTable[] {
+): K[] {
   return known.filter(isMember).filter((table) => {
     const there = now.find((one) => isSame(one, table));
     return there === undefined || again(there);
@@ -57,7 +63,7 @@ export function membershipEvents({ added, removed, lsn }: Membership): ManifestE
   return [...removed.map(event('table-removed')), ...added.map(event('table-added'))];
 }
 
-function isMember({ untilLsn }: ManifestTable): boolean {
+function isMember({ untilLsn }: Known): boolean {
   return untilLsn === undefined;
 }
 

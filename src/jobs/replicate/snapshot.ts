@@ -5,7 +5,7 @@
 
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
-import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
+import { type Doing, isGone, postgresError } from '../../databases/postgres/errors.ts';
 import { type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot, createSlot } from '../../databases/postgres/replication-setup.ts';
@@ -188,15 +188,12 @@ export async function lockTables(
   try {
     await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
   } catch (error) {
-    if (!GONE.has((error as { code?: string }).code ?? '')) throw error;
+    if (!isGone(error)) throw error;
     throw changedMeanwhile(
       `a table was dropped or renamed while the snapshot was taken: ${messageOf(error)}`,
     );
   }
 }
-
-/** No such table; no such schema. */
-const GONE: ReadonlySet<string> = new Set(['42P01', '3F000']);
 
 async function lockAndExport(
   client: pg.ClientBase,

@@ -34,6 +34,19 @@ export function unmatched(patterns: readonly string[], tables: readonly TableNam
   });
 }
 
+/** @throws TABLE_NOT_FOUND where somebody named a table that the database does not have */
+export function checkNamed(
+  patterns: readonly string[],
+  tables: readonly TableName[],
+  database: string,
+): void {
+  const [absent] = unmatched(patterns, tables);
+  if (absent === undefined) return;
+  throw new LongshoreError('TABLE_NOT_FOUND', `${database} has no table ${absent}`, {
+    hint: 'name tables as schema.table; capitals count',
+  });
+}
+
 /** No name holds U+0000, so that a dot in a name is none between two. */
 function textOf({ schema, name }: TableName): string {
   return `${schema}\0${name}`;

@@ -6,6 +6,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isAlive } from '../../flow/is-alive.ts';
 import { diskError } from './disk-error.ts';
 
 export interface TemporaryFolder extends Disposable {
@@ -35,14 +36,5 @@ function takeAway(path: string): void {
     rmSync(path, { recursive: true, force: true });
   } catch {
     // Of another user, or another process takes it away at this moment: this one does not need it gone.
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }

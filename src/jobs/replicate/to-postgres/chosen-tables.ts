@@ -1,17 +1,11 @@
 /** The tables of the source that a job replicates: those that are chosen, and can be. */
 
 import { listTables, readTables, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
-import { LongshoreError } from '../../../errors.ts';
-import { tableFilter, unmatched } from '../table-filter.ts';
+import { addedTables, removedTables } from '../membership.ts';
+import { checkNamed, type TableName, tableFilter } from '../table-filter.ts';
 import type { Job } from './job.ts';
 import { fail, OWN_SCHEMA, tableProblemHere } from './target-checks.ts';
-import type { JobTable, TargetState } from './target-state.ts';
-
-interface Named {
-  readonly oid: number;
-  readonly schema: string;
-  readonly name: string;
-}
+import type { TargetState } from './target-state.ts';
 
 export class ChosenTables {
   readonly #job: Job;
@@ -26,11 +20,7 @@ export class ChosenTables {
   async read(): Promise<SourceTable[]> {
     const { settings, sides, control } = this.#job;
     const all = await sides.within('source', 'list its tables', () => readTables(control.client));
-    const [absent] = unmatched(settings.tables, all);
-    if (absent !== undefined)
-      throw new LongshoreError('TABLE_NOT_FOUND', `${sides.source.name} has no table ${absent}`, {
-        hint: 'name tables as schema.table; capitals count',
-      });
+    checkNamed(settings.tables, all, sides.source.name);
     return all.filter((table) => this.#isChosen(table));
   }
 
@@ -54,23 +44,10 @@ export class ChosenTables {
     const now = (await sides.within('source', 'list its tables', () => listTables(control.client))).filter(
       (table) => this.#isChosen(table) && !this.#unfit.has(table.oid),
     );
-    const members = membersOf(tables);
-    return (
-      now.some((table) => !members.some((one) => isSame(one, table))) ||
-      members.some((one) => !now.some((table) => isSame(one, table)))
-    );
+    return addedTables(tables, now).length > 0 || removedTables(tables, now).length > 0;
   }
 
-  #isChosen(table: Named): boolean {
+  #isChosen(table: TableName): boolean {
     return table.schema !== OWN_SCHEMA && tableFilter(this.#job.settings.tables)(table);
   }
-}
-
-/** Tables that have not left the job. */
-export function membersOf(tables: readonly JobTable[]): JobTable[] {
-  return tables.filter(({ untilLsn }) => untilLsn === undefined);
-}
-
-export function isSame(one: Named, other: Named): boolean {
-  return one.oid === other.oid && one.schema === other.schema && one.name === other.name;
 }

@@ -17,11 +17,12 @@ import { LongshoreError, messageOf } from '../../../errors.ts';
 import { idleSlot } from '../idle-slot.ts';
 import { lockJob } from '../job-lock.ts';
 import type { ChangeLanding } from '../landing.ts';
+import { addedTables, removedTables } from '../membership.ts';
 import type { ReplicateSettings } from '../settings.ts';
 import { type Surroundings, slotOf } from '../surroundings.ts';
 import { tableFilter } from '../table-filter.ts';
 import { openTemporaryFolder } from '../temporary-folder.ts';
-import { ChosenTables, isSame, membersOf } from './chosen-tables.ts';
+import { ChosenTables } from './chosen-tables.ts';
 import { addEnumLabels } from './enum-labels.ts';
 import { followChanges } from './follow-changes.ts';
 import { type Job, watchWal } from './job.ts';
@@ -225,10 +226,9 @@ export class PostgresReplication {
       const { resync } = settings;
       const isAgain = resync === undefined || this.#totals.resynced ? () => false : tableFilter(resync);
       const tables = await this.#chosen.readFit(state);
-      const members = membersOf(state.tables);
-      const loaded = members.filter(({ fromLsn }) => fromLsn !== NOT_LOADED);
-      const added = tables.filter((table) => isAgain(table) || !loaded.some((one) => isSame(one, table)));
-      const left = members.filter((one) => !tables.some((table) => isSame(one, table)));
+      const loaded = state.tables.filter(({ fromLsn }) => fromLsn !== NOT_LOADED);
+      const added = addedTables(loaded, tables, isAgain);
+      const left = removedTables(state.tables, tables);
       if (added.length === 0 && left.length === 0) return;
       if (tables.length === 0)
         fail(
