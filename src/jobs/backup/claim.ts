@@ -1,0 +1,97 @@
+/**
+ * The number of a backup, claimed before its dump begins: an upload has its key from the start, and two that begin in the
+ * same second must not find out at the end. A claim is an object that is put where nothing is; it goes when the backup is
+ * there, or has failed.
+ */
+
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { LongshoreError } from '../../errors.ts';
+import { isAlive } from '../../flow/is-alive.ts';
+import { deleteObjects, listKeys } from '../../stores/list-keys.ts';
+import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
+import { type BackupPlace, NOTES_PREFIX, readObject } from './repository.ts';
+import type { RunMoment } from './run-moment.ts';
+
+const CLAIMS = `${NOTES_PREFIX}claims/`;
+
+const holder = z.object({ host: z.string(), pid: z.number(), at: z.string() });
+
+export interface Claim extends AsyncDisposable {
+  /** `2026-11-20/datadump4`, without extension. */
+  readonly base: string;
+}
+
+/** As many others may take the next number first. */
+const ATTEMPTS_MAX = 1000;
+
+/** @throws the errors of the store; OBJECT_FAILED where no number is free */
+export async function claimNumber(
+  place: BackupPlace,
+  template: KeyTemplate,
+  moment: RunMoment,
+  signal: AbortSignal,
+): Promise<Claim> {
+  const { store, prefix } = place;
+  const mine = { host: hostname(), pid: process.pid, at: new Date(moment.atMs).toISOString() };
+  const body = Buffer.from(JSON.stringify(mine));
+  const attributes = { contentType: 'application/json', metadata: {} };
+  await clearDead(place, signal);
+  for (let attempt = 0, tried = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const keys = await keysOfDay(place, template, moment, signal);
+    // A number that was just refused may not be listed yet.
+    tried = Math.max(nextIndex(template, moment, keys), tried + 1);
+    const base = keyOf(template, moment, tried, '');
+    const key = `${prefix}${CLAIMS}${base}`;
+    const outcome = await store.put(
+      { key, body, sizeBytes: body.byteLength, attributes, ifAbsent: true },
+      signal,
+    );
+    if (outcome.kind !== 'copied') continue;
+    const release = (): Promise<void> => deleteObjects(store, [{ key, etag: outcome.etag }]);
+    // Who had the number may have ended between the listing and the claim.
+    const now = await keysOfDay(place, template, moment, signal, false);
+    if (nextIndex(template, moment, now) > tried) {
+      await release();
+      continue;
+    }
+    return { base, [Symbol.asyncDispose]: release };
+  }
+  throw new LongshoreError(
+    'OBJECT_FAILED',
+    `no number of ${moment.date} is free below ${store.name}/${prefix}`,
+    {
+      hint: 'look who else writes there',
+    },
+  );
+}
+
+/** Keys below the prefix that begin as those of the day do, and claims as if they were there. */
+export async function keysOfDay(
+  { store, prefix }: BackupPlace,
+  template: KeyTemplate,
+  moment: RunMoment,
+  signal: AbortSignal,
+  withClaims = true,
+): Promise<string[]> {
+  const before = template.before(moment);
+  const keys: string[] = [];
+  for await (const key of listKeys(store, prefix + before, signal)) keys.push(key.slice(prefix.length));
+  if (!withClaims) return keys;
+  const claims = prefix + CLAIMS;
+  for await (const key of listKeys(store, claims + before, signal)) keys.push(key.slice(claims.length));
+  return keys;
+}
+
+/** Takes away what processes of this machine left that are gone. */
+async function clearDead(place: BackupPlace, signal: AbortSignal): Promise<void> {
+  const { store, prefix } = place;
+  for await (const key of listKeys(store, prefix + CLAIMS, signal)) {
+    const object = await readObject(place, key.slice(prefix.length), signal);
+    const parsed = object && holder.safeParse(JSON.parse(object.body.toString('utf8')));
+    if (parsed?.success !== true) continue;
+    const { host, pid } = parsed.data;
+    if (host !== hostname() || pid === process.pid || isAlive(pid)) continue;
+    await deleteObjects(store, [{ key, etag: object!.etag }], signal);
+  }
+}

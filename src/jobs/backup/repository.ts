@@ -1,0 +1,90 @@
+/**
+ * A bucket of backups as its own catalogue: what is in it is read from the manifests alone, so that a machine that knows
+ * the URL knows all. What Longshore notes for itself lies below `_longshore/backup/`.
+ */
+
+import { buffer } from 'node:stream/consumers';
+import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
+import type { ObjectStore } from '../../stores/object-store.ts';
+import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
+
+/** Below the prefix of the job. */
+export const NOTES_PREFIX = '_longshore/backup/';
+
+export interface BackupPlace {
+  readonly store: ObjectStore;
+  /** Of the job; ends with a slash, or is empty. */
+  readonly prefix: string;
+}
+
+export interface StoredBackup {
+  readonly manifest: BackupManifest;
+  /** Of the manifest, below the prefix. */
+  readonly manifestKey: string;
+  /** Of the manifest. */
+  readonly etag: string;
+  /** Keys of its files that are not there, or are of another size. */
+  readonly missing: readonly string[];
+}
+
+export interface BackupCatalogue {
+  /** From the oldest to the newest. */
+  readonly backups: readonly StoredBackup[];
+  /** What was looked like a manifest and is none that this program can read, each as a sentence. */
+  readonly unreadable: readonly string[];
+}
+
+/** Manifests that are fetched at the same time. */
+const FETCHES = 16;
+
+/** Whatever Longshore did not write below the prefix is passed over. @throws the errors of the store */
+export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): Promise<BackupCatalogue> {
+  const { store, prefix } = place;
+  const sizes = new Map<string, number>();
+  for (let startAfter: string | undefined; ; ) {
+    const page = await store.list({ prefix, startAfter }, signal);
+    for (const { key, sizeBytes } of page.objects) sizes.set(key.slice(prefix.length), sizeBytes);
+    startAfter = page.objects.at(-1)?.key;
+    if (!page.more || startAfter === undefined) break;
+  }
+  const unreadable: string[] = [];
+  const keys = [...sizes.keys()].filter((key) => key.endsWith(MANIFEST_EXTENSION));
+  const found = await mapConcurrent(keys, FETCHES, async (manifestKey): Promise<StoredBackup | undefined> => {
+    const object = await readObject(place, manifestKey, signal);
+    if (object === undefined) return undefined;
+    const name = `${store.name}/${prefix}${manifestKey}`;
+    let manifest: BackupManifest;
+    try {
+      manifest = decodeManifest(object.body.toString('utf8'), name);
+    } catch (error) {
+      unreadable.push((error as Error).message);
+      return undefined;
+    }
+    // One of another job, whose prefix begins with this one, names its files in its own way.
+    if (!isBeside(manifest.key, manifestKey)) return undefined;
+    const missing = manifest.files.filter(({ key, bytes }) => sizes.get(key) !== bytes).map(({ key }) => key);
+    return { manifest, manifestKey, etag: object.etag, missing };
+  });
+  return {
+    backups: found
+      .filter((backup) => backup !== undefined)
+      .sort((one, other) => (one.manifest.takenAt < other.manifest.takenAt ? -1 : 1)),
+    unreadable,
+  };
+}
+
+/** Whether a key is the manifest's own, with another extension or in a folder of that name. */
+function isBeside(key: string, manifestKey: string): boolean {
+  const base = manifestKey.slice(0, -MANIFEST_EXTENSION.length);
+  return key.startsWith(base) && /^(\/|\.|$)/.test(key.slice(base.length));
+}
+
+/** A small object, whole; undefined where there is none. @param key below the prefix */
+export async function readObject(
+  { store, prefix }: BackupPlace,
+  key: string,
+  signal?: AbortSignal,
+): Promise<{ readonly body: Buffer; readonly etag: string } | undefined> {
+  const opened = await store.get({ key: prefix + key }, signal);
+  return opened === undefined ? undefined : { body: await buffer(opened.body), etag: opened.head.etag };
+}
