@@ -5,7 +5,7 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { isRetryable, LongshoreError } from '../../errors.ts';
 import { withRetry } from '../../flow/retry.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../../flow/disk-error.ts';
 import type { ManifestFile, ManifestPlace } from './manifest.ts';
 
 /**
