@@ -84,6 +84,8 @@ export interface PreparedDump extends AsyncDisposable {
 
 export interface RestoreOptions {
   readonly clientFolder?: string | undefined;
+  /** Whatever was owned by or granted to others belongs to whoever restores; of PostgreSQL. */
+  readonly noOwner?: boolean | undefined;
   /** Connections that load, where the format can be loaded by several. */
   readonly jobs?: number | undefined;
 }

@@ -3,11 +3,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
+import { lockTables } from '../../databases/postgres/lock-tables.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot } from '../../databases/postgres/replication-setup.ts';
 import { LongshoreError } from '../../errors.ts';
 import { ChunkLoader, type ChunkTask, type LoadedChunk } from './load-chunk.ts';
-import { lockTables } from './snapshot.ts';
 
 export interface ThreadData {
   readonly from: string;

@@ -5,12 +5,13 @@
 
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
-import { type Doing, isGone, postgresError } from '../../databases/postgres/errors.ts';
+import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
+import { changedMeanwhile, checkNotRewritten, lockTables } from '../../databases/postgres/lock-tables.ts';
 import { type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot, createSlot } from '../../databases/postgres/replication-setup.ts';
 import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
-import { LongshoreError, messageOf } from '../../errors.ts';
+import { LongshoreError } from '../../errors.ts';
 
 export interface HeldSnapshot extends AsyncDisposable {
   /** Good for `SET TRANSACTION SNAPSHOT` until it is disposed. */
@@ -150,9 +151,7 @@ async function lock(client: pg.ClientBase, tables: readonly SourceTable[], doing
     if (others[0] !== undefined)
       throw changedMeanwhile(`${others[0].name} is another table now than when the snapshot was taken`);
     const oids = tables.flatMap(({ leaves }) => leaves.map(({ oid }) => oid));
-    const { rows } = await client.query<{ name: string }>(REWRITTEN, [oids]);
-    if (rows[0] !== undefined)
-      throw changedMeanwhile(`${rows[0].name} was truncated or rewritten while the snapshot was taken`);
+    await checkNotRewritten(client, oids);
     for (const table of tables) {
       if (!(await hasItsColumns(client, table)))
         throw changedMeanwhile(`columns of ${quotedTable(table)} were changed while the snapshot was taken`);
@@ -162,10 +161,6 @@ async function lock(client: pg.ClientBase, tables: readonly SourceTable[], doing
   }
 }
 
-function changedMeanwhile(what: string): LongshoreError {
-  return new LongshoreError('DATABASE_CONFLICT', what, { hint: 'run the same command again' });
-}
-
 /** Queries see the columns of now, whatever the snapshot: those of the snapshot would be looked for in vain. */
 async function hasItsColumns(client: pg.ClientBase, table: SourceTable): Promise<boolean> {
   const from = `${table.partitioned ? '' : 'ONLY '}${quotedTable(table)}`;
@@ -173,26 +168,6 @@ async function hasItsColumns(client: pg.ClientBase, table: SourceTable): Promise
   const columns = table.columns.map(({ name, typeOid }) => [name, typeOid]);
   const now = fields.map(({ name, dataTypeID }) => [name, dataTypeID]);
   return JSON.stringify(columns) === JSON.stringify(now);
-}
-
-/** Who changes a table holds it for a moment, or waits himself for others that have locked it for the load. */
-const LOCK_WAIT = '5s';
-
-/** @throws the server's error where somebody who wants to change a table is in the way */
-export async function lockTables(
-  client: pg.ClientBase,
-  tables: readonly { readonly schema: string; readonly name: string }[],
-): Promise<void> {
-  if (tables.length === 0) return;
-  await client.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
-  try {
-    await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
-  } catch (error) {
-    if (!isGone(error)) throw error;
-    throw changedMeanwhile(
-      `a table was dropped or renamed while the snapshot was taken: ${messageOf(error)}`,
-    );
-  }
 }
 
 async function lockAndExport(
@@ -208,8 +183,3 @@ async function lockAndExport(
 const OTHER_TABLE = `
 SELECT t.name FROM unnest($1::text[], $2::int8[]) AS t (name, oid)
 WHERE to_regclass(t.name)::oid::int8 IS DISTINCT FROM t.oid`;
-
-/** Tables that have another file now than the snapshot sees: to the snapshot they would look empty. */
-const REWRITTEN = `
-SELECT c.oid::regclass::text AS name FROM pg_class c
-WHERE c.oid = ANY ($1::oid[]) AND c.relfilenode <> 0 AND c.relfilenode <> pg_relation_filenode(c.oid)`;

@@ -1,8 +1,9 @@
 /** Connections that read under one snapshot, each with the tables locked. */
 
+import { lockTables } from '../../../databases/postgres/lock-tables.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import { beginUnderSnapshot } from '../../../databases/postgres/replication-setup.ts';
-import { type HeldSnapshot, lockTables } from '../snapshot.ts';
+import type { HeldSnapshot } from '../snapshot.ts';
 import type { Sides } from './sides.ts';
 
 export class Readers implements AsyncDisposable {

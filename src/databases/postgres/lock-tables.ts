@@ -1,0 +1,46 @@
+/** Locks tables that are read under a snapshot, and sees that nothing happened to them that a snapshot does not protect from. */
+
+import type pg from 'pg';
+import { LongshoreError, messageOf } from '../../errors.ts';
+import { isGone } from './errors.ts';
+import { quotedTable } from './table-catalogue.ts';
+
+/** Who changes a table holds it for a moment, or waits himself for others that have locked it for the load. */
+const LOCK_WAIT_MS = 5_000;
+
+/** @throws the server's error where somebody who wants to change a table is in the way */
+export async function lockTables(
+  client: pg.ClientBase,
+  tables: readonly { readonly schema: string; readonly name: string }[],
+  waitMs = LOCK_WAIT_MS,
+): Promise<void> {
+  if (tables.length === 0) return;
+  await client.query(`SET LOCAL lock_timeout = ${waitMs}`);
+  try {
+    await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    throw changedMeanwhile(
+      `a table was dropped or renamed while the snapshot was taken: ${messageOf(error)}`,
+    );
+  }
+}
+
+/**
+ * @param oids of tables that the session has locked
+ * @throws DATABASE_CONFLICT where one was truncated or rewritten since the snapshot of the session was taken
+ */
+export async function checkNotRewritten(client: pg.ClientBase, oids: readonly number[]): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(REWRITTEN, [oids]);
+  if (rows[0] !== undefined)
+    throw changedMeanwhile(`${rows[0].name} was truncated or rewritten while the snapshot was taken`);
+}
+
+export function changedMeanwhile(what: string): LongshoreError {
+  return new LongshoreError('DATABASE_CONFLICT', what, { hint: 'run the same command again' });
+}
+
+/** Tables that have another file now than the snapshot sees: to the snapshot they would look empty. */
+const REWRITTEN = `
+SELECT c.oid::regclass::text AS name FROM pg_class c
+WHERE c.oid = ANY ($1::oid[]) AND c.relfilenode <> 0 AND c.relfilenode <> pg_relation_filenode(c.oid)`;

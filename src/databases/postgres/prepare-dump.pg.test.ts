@@ -1,0 +1,184 @@
+/** Dumps of real databases, brought back and held against what the dump said of itself. */
+
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
+import { loadPagila, pagilaAvailable } from '../../../test/worlds/pagila.ts';
+import { parseDatabaseUrl } from '../../config/database-url.ts';
+import type { DumpFacts, DumpFormat } from '../dump.ts';
+import { postgresPrograms, preparePostgresDump } from './prepare-dump.ts';
+import { openPostgresTarget } from './restore-target.ts';
+
+const clients = (await postgresPrograms(undefined)).filter(({ name }) => name === 'pg_dump');
+if (clients.length === 0) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+
+let server: PostgresServer;
+beforeAll(async () => {
+  server = await postgresServer();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const signal = new AbortController().signal;
+const connection = (url: string) => parseDatabaseUrl(url).connection;
+
+const TORTURE = `
+CREATE SCHEMA "Odd ""Schema";
+CREATE TABLE "Odd ""Schema"."a b.c" (id int PRIMARY KEY, "select" text, made int GENERATED ALWAYS AS (id * 2) STORED);
+INSERT INTO "Odd ""Schema"."a b.c" VALUES (1, E'tab\\t line\\nbreak \\\\. back\\\\slash'), (2, NULL), (3, ''), (4, E'\\\\.'), (5, repeat('x', 3000000));
+CREATE TABLE nothing ();
+INSERT INTO nothing DEFAULT VALUES;
+CREATE TABLE empty (id bigserial PRIMARY KEY, at timestamptz DEFAULT now());
+CREATE TABLE parted (id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100);
+CREATE TABLE parted_2 PARTITION OF parted DEFAULT;
+INSERT INTO parted SELECT i, 'v' || i FROM generate_series(1, 200) i;
+CREATE TABLE parent (id int); CREATE TABLE child (more text) INHERITS (parent);
+INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2, 'ü€😀');
+CREATE UNLOGGED TABLE fast (t timestamptz, b bytea, f float8, i interval);
+INSERT INTO fast VALUES ('2026-03-29 02:30:00+01', '\\x00ff5c', 0.1, '1 mon 2 days'), ('infinity', '', 'NaN', NULL);
+CREATE FUNCTION fake() RETURNS text LANGUAGE sql AS $f$ SELECT '
+--
+-- Data for Name: ghost; Type: TABLE DATA; Schema: public; Owner: x
+--
+
+' $f$;
+CREATE VIEW totals AS SELECT count(*) FROM parted;
+CREATE MATERIALIZED VIEW stored AS SELECT * FROM parted;
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+SELECT lo_from_bytea(0, decode(repeat('ab', 5000), 'hex')), lo_from_bytea(0, '');
+SELECT setval('empty_id_seq', 41);
+CREATE SEQUENCE "un.used" START 7;
+CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER touched BEFORE INSERT ON empty FOR EACH ROW EXECUTE FUNCTION touched();
+`;
+
+async function dumped(url: string, format: DumpFormat) {
+  await using dump = await preparePostgresDump(connection(url), { format });
+  const bytes = await buffer(dump.stream(signal));
+  return { bytes, facts: dump.facts(), dump };
+}
+
+async function restored(
+  bytes: Buffer,
+  format: DumpFormat,
+  jobs = 2,
+): Promise<{ facts: DumpFacts; url: string }> {
+  const { url } = await server.createDatabase();
+  await using target = await openPostgresTarget(connection(url), { jobs });
+  expect(await target.contents()).toEqual([]);
+  const pieces = Array.from({ length: Math.ceil(bytes.length / 70_001) }, (_, i) =>
+    bytes.subarray(i * 70_001, (i + 1) * 70_001),
+  );
+  await target.restore(Readable.from(pieces, { objectMode: false }), format, signal);
+  expect((await target.contents()).length).toBeGreaterThan(3);
+  return { facts: await target.facts({} as DumpFacts, signal), url };
+}
+
+describe.skipIf(clients.length === 0)('a dump', () => {
+  test('of every form has what the database has, and brings it back', async () => {
+    const source = await server.createDatabase();
+    await source.sql(TORTURE);
+    const custom = await dumped(source.url, 'custom');
+    await using target = await openPostgresTarget(connection(source.url), {});
+    expect(custom.facts).toEqual(await target.facts(custom.facts, signal));
+    expect(custom.facts.tables.map(({ schema, name, rows }) => `${schema}.${name} ${rows}`)).toEqual([
+      'Odd "Schema.a b.c 5',
+      'public.child 1',
+      'public.empty 0',
+      'public.fast 2',
+      'public.nothing 1',
+      'public.parent 1',
+      'public.parted_1 99',
+      'public.parted_2 101',
+    ]);
+    expect(custom.facts).toMatchObject({
+      sequences: { 'public.empty_id_seq': '41 true', 'public.un.used': '7 false' },
+      largeObjects: 2,
+    });
+    expect(custom.facts.objects).toContain('trigger touched on public.empty');
+    const plain = await dumped(source.url, 'plain');
+    expect(plain.facts).toEqual(custom.facts);
+    const directory = await dumped(source.url, 'directory');
+    expect(directory.facts).toEqual(custom.facts);
+    for (const [form, bytes, jobs] of [
+      ['custom', custom.bytes, 1],
+      ['custom', custom.bytes, 2],
+      ['plain', plain.bytes, 1],
+      ['directory', directory.bytes, 2],
+    ] as const)
+      expect((await restored(bytes, form, jobs)).facts, `${form} ${jobs}`).toEqual(custom.facts);
+  });
+
+  test('tells of each change of a database', async () => {
+    const source = await server.createDatabase();
+    await source.sql(TORTURE);
+    await using target = await openPostgresTarget(connection(source.url), {});
+    const before = await target.facts({} as DumpFacts, signal);
+    for (const change of [
+      `UPDATE fast SET f = 0.2 WHERE f = 0.1`,
+      `UPDATE parted SET v = 'v' || (id + 1) WHERE id = 5`,
+      `DELETE FROM child`,
+      `INSERT INTO nothing DEFAULT VALUES`,
+      `SELECT nextval('empty_id_seq')`,
+      `DROP TRIGGER touched ON empty`,
+      `SELECT lo_unlink(min(oid)) FROM pg_largeobject_metadata`,
+    ]) {
+      await source.sql(change);
+      const after = await target.facts({} as DumpFacts, signal);
+      expect(after, change).not.toEqual(before);
+    }
+  });
+
+  test.skipIf(!pagilaAvailable())('of pagila is pagila', async () => {
+    const source = await server.createDatabase();
+    await loadPagila(source.url);
+    const { bytes, facts } = await dumped(source.url, 'custom');
+    expect((await restored(bytes, 'custom')).facts).toEqual(facts);
+  });
+});
+
+describe('a dump program', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'longshore-client-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  const withProgram = async (script: string): Promise<unknown> => {
+    const path = join(folder, 'pg_dump');
+    await writeFile(
+      path,
+      `#!/bin/sh\n[ "$1" = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit 0\n${script}\n`,
+    );
+    await chmod(path, 0o755);
+    const { url } = await server.createDatabase();
+    await using dump = await preparePostgresDump(connection(url), { format: 'plain', clientFolder: folder });
+    return buffer(dump.stream(signal)).then(
+      (bytes) => bytes.toString(),
+      (error: unknown) => error,
+    );
+  };
+  const end = `printf -- '--\\n-- PostgreSQL database dump complete\\n--\\n'`;
+
+  test.skipIf(clients.some(({ says }) => says.includes('99')))('has to end well', async () => {
+    expect(await withProgram(end)).toContain('dump complete');
+    expect(await withProgram(`${end}; echo 'the disk is gone' >&2; exit 2`)).toMatchObject({
+      code: 'DATABASE_FAILED',
+      message: expect.stringMatching(/pg_dump ended with code 2: the disk is gone/),
+    });
+    expect(await withProgram(`${end}; exec >&-; sleep 0.2; exit 1`)).toMatchObject({
+      code: 'DATABASE_FAILED',
+    });
+    expect(await withProgram(`${end}; kill -9 $$`)).toMatchObject({
+      message: expect.stringMatching(/SIGKILL/),
+    });
+    expect(await withProgram(`echo 'CREATE TABLE'`)).toMatchObject({
+      message: expect.stringMatching(/last line/),
+    });
+    expect(await withProgram('true')).toMatchObject({ message: expect.stringMatching(/last line/) });
+  });
+});

@@ -1,0 +1,185 @@
+/** A PostgreSQL database that a dump is restored into, by pg_restore or, for a plain script, over our own connection. */
+
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { DatabaseConnection } from '../../config/database-url.ts';
+import { diskError } from '../../flow/disk-error.ts';
+import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
+import { runProgram } from '../client-process.ts';
+import type { DumpFacts, DumpFormat, RestoreOptions, RestoreTarget } from '../dump.ts';
+import { chooseRestoreClient } from './client-choice.ts';
+import { clientEnvironment } from './client-environment.ts';
+import { countLargeObjects, readDumpTables, readObjects, readSequences } from './dump-catalogue.ts';
+import { type Doing, postgresError } from './errors.ts';
+import { openSession, type Session } from './open-session.ts';
+import { postgresPrograms } from './prepare-dump.ts';
+import { restoreRoles } from './restore-roles.ts';
+import { runSqlScript } from './run-script.ts';
+import type { ScriptPart } from './sql-script.ts';
+import { readTableFacts } from './table-digests.ts';
+
+const JOBS = 2;
+
+/** @throws DATABASE_UNREACHABLE, DATABASE_DENIED */
+export async function openPostgresTarget(
+  connection: DatabaseConnection,
+  options: RestoreOptions,
+): Promise<RestoreTarget> {
+  const { database, user } = connection;
+  const doing: Doing = { action: `restore into ${database}`, database, user };
+  const session = await openSession(connection, { doing });
+  const { client } = session;
+  const asked = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw postgresError(error, doing);
+    }
+  };
+  let version: string;
+  try {
+    await client.query(`SET search_path = ''`);
+    const { rows } = await client.query<{ version: string }>(
+      `SELECT current_setting('server_version') AS version`,
+    );
+    version = rows[0]!.version.split(' ')[0]!;
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw postgresError(error, doing);
+  }
+  return {
+    server: { product: 'PostgreSQL', version },
+    database,
+    contents: () =>
+      asked(async () => [
+        ...(await readDumpTables(client)).map(({ schema, name }) => `table ${schema}.${name}`),
+        ...(await readObjects(client)).filter((object) => !object.startsWith('extension ')),
+      ]),
+    missingAccounts: (accounts) =>
+      asked(async () => {
+        const { rows } = await client.query<{ name: string }>(
+          'SELECT a.name FROM unnest($1::text[]) a (name) WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = a.name)',
+          [accounts],
+        );
+        return rows.map(({ name }) => name);
+      }),
+    missingExtensions: (extensions) =>
+      asked(async () => {
+        const names = extensions.map((extension) => extension.slice(0, extension.lastIndexOf(' ')));
+        const { rows } = await client.query<{ name: string }>(
+          'SELECT e.name FROM unnest($1::text[]) e (name) WHERE NOT EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = e.name)',
+          [names],
+        );
+        return rows.map(({ name }) => name);
+      }),
+    restoreGlobals: async (script, signal) => {
+      await using own = await openSession(connection, { doing });
+      await restoreRoles(own, script, { ...doing, action: 'bring back the roles' }, signal);
+    },
+    restore: (dump, format, signal) =>
+      format === 'plain'
+        ? restoreScript(connection, dump, options, doing, signal)
+        : restoreArchive(connection, dump, format, version, options, doing, signal),
+    facts: (_like, signal) =>
+      asked(() => readFacts(session, connection, options.jobs ?? JOBS, doing, signal)),
+    ask: (query) =>
+      asked(async () => {
+        await client.query('BEGIN READ ONLY; SET LOCAL search_path = public');
+        try {
+          const { rows } = await client.query<(string | null)[]>({
+            text: query,
+            rowMode: 'array',
+            types: { getTypeParser: () => (text: string) => text },
+          } as never);
+          return rows[0]?.[0] ?? undefined;
+        } finally {
+          await client.query('ROLLBACK');
+        }
+      }),
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  };
+}
+
+async function readFacts(
+  session: Session,
+  connection: DatabaseConnection,
+  jobs: number,
+  doing: Doing,
+  signal: AbortSignal,
+): Promise<DumpFacts> {
+  const tables = await readDumpTables(session.client);
+  await using stack = new AsyncDisposableStack();
+  const clients = [session.client];
+  for (let more = 1; more < Math.min(jobs, tables.length); more++) {
+    const { client } = stack.use(await openSession(connection, { doing }));
+    await client.query(`SET search_path = ''`);
+    clients.push(client);
+  }
+  return {
+    tables: await readTableFacts(clients, tables, signal),
+    sequences: Object.fromEntries([...(await readSequences(session.client))].sort()),
+    objects: await readObjects(session.client),
+    largeObjects: await countLargeObjects(session.client),
+  };
+}
+
+async function restoreArchive(
+  connection: DatabaseConnection,
+  dump: Readable,
+  format: DumpFormat,
+  serverVersion: string,
+  { clientFolder, jobs = JOBS, noOwner = false }: RestoreOptions,
+  doing: Doing,
+  signal: AbortSignal,
+): Promise<void> {
+  using folder = openTemporaryFolder('backup');
+  const { path } = chooseRestoreClient(serverVersion, await postgresPrograms(clientFolder));
+  const env = await clientEnvironment(connection, folder.path);
+  const { action } = doing;
+  const args = ['--exit-on-error', '--no-password', `--dbname=${connection.database}`];
+  if (noOwner) args.push('--no-owner', '--no-acl');
+  if (format === 'directory') {
+    const directory = join(folder.path, 'directory');
+    await mkdir(directory);
+    await runProgram({ path: 'tar', args: ['-xf', '-', '-C', directory], env, action }, signal, dump);
+    const inJobs = ['--format=directory', `--jobs=${jobs}`, directory];
+    await runProgram({ path, args: [...args, ...inJobs], env, action }, signal);
+    return;
+  }
+  if (jobs === 1) {
+    await runProgram({ path, args: [...args, '--format=custom'], env, action }, signal, dump);
+    return;
+  }
+  // Several connections need an archive that can be read at any place.
+  const archive = join(folder.path, 'archive');
+  try {
+    await pipeline(dump, createWriteStream(archive), { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw diskError(error, 'write', archive);
+  }
+  await runProgram(
+    { path, args: [...args, '--format=custom', `--jobs=${jobs}`, archive], env, action },
+    signal,
+  );
+}
+
+async function restoreScript(
+  connection: DatabaseConnection,
+  dump: Readable,
+  { noOwner = false }: RestoreOptions,
+  doing: Doing,
+  signal: AbortSignal,
+): Promise<void> {
+  await using session = await openSession(connection, { doing });
+  const skip = (part: ScriptPart): boolean =>
+    part.kind === 'statement' &&
+    // Of later versions, and of no effect on a restore.
+    (/^SET transaction_timeout\b/.test(part.text) ||
+      (noOwner && /^(?:ALTER [\s\S]* OWNER TO |GRANT |REVOKE |ALTER DEFAULT PRIVILEGES )/.test(part.text)));
+  const text = dump.setEncoding('utf8') as unknown as AsyncIterable<string>;
+  await runSqlScript(session, text, { doing, skip, signal });
+}
