@@ -1,9 +1,10 @@
 /** Puts a stream of unknown length into the bucket, compressed and encrypted on its way, and proves what lies there. */
 
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { LongshoreError } from '../../errors.ts';
+import type { ObjectStore } from '../../stores/object-store.ts';
 import type { BackupFile } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
 
@@ -24,21 +25,24 @@ export interface UploadedStream extends BackupFile {
 /**
  * Nothing is there where the stream fails, or somebody else has the key.
  * @param key below the prefix
+ * @param onBytes called as they come, with how many there were
  * @throws what the stream fails with; OBJECT_FAILED where the key is taken, or what lies there is not what was sent
  */
 export async function uploadStream(
   { store, prefix }: BackupPlace,
   key: string,
-  source: Readable,
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
   { zstdLevel, encrypt }: StreamCodec,
   signal: AbortSignal,
+  onBytes: (plainBytes: number) => void = () => undefined,
 ): Promise<UploadedStream> {
   let plainBytes = 0;
   let bytes = 0;
   const sha256 = createHash('sha256');
-  const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const counted = async function* (chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       plainBytes += chunk.byteLength;
+      onBytes(plainBytes);
       yield chunk;
     }
   };
@@ -52,9 +56,18 @@ export async function uploadStream(
   const plain = counted(source);
   const packed = zstdLevel === undefined ? plain : compressed(plain, zstdLevel);
   const body = Readable.from(hashed(encrypt === undefined ? packed : encrypt(packed)), { objectMode: false });
-  const attributes = { contentType: 'application/octet-stream', metadata: {} };
-  const outcome = await store.put({ key: prefix + key, body, attributes, ifAbsent: true }, signal);
-  if (outcome.kind !== 'copied') {
+  const run = randomUUID();
+  const attributes = { contentType: 'application/octet-stream', metadata: { [RUN]: run } };
+  let etag: string | undefined;
+  try {
+    const outcome = await store.put({ key: prefix + key, body, attributes, ifAbsent: true }, signal);
+    if (outcome.kind === 'copied') etag = outcome.etag;
+  } catch (error) {
+    // The last answer may be what was lost, and not the object.
+    if (!body.readableEnded || !(await isThere(store, prefix + key, run))) throw error;
+  }
+  const head = await store.head(prefix + key, signal);
+  if (etag === undefined && head?.attributes.metadata[RUN] !== run) {
     throw new LongshoreError(
       'OBJECT_FAILED',
       `${store.name}/${prefix}${key} was put there by somebody else`,
@@ -63,13 +76,24 @@ export async function uploadStream(
       },
     );
   }
-  const head = await store.head(prefix + key, signal);
-  if (head?.sizeBytes !== bytes || head.etag !== outcome.etag) {
+  if (head?.sizeBytes !== bytes || (etag !== undefined && head.etag !== etag)) {
     throw new LongshoreError('OBJECT_FAILED', `${store.name}/${prefix}${key} is not what was put there`, {
       hint: 'look who else writes below this prefix',
     });
   }
   return { key, bytes, sha256: sha256.digest('hex'), etag: head.etag, plainBytes };
+}
+
+/** Whose object it is, in its metadata. */
+const RUN = 'longshore-run';
+
+async function isThere(store: ObjectStore, key: string, run: string): Promise<boolean> {
+  return (await store.head(key))?.attributes.metadata[RUN] === run;
+}
+
+/** `.zst`, `.zst.age`: what is added to the name of what is packed so. */
+export function storedExtension({ zstdLevel, encrypt }: StreamCodec): string {
+  return (zstdLevel === undefined ? '' : '.zst') + (encrypt === undefined ? '' : '.age');
 }
 
 /** Large enough that compressing takes few turns. */

@@ -103,11 +103,12 @@ async function putInParts(
   const uploadId = await createUpload(client, request.key, headers, request.tags ?? [], signal);
   const underWay = new Set<Promise<void>>();
   try {
-    const md5 = createHash('md5');
+    // Of what nobody knows the size of, nobody has an MD5 to hold this against.
+    const md5 = request.sizeBytes === undefined ? undefined : createHash('md5');
     const parts: UploadedPart[] = [];
     let partNumber = 0;
     for await (const part of bodies) {
-      md5.update(part);
+      md5?.update(part);
       const number = ++partNumber;
       const attempt = () => uploadPart(client, request.key, uploadId, number, part, signal);
       const upload = client.retryPart(attempt, signal).then((done) => {
@@ -120,12 +121,14 @@ async function putInParts(
       if (underWay.size >= PARTS_IN_MEMORY) await Promise.race(underWay);
     }
     await Promise.all(underWay);
-    const done = await completeUpload(client, request.key, uploadId, parts, conditions(request), signal);
+    // After hours of parts one answer that is lost is no reason to do it all again.
+    const complete = () => completeUpload(client, request.key, uploadId, parts, conditions(request), signal);
+    const done = await client.retryPart(complete, signal);
     if (done === 'target-exists') {
       await abortUpload(client, request.key, uploadId);
       return { kind: 'target-exists' };
     }
-    return { kind: 'copied', etag: done.etag, how: 'stream', md5: md5.digest('hex') };
+    return { kind: 'copied', etag: done.etag, how: 'stream', md5: md5?.digest('hex') };
   } catch (error) {
     // A part that arrives after the upload was aborted would stay.
     await Promise.allSettled(underWay);

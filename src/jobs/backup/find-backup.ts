@@ -1,0 +1,99 @@
+/** Finds the backup that a user names: by the key of its dump or of its manifest, or the newest one below a prefix. */
+
+import type { StoreUrl } from '../../config/store-url.ts';
+import { LongshoreError } from '../../errors.ts';
+import type { ObjectStore } from '../../stores/object-store.ts';
+import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
+import { type BackupPlace, readCatalogue, readObject } from './repository.ts';
+
+export interface FoundBackup {
+  readonly place: BackupPlace;
+  readonly manifest: BackupManifest;
+  /** Below the prefix, without extension: `2026-11-20/datadump2`. */
+  readonly base: string;
+}
+
+/**
+ * @param path of the URL in its bucket or folder; one that ends with a slash, or is empty, is a prefix
+ * @throws CHECK_FAILED where there is no such backup, or it is not whole
+ */
+export async function findBackup(
+  store: ObjectStore,
+  path: string,
+  signal: AbortSignal,
+): Promise<FoundBackup> {
+  const isPrefix = path === '' || path.endsWith('/');
+  const named = path === '' ? undefined : await byKey(store, path.replace(/\/+$/, ''), signal);
+  if (named !== undefined) return named;
+  if (!isPrefix) {
+    throw new LongshoreError('CHECK_FAILED', `${store.name}/${path} has no manifest beside it`, {
+      hint: 'name a backup as `longshore backup list` does, or a prefix that ends with a slash for the newest one below it',
+    });
+  }
+  const { backups, unreadable } = await readCatalogue({ store, prefix: path }, signal);
+  const newest = backups.at(-1);
+  if (newest === undefined) {
+    const why = unreadable.length === 0 ? '' : `: ${unreadable[0]}`;
+    throw new LongshoreError('CHECK_FAILED', `there is no backup below ${store.name}/${path}${why}`, {
+      hint: 'look with `longshore backup list`',
+    });
+  }
+  if (newest.missing.length > 0) {
+    throw new LongshoreError(
+      'CHECK_FAILED',
+      `the newest backup below ${store.name}/${path} is not whole: ${newest.missing[0]} is gone, or of another size`,
+      { hint: 'name an older one, as `longshore backup list` shows them' },
+    );
+  }
+  const base = newest.manifestKey.slice(0, -MANIFEST_EXTENSION.length);
+  return { place: { store, prefix: path }, manifest: newest.manifest, base };
+}
+
+/** Undefined where nothing beside the key is its manifest. */
+async function byKey(store: ObjectStore, key: string, signal: AbortSignal): Promise<FoundBackup | undefined> {
+  const place = { store, prefix: '' };
+  for (const base of basesOf(key)) {
+    const object = await readObject(place, base + MANIFEST_EXTENSION, signal);
+    if (object === undefined) continue;
+    const manifest = decodeManifest(
+      object.body.toString('utf8'),
+      `${store.name}/${base}${MANIFEST_EXTENSION}`,
+    );
+    const own = baseIn(base, manifest.key);
+    if (own === undefined) continue;
+    const prefix = base.slice(0, base.length - own.length);
+    return { place: { store, prefix }, manifest, base: own };
+  }
+  return undefined;
+}
+
+/** `a/datadump2.sql.zst` → `a/datadump2.sql.zst`, `a/datadump2.sql`, `a/datadump2`; a file of the split form → its folder. */
+function basesOf(key: string): string[] {
+  if (key.endsWith(MANIFEST_EXTENSION)) return [key.slice(0, -MANIFEST_EXTENSION.length)];
+  const bases: string[] = [];
+  for (const name of [key, key.slice(0, Math.max(0, key.lastIndexOf('/')))]) {
+    const folder = name.slice(0, name.lastIndexOf('/') + 1);
+    for (
+      let rest = name.slice(folder.length);
+      rest !== '';
+      rest = rest.slice(0, Math.max(0, rest.lastIndexOf('.')))
+    )
+      bases.push(folder + rest);
+  }
+  return bases;
+}
+
+/** The end of `base` that the key below the prefix begins with. */
+function baseIn(base: string, key: string): string | undefined {
+  for (let at = 0; at >= 0; at = base.indexOf('/', at) + 1 || -1) {
+    const own = base.slice(at);
+    if (key.startsWith(own) && /^[./]/.test(key.slice(own.length))) return own;
+  }
+  return undefined;
+}
+
+/** A key in a folder names that folder, and not the one that keys of the job begin in: that of a file system is its root. */
+export function wholeStoreUrl(url: StoreUrl): StoreUrl {
+  if (url.kind === 's3') return url;
+  return { kind: 'files', folder: '/', prefix: url.folder.slice(1) + url.prefix };
+}

@@ -1,0 +1,236 @@
+/**
+ * Takes a backup of a database: dump, pack, upload, prove, and only then a manifest.
+ *
+ * Steps, and what a crash after each leaves: a number is claimed (a claim, which the next run of this machine takes away)
+ * → the dump goes straight into an upload (the parts of an upload, which the bucket's rule clears away) → the object has its
+ * key, and the roles theirs (objects without a manifest, which are no backup) → the manifest is put: the backup is there.
+ * What fails on the way takes away what it has put.
+ */
+
+import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
+import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
+import type { DumpFacts, DumpFormat, DumpOptions, PreparedDump } from '../../databases/dump.ts';
+import { prepareDump } from '../../databases/open-dump.ts';
+import { LongshoreError, messageOf } from '../../errors.ts';
+import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
+import { deleteObjects } from '../../stores/list-keys.ts';
+import { type OpenStoreOptions, openStore } from '../../stores/open-store.ts';
+import { claimNumber } from './claim.ts';
+import { LOG_MESSAGES, logAttempt } from './daily-log.ts';
+import { DEFAULT_TEMPLATE, parseTemplate } from './dated-keys.ts';
+import { encryptTo } from './encryption.ts';
+import type { EmitBackup } from './events.ts';
+import { noteAttempt } from './last-attempt.ts';
+import { type BackupManifest, encodeManifest, manifestKey } from './manifest.ts';
+import type { BackupPlace } from './repository.ts';
+import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
+import { type StreamCodec, storedExtension, type UploadedStream, uploadStream } from './upload-stream.ts';
+
+export interface BackupOptions extends DumpOptions {
+  /** `postgres://…/database`, `mysql://…/database` */
+  readonly database: string;
+  /** `s3://bucket/prefix/` or `file:///folder/`; made where it does not exist. */
+  readonly to: string;
+  /** Of the keys below it; see `dated-keys.ts`. */
+  readonly key?: string | undefined;
+  /** As IANA names it; that of the machine where it is left out. */
+  readonly timeZone?: string | undefined;
+  /** The folder of the log. */
+  readonly log: string;
+  /** Of zstd, 1 to 19; 0 for none. */
+  readonly compression?: number | undefined;
+  /** Recipients of age, `age1…`; not encrypted without any. */
+  readonly encryptTo?: readonly string[] | undefined;
+}
+
+export interface BackupEnvironment {
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly clock?: Clock | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly emit?: EmitBackup | undefined;
+  /** Of the store, where it is not as AWS has it. */
+  readonly store?: Pick<OpenStoreOptions, 'limits' | 'timeoutMs'> | undefined;
+}
+
+export interface TakenBackup {
+  /** Below the prefix. */
+  readonly key: string;
+  readonly manifest: BackupManifest;
+}
+
+const ZSTD_LEVEL = 3;
+
+/** @throws CONFIG_INVALID, URL_INVALID, CHECK_FAILED; the errors of database and store, which the log has too */
+export async function takeBackup(
+  options: BackupOptions,
+  environment: BackupEnvironment = {},
+): Promise<TakenBackup> {
+  const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
+  const { signal = new AbortController().signal } = environment;
+  const moment = momentOf(clock.now(), options.timeZone ?? localTimeZone());
+  const log = (message: string): Promise<void> => logAttempt(options.log, moment, message);
+  let place: BackupPlace | undefined;
+  await using stack = new AsyncDisposableStack();
+  try {
+    const template = parseTemplate(options.key ?? DEFAULT_TEMPLATE);
+    const database = parseDatabaseUrl(options.database, env);
+    const codec = codecOf(options);
+    const url = parseStoreUrl(options.to);
+    const opened = stack.use(await openStore(url, { ...environment.store, env, clock }));
+    place = { store: opened.store, prefix: folderPrefix(url.prefix) };
+    for (const text of (await opened.makeBucket(signal)).notices) emit({ type: 'notice', text });
+    const dump = stack.use(await prepareDump(database, options));
+    for (const text of dump.notices) emit({ type: 'notice', text });
+    const claim = stack.use(await claimNumber(place, template, moment, signal));
+    const { server, client, bytesEstimate } = dump;
+    emit({
+      type: 'started',
+      what: `${client.name} ${client.version} of ${database.name}, ${server.product} ${server.version}`,
+    });
+    const run = { dump, place, base: claim.base, codec, database, moment, emit, log, bytesEstimate };
+    const manifest = await upload(run, clock, signal);
+    await log(LOG_MESSAGES.uploaded);
+    await noteAttempt(place, { at: manifest.takenAt, ended: 'done', what: manifest.key });
+    return { key: manifest.key, manifest };
+  } catch (error) {
+    const journal = error instanceof LongshoreError && error.code === 'JOURNAL_UNWRITABLE';
+    if (!journal) await log(messageOf(error));
+    const failed = {
+      at: new Date(moment.atMs).toISOString(),
+      ended: 'failed',
+      what: messageOf(error),
+    } as const;
+    // The first error is the one to be told; a bucket that cannot be reached takes no note either.
+    if (place !== undefined)
+      await noteAttempt(place, failed).catch((other: unknown) =>
+        emit({ type: 'notice', text: `the bucket has no note of this failure: ${messageOf(other)}` }),
+      );
+    throw error;
+  }
+}
+
+/** @throws CONFIG_INVALID */
+export function codecOf({
+  compression = ZSTD_LEVEL,
+  encryptTo: recipients = [],
+}: BackupOptions): StreamCodec {
+  if (!Number.isInteger(compression) || compression < 0 || compression > 19)
+    throw new LongshoreError('CONFIG_INVALID', `no level of zstd: ${compression}`, {
+      hint: 'give 0 to 19; 0 for none',
+    });
+  return {
+    ...(compression === 0 ? {} : { zstdLevel: compression }),
+    ...(recipients.length === 0 ? {} : { encrypt: encryptTo(recipients) }),
+  };
+}
+
+interface Run {
+  readonly dump: PreparedDump;
+  readonly place: BackupPlace;
+  readonly base: string;
+  readonly codec: StreamCodec;
+  readonly database: DatabaseUrl;
+  readonly moment: RunMoment;
+  readonly emit: EmitBackup;
+  readonly log: (message: string) => Promise<void>;
+}
+
+/** @returns the manifest that was put */
+async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<BackupManifest> {
+  const { dump, place, base, codec, emit, log } = run;
+  const beganMs = monotonicMs(clock);
+  const put: UploadedStream[] = [];
+  try {
+    const main = await uploadStream(
+      place,
+      base + dump.extension + storedExtension(codec),
+      dump.stream(signal),
+      codec,
+      signal,
+      (bytes) => emit({ type: 'progress', bytes, of: dump.bytesEstimate }),
+    );
+    put.push(main);
+    await log(LOG_MESSAGES.dumped);
+    const roles = await dump.globals(signal);
+    if (roles !== undefined) {
+      const key = `${base}.globals.sql${storedExtension(codec)}`;
+      put.push(await uploadStream(place, key, [roles], codec, signal));
+    }
+    const manifest = manifestOf(
+      run,
+      put,
+      dump.facts(),
+      dump.format,
+      main.plainBytes,
+      monotonicMs(clock) - beganMs,
+    );
+    await putManifest(place, base, manifest, signal);
+    return manifest;
+  } catch (error) {
+    await takeAway(place, put);
+    throw error;
+  }
+}
+
+function manifestOf(
+  { dump, codec, database, moment }: Run,
+  put: readonly UploadedStream[],
+  facts: DumpFacts,
+  format: DumpFormat | 'split',
+  bytes: number,
+  durationMs: number,
+): BackupManifest {
+  const [main, globals] = put;
+  return {
+    version: 1,
+    takenAt: new Date(moment.atMs).toISOString(),
+    timeZone: moment.timeZone,
+    key: main!.key,
+    format,
+    compression: codec.zstdLevel === undefined ? 'none' : 'zstd',
+    encryption: codec.encrypt === undefined ? 'none' : 'age',
+    files: put.map(({ key, bytes, sha256 }) => ({ key, bytes, sha256 })),
+    globals: globals?.key,
+    durationMs: Math.round(durationMs),
+    dump: {
+      engine: database.dialect,
+      product: dump.server.product,
+      serverVersion: dump.server.version,
+      client: `${dump.client.name} ${dump.client.version}`,
+      source: database.name,
+      database: dump.database,
+      bytes,
+      accounts: [...dump.accounts],
+      extensions: [...dump.extensions],
+      notices: [...dump.notices],
+      facts,
+    },
+  };
+}
+
+async function putManifest(
+  { store, prefix }: BackupPlace,
+  base: string,
+  manifest: BackupManifest,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = encodeManifest(manifest);
+  const attributes = { contentType: 'application/json', metadata: {} };
+  const key = prefix + manifestKey(base);
+  const outcome = await store.put(
+    { key, body, sizeBytes: body.byteLength, attributes, ifAbsent: true },
+    signal,
+  );
+  if (outcome.kind === 'copied') return;
+  throw new LongshoreError('OBJECT_FAILED', `${store.name}/${key} was put there by somebody else`, {
+    hint: 'look who else writes below this prefix',
+  });
+}
+
+/** What a backup that failed has put; also where it was stopped by a signal. */
+async function takeAway({ store, prefix }: BackupPlace, put: readonly UploadedStream[]): Promise<void> {
+  await deleteObjects(
+    store,
+    put.map(({ key, etag }) => ({ key: prefix + key, etag })),
+  );
+}
