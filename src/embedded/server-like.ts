@@ -1,0 +1,60 @@
+/** Starts a throw-away database server from the programs of this machine, of the version that a backup is of or a later one. */
+
+import { CLIENT_FOLDERS, majorOf, versionIn } from '../databases/postgres/client-choice.ts';
+import { findPrograms, pathFolders } from '../databases/client-programs.ts';
+import type { DumpServer } from '../databases/dump.ts';
+import { LongshoreError } from '../errors.ts';
+import { dirname } from 'node:path';
+import { packagedBinFolder } from './postgres-binaries.ts';
+import { startPostgres } from './postgres.ts';
+
+export interface ThrowAwayServer extends AsyncDisposable {
+  readonly server: DumpServer;
+  /** Of a database that is there, as a user who may do everything. */
+  readonly url: string;
+}
+
+/**
+ * In a private temporary folder, on 127.0.0.1, with a random password; gone when it is disposed, or this process ends.
+ * @param folder of the server's programs; looked for in the usual places where it is left out
+ * @throws CHECK_FAILED where there is none that serves, with what to install
+ */
+export async function startServerLike(like: DumpServer, folder: string | undefined): Promise<ThrowAwayServer> {
+  if (like.product !== 'PostgreSQL') throw new LongshoreError('CHECK_FAILED', 'not yet');
+  const found = await postgresServers(folder);
+  const wanted = majorOf(like.version);
+  const [best] = found
+    .filter(({ version }) => majorOf(version) >= wanted)
+    .sort((one, other) => majorOf(one.version) - majorOf(other.version));
+  if (best === undefined) {
+    const here = found.length === 0 ? 'there is none here' : `here is ${found.map(({ version }) => version).join(', ')}`;
+    throw new LongshoreError('CHECK_FAILED', `a drill needs a server of PostgreSQL ${wanted} or later, and ${here}`, {
+      hint: `install it (Debian: postgresql-${wanted}), or name the folder of its programs with --server-folder`,
+    });
+  }
+  const server = await startPostgres({ binFolder: best.binFolder });
+  return {
+    server: { product: 'PostgreSQL', version: best.version },
+    url: server.url,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function postgresServers(
+  folder: string | undefined,
+): Promise<{ readonly version: string; readonly binFolder: string }[]> {
+  const folders = folder === undefined ? [...CLIENT_FOLDERS, ...pathFolders()] : [folder];
+  if (folder === undefined) {
+    try {
+      folders.push(await packagedBinFolder());
+    } catch (error) {
+      // The package is optional; an installed server serves as well.
+      if (!(error instanceof LongshoreError)) throw error;
+    }
+  }
+  const programs = await findPrograms(['postgres'], folders);
+  return programs.flatMap(({ path, says }) => {
+    const version = versionIn(says);
+    return version === undefined ? [] : [{ version, binFolder: dirname(path) }];
+  });
+}
