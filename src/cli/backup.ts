@@ -2,15 +2,19 @@
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { storeSettings } from '../config/credentials-file.ts';
 import { parseDuration } from '../config/duration.ts';
-import { messageOf } from '../errors.ts';
+import { LongshoreError, messageOf } from '../errors.ts';
 import type { WatchOptions, WatchResult } from '../jobs/backup/ship-watched.ts';
+import { registerBackupList } from './backup-list.ts';
+import { registerBackupPrune } from './backup-prune.ts';
 import type { Finish } from './main.ts';
 import { stoppable } from './signals.ts';
 
 interface BackupFlags {
-  readonly watch: string;
-  readonly to: string;
+  readonly watch?: string;
+  readonly to?: string;
+  readonly credentials?: string;
   readonly key: string;
   readonly timeZone?: string;
   readonly log: string;
@@ -20,14 +24,12 @@ interface BackupFlags {
 }
 
 export function registerBackup(program: Command, finish: Finish): void {
-  program
+  const backup = program
     .command('backup')
     .description('ship the dumps that another program writes into a folder: upload, prove, then delete')
-    .requiredOption('--watch <file>', 'the file that is looked for: ./dumps/datadump.sql')
-    .requiredOption(
-      '--to <url>',
-      'where it goes: s3://bucket/prefix/ or file:///folder/; made where there is none',
-    )
+    .option('--watch <file>', 'the file that is looked for: ./dumps/datadump.sql')
+    .option('--to <url>', 'where it goes: s3://bucket/prefix/ or file:///folder/; made where there is none')
+    .option('--credentials <file>', 'key id, secret and where wanted the bucket; else those of the AWS tools')
     .option(
       '--key <template>',
       'of the keys below it; {date}, {time} and {index} are those of the run',
@@ -39,6 +41,8 @@ export function registerBackup(program: Command, finish: Finish): void {
     .option('--schedule <cron>', "look again and again: '* * * * *' for every minute")
     .option('--json', 'one line of JSON a look')
     .action((flags: BackupFlags) => ship(flags, finish));
+  registerBackupList(backup, finish);
+  registerBackupPrune(backup, finish);
 }
 
 async function ship(flags: BackupFlags, finish: Finish): Promise<void> {
@@ -47,7 +51,13 @@ async function ship(flags: BackupFlags, finish: Finish): Promise<void> {
     import('../jobs/backup/on-schedule.ts'),
     import('../jobs/backup/run-moment.ts'),
   ]);
-  const { to, key, schedule, json = false, timeZone = localTimeZone() } = flags;
+  if (flags.watch === undefined) {
+    throw new LongshoreError('CONFIG_INVALID', 'nothing says what is backed up', {
+      hint: 'give --watch with the file that is looked for',
+    });
+  }
+  const { to, env } = await storeSettings(flags, process.env);
+  const { key, schedule, json = false, timeZone = localTimeZone() } = flags;
   const options: WatchOptions = {
     watch: resolve(flags.watch),
     to,
@@ -60,7 +70,7 @@ async function ship(flags: BackupFlags, finish: Finish): Promise<void> {
     process.stderr.write(json ? `${JSON.stringify({ type: 'notice', text })}\n` : `note: ${text}\n`);
   };
   const look = async (signal: AbortSignal): Promise<void> => {
-    const result = await shipWatched(options, { signal, notice: tell });
+    const result = await shipWatched(options, { env, signal, notice: tell });
     process.stdout.write(`${json ? JSON.stringify(result) : textOf(result, to)}\n`);
   };
   await stoppable(

@@ -1,7 +1,8 @@
 /** How the newest attempt of a backup ended, noted in the bucket: nothing is pruned behind one that failed. */
 
 import { z } from 'zod';
-import { type BackupPlace, NOTES_PREFIX, readObject } from './repository.ts';
+import { putNote, readNote } from './note.ts';
+import { type BackupPlace, NOTES_PREFIX } from './repository.ts';
 
 const attempt = z.object({
   /** In ISO 8601 and UTC. */
@@ -15,17 +16,14 @@ export type Attempt = z.output<typeof attempt>;
 
 const KEY = `${NOTES_PREFIX}last-attempt.json`;
 
-export async function noteAttempt({ store, prefix }: BackupPlace, value: Attempt): Promise<void> {
-  const body = Buffer.from(`${JSON.stringify(value)}\n`);
-  const attributes = { contentType: 'application/json', metadata: {} };
-  await store.put({ key: prefix + KEY, body, sizeBytes: body.byteLength, attributes, ifAbsent: false });
+export async function noteAttempt(place: BackupPlace, value: Attempt): Promise<void> {
+  await putNote(place, KEY, value);
 }
 
-/** Undefined where there was none. */
+/** Undefined where there was none. @throws OBJECT_FAILED for one of another form */
 export async function readLastAttempt(
   place: BackupPlace,
   signal?: AbortSignal,
 ): Promise<Attempt | undefined> {
-  const object = await readObject(place, KEY, signal);
-  return object === undefined ? undefined : attempt.parse(JSON.parse(object.body.toString('utf8')));
+  return (await readNote(place, KEY, attempt, signal))?.value;
 }

@@ -9,6 +9,8 @@ import { LongshoreError, messageOf } from '../../errors.ts';
 
 /** `2026-11-20/datadump2.manifest.json` lies beside `2026-11-20/datadump2.dump.zst`. */
 export const MANIFEST_EXTENSION = '.manifest.json';
+/** What the newest drill of it found. */
+export const DRILL_EXTENSION = '.drill.json';
 
 const file = z.object({
   /** Below the prefix of the job. */
@@ -70,6 +72,11 @@ export type BackupFile = z.output<typeof file>;
 /** `2026-11-20/datadump2` → its manifest's key. @param base of the key, without extension */
 export function manifestKey(base: string): string {
   return base + MANIFEST_EXTENSION;
+}
+
+/** The other way round. */
+export function baseOf(manifestKey: string): string {
+  return manifestKey.slice(0, -MANIFEST_EXTENSION.length);
 }
 
 export function encodeManifest(value: BackupManifest): Buffer {

@@ -4,9 +4,16 @@
  */
 
 import { buffer } from 'node:stream/consumers';
+import { z } from 'zod';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
-import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
+import {
+  type BackupManifest,
+  baseOf,
+  DRILL_EXTENSION,
+  decodeManifest,
+  MANIFEST_EXTENSION,
+} from './manifest.ts';
 
 /** Below the prefix of the job. */
 export const NOTES_PREFIX = '_longshore/backup/';
@@ -25,6 +32,8 @@ export interface StoredBackup {
   readonly etag: string;
   /** Keys of its files that are not there, or are of another size. */
   readonly missing: readonly string[];
+  /** Whether the record of a drill lies beside it. */
+  readonly drilled: boolean;
 }
 
 export interface BackupCatalogue {
@@ -53,17 +62,19 @@ export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): P
     const object = await readObject(place, manifestKey, signal);
     if (object === undefined) return undefined;
     const name = `${store.name}/${prefix}${manifestKey}`;
+    const text = object.body.toString('utf8');
+    // One of another job, whose prefix begins with this one, names its files in its own way.
+    if (isOfAnother(text, manifestKey)) return undefined;
     let manifest: BackupManifest;
     try {
-      manifest = decodeManifest(object.body.toString('utf8'), name);
+      manifest = decodeManifest(text, name);
     } catch (error) {
       unreadable.push((error as Error).message);
       return undefined;
     }
-    // One of another job, whose prefix begins with this one, names its files in its own way.
-    if (!isBeside(manifest.key, manifestKey)) return undefined;
     const missing = manifest.files.filter(({ key, bytes }) => sizes.get(key) !== bytes).map(({ key }) => key);
-    return { manifest, manifestKey, etag: object.etag, missing };
+    const drilled = sizes.has(baseOf(manifestKey) + DRILL_EXTENSION);
+    return { manifest, manifestKey, etag: object.etag, missing, drilled };
   });
   return {
     backups: found
@@ -74,9 +85,22 @@ export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): P
 }
 
 /** Whether a key is the manifest's own, with another extension or in a folder of that name. */
-function isBeside(key: string, manifestKey: string): boolean {
-  const base = manifestKey.slice(0, -MANIFEST_EXTENSION.length);
+export function isBeside(key: string, manifestKey: string): boolean {
+  const base = baseOf(manifestKey);
   return key.startsWith(base) && /^(\/|\.|$)/.test(key.slice(base.length));
+}
+
+const named = z.object({ key: z.string() });
+
+/** Whatever version of Longshore wrote it. */
+function isOfAnother(text: string, manifestKey: string): boolean {
+  try {
+    const { success, data } = named.safeParse(JSON.parse(text));
+    return success && !isBeside(data.key, manifestKey);
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }
 
 /** A small object, whole; undefined where there is none. @param key below the prefix */

@@ -1,0 +1,123 @@
+/** What backups there are, and what of them goes, as a person reads it. */
+
+import { formatBytes } from '../config/bytes.ts';
+import { formatDuration } from '../config/duration.ts';
+import type { BackupList, ListedBackup } from '../jobs/backup/list.ts';
+import type { PrunedBackup, PruneResult } from '../jobs/backup/prune.ts';
+import { momentOf } from '../jobs/backup/run-moment.ts';
+
+export function backupListText({ to, backups, unreadable, lastAttempt }: BackupList): string {
+  const lines =
+    backups.length === 0
+      ? [`there are no backups in ${to}`]
+      : table(
+          ['key', 'when', 'of', 'tables', 'rows', 'size', 'state'],
+          backups.map((backup) => [
+            backup.key,
+            when(backup),
+            sourceOf(backup),
+            backup.dump === undefined ? '' : count(backup.dump.tables),
+            backup.dump === undefined ? '' : count(backup.dump.rows),
+            formatBytes(backup.bytes),
+            stateOf(backup),
+          ]),
+          NUMBERS,
+        );
+  for (const text of unreadable) lines.push(`✗ ${text}`);
+  if (lastAttempt?.ended === 'failed')
+    lines.push(`✗ the newest attempt, of ${lastAttempt.at}, failed: ${lastAttempt.what}`);
+  return lines.join('\n');
+}
+
+/** Columns that are aligned at their end. */
+const NUMBERS: ReadonlySet<number> = new Set([3, 4, 5]);
+
+function when({ takenAt, timeZone }: ListedBackup): string {
+  const { date, time } = momentOf(Date.parse(takenAt), timeZone);
+  return `${date} ${time} ${timeZone}`;
+}
+
+function sourceOf({ dump }: ListedBackup): string {
+  return dump === undefined ? 'a file' : `${dump.product} ${dump.serverVersion} ${dump.database}`;
+}
+
+const SHOWN = 3;
+
+function stateOf({ missing, files, drill }: ListedBackup): string {
+  const whole =
+    missing.length === 0
+      ? 'all there'
+      : `${count(missing.length)} of ${count(files)} objects missing: ${some(missing, ', ')}`;
+  if (drill === undefined) return whole;
+  const day = drill.at.slice(0, 10);
+  const drilled = drill.ok
+    ? `restored in ${formatDuration(drill.recoveryMs)} by the drill of ${day}`
+    : `the drill of ${day} failed: ${some(drill.problems, '; ')}`;
+  return `${whole}, ${drilled}`;
+}
+
+function some(texts: readonly string[], between: string): string {
+  const more = texts.length - SHOWN;
+  return texts.slice(0, SHOWN).join(between) + (more > 0 ? `${between}and ${count(more)} more` : '');
+}
+
+export function pruneText({ planned, refusals, backups }: PruneResult): string {
+  const lines = table(
+    ['key', 'size', ''],
+    backups.map((backup) => [backup.key, formatBytes(backup.bytes), fateOf(backup, planned)]),
+    new Set([1]),
+  );
+  const going = backups.filter(({ reasons }) => reasons.length === 0);
+  if (planned) {
+    const bytes = formatBytes(going.reduce((sum, backup) => sum + backup.bytes, 0));
+    lines.push(
+      `${counted(going.length, 'backup')} of ${bytes} would go, ${count(backups.length - going.length)} would stay`,
+    );
+    for (const text of refusals) lines.push(`✗ nothing goes now: ${text}`);
+    return lines.join('\n');
+  }
+  const removed = going.map((backup) => backup.removed!);
+  const gone = removed.filter(({ end }) => end === 'gone').length;
+  const sum = (of: 'objects' | 'bytes' | 'markers'): number => removed.reduce((all, one) => all + one[of], 0);
+  lines.push(
+    `${counted(gone, 'backup')} gone: ${counted(sum('objects'), 'object')}, ${formatBytes(sum('bytes'))}; ${count(backups.length - gone)} there`,
+  );
+  if (sum('markers') > 0)
+    lines.push(
+      '! the bucket keeps versions: the bytes stay behind delete markers until its own rules clear them',
+    );
+  return lines.join('\n');
+}
+
+function fateOf({ reasons, good, removed }: PrunedBackup, planned: boolean): string {
+  const broken = good ? '' : ' (cannot be relied on)';
+  if (reasons.length > 0) return `stays${broken}: ${reasons.join(', ')}`;
+  if (planned) return `goes${broken}`;
+  if (removed?.end === 'gone') return 'gone';
+  const until = removed?.heldUntil === undefined ? '' : ` until ${removed.heldUntil}`;
+  return `${removed?.end === 'failed' ? '✗ ' : ''}left: ${removed?.why}${until}`;
+}
+
+function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  numbers: ReadonlySet<number>,
+): string[] {
+  if (rows.length === 0) return [];
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  return all.map((row) =>
+    row
+      .map((cell, at) => (numbers.has(at) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function counted(n: number, what: string): string {
+  return `${count(n)} ${what}${n === 1 ? '' : 's'}`;
+}
+
+function count(n: number): string {
+  return n.toLocaleString('en-US');
+}
