@@ -4,8 +4,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { isRetryable, LongshoreError } from '../../errors.ts';
+import { diskError } from '../../flow/disk-error.ts';
 import { withRetry } from '../../flow/retry.ts';
-import { diskError } from './disk-error.ts';
 import type { ManifestFile, ManifestPlace } from './manifest.ts';
 
 /**

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { writevSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../../flow/disk-error.ts';
 
 export class HashedFile implements AsyncDisposable {
   readonly path: string;

@@ -15,6 +15,7 @@ import {
 } from '../../databases/postgres/replication-setup.ts';
 import { LongshoreError } from '../../errors.ts';
 import { monotonicMs } from '../../flow/clock.ts';
+import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
 import { openStore } from '../../stores/open-store.ts';
 import type { ReplicateListener } from './events.ts';
 import type { LoadTarget } from './full-load.ts';
@@ -25,7 +26,6 @@ import type { ManifestSink } from './manifest-sink.ts';
 import type { ReplicateSettings } from './settings.ts';
 import { databaseOf, type Surroundings, slotOf } from './surroundings.ts';
 import type { TableName } from './table-filter.ts';
-import { openTemporaryFolder } from './temporary-folder.ts';
 import { sourceCatalogue } from './to-duckdb/source-catalogue.ts';
 import { makeStaging, Warehouse } from './to-duckdb/warehouse.ts';
 import { WalWatch } from './wal-watch.ts';
@@ -93,7 +93,7 @@ export class LakeJob {
     const { store: to, duckdb } = parseReplicaUrl(settings.to);
     if (duckdb !== undefined) makeStaging(duckdb);
     const { store } = stack.use(await openStore(to, { env, clock }));
-    const { path: folder } = stack.use(openTemporaryFolder());
+    const { path: folder } = stack.use(openTemporaryFolder('replicate'));
     const control = stack.use(
       await openSession(url.connection, {
         doing: {

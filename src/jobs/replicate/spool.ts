@@ -4,7 +4,7 @@
  */
 
 import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../../flow/disk-error.ts';
 
 const BUFFER_BYTES = 256 * 1024;
 /** Transaction id, length. */

@@ -14,6 +14,7 @@ import { checkAbsent } from '../../../databases/postgres/schema-create.ts';
 import { readSequences, setSequences } from '../../../databases/postgres/sequence-values.ts';
 import { quotedTable, type SourceTable } from '../../../databases/postgres/table-catalogue.ts';
 import { LongshoreError, messageOf } from '../../../errors.ts';
+import { openTemporaryFolder } from '../../../flow/temporary-folder.ts';
 import { idleSlot } from '../idle-slot.ts';
 import { lockJob } from '../job-lock.ts';
 import type { ChangeLanding } from '../landing.ts';
@@ -21,7 +22,6 @@ import { addedTables, removedTables } from '../membership.ts';
 import type { ReplicateSettings } from '../settings.ts';
 import { type Surroundings, slotOf } from '../surroundings.ts';
 import { tableFilter } from '../table-filter.ts';
-import { openTemporaryFolder } from '../temporary-folder.ts';
 import { ChosenTables } from './chosen-tables.ts';
 import { addEnumLabels } from './enum-labels.ts';
 import { followChanges } from './follow-changes.ts';
@@ -75,7 +75,7 @@ export class PostgresReplication {
     const sides = new Sides(settings, surroundings.env, surroundings.signal);
     const follows = settings.mode !== 'full-load';
     const slot = slotOf(settings);
-    const folder = stack.use(openTemporaryFolder());
+    const folder = stack.use(openTemporaryFolder('replicate'));
     const control = stack.use(await sides.openSource('read its catalogue'));
     const target = stack.use(await sides.openTarget('read its checkpoint'));
     const facts = await sides.within('source', 'ask about itself', async () => {

@@ -1,6 +1,6 @@
 /** What the disk of temporary files throws, as an error that says what to do. */
 
-import { LongshoreError, messageOf } from '../../errors.ts';
+import { LongshoreError, messageOf } from '../errors.ts';
 
 /** @param action a verb with its object: `write` */
 export function diskError(error: unknown, action: string, path: string): LongshoreError {

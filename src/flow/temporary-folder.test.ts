@@ -27,8 +27,8 @@ test('what a process left that is gone is taken away, and nothing else', () => {
   for (const name of [stale, ...others]) mkdirSync(join(parent, name));
   writeFileSync(join(parent, stale, 'transaction-1.spool'), 'x');
   {
-    using folder = openTemporaryFolder();
-    using another = openTemporaryFolder();
+    using folder = openTemporaryFolder('replicate');
+    using another = openTemporaryFolder('replicate');
     expect(existsSync(folder.path)).toBe(true);
     expect(another.path).not.toBe(folder.path);
     expect(readdirSync(parent)).toHaveLength(others.length + 2);
@@ -38,7 +38,7 @@ test('what a process left that is gone is taken away, and nothing else', () => {
 
 test('a folder that is not there is named, with what to do', () => {
   rmSync(parent, { recursive: true });
-  expect(() => openTemporaryFolder()).toThrow(
+  expect(() => openTemporaryFolder('replicate')).toThrow(
     expect.objectContaining({
       code: 'JOURNAL_UNWRITABLE',
       message: expect.stringContaining(parent),

@@ -1,0 +1,72 @@
+/** Finds the client programs of a database on this machine, and asks each which version it is. */
+
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+
+export interface FoundProgram {
+  readonly name: string;
+  readonly path: string;
+  /** What it printed; empty where it does not run. */
+  readonly versionText: string;
+}
+
+/**
+ * In the order of the folders, and in a folder in that of the names.
+ *
+ * @param names without the `.exe` of Windows
+ * @param env what the programs are run with
+ * @param flags with which they print their version and nothing else
+ */
+export async function findPrograms(
+  names: readonly string[],
+  folders: readonly string[],
+  env: NodeJS.ProcessEnv,
+  flags: readonly string[] = ['--version'],
+): Promise<FoundProgram[]> {
+  const found = await Promise.all(
+    [...new Set(folders)].flatMap((folder) =>
+      names.map(async (name) => {
+        const path = join(folder, process.platform === 'win32' ? `${name}.exe` : name);
+        if (!(await isProgram(path))) return [];
+        return [{ name, path, versionText: await versionText(path, flags, env) }];
+      }),
+    ),
+  );
+  return found.flat();
+}
+
+/** The folder that was asked for, those of `PATH`, and those where installers put clients. */
+export function clientFolders(
+  first: string | undefined,
+  env: NodeJS.ProcessEnv,
+  usual: readonly string[],
+): string[] {
+  const path = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return [...(first === undefined ? [] : [first]), ...path, ...usual];
+}
+
+/** Of our environment what programs need to run; no settings of clients, and no passwords. */
+export function clientEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const { PATH, HOME, TMPDIR, LANG, LC_ALL, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, SystemRoot } = env;
+  return { PATH, HOME, TMPDIR, LANG, LC_ALL, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, SystemRoot };
+}
+
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    // Not there, or not for us: either way none that can be run.
+    return false;
+  }
+}
+
+function versionText(path: string, flags: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(path, flags, { env, timeout: 10_000, maxBuffer: 65_536 }, (error, stdout) =>
+      resolve(error === null ? stdout.trim() : ''),
+    );
+  });
+}
