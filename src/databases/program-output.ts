@@ -74,9 +74,13 @@ export function programOutput(program: ProgramOutput): Readable {
   // Later than the end of its output and its exit.
   child.once('close', (code, signal) => {
     if (readable.destroyed) return;
-    const failure = program.failure({ code, signal, said: said() });
-    if (failure === undefined) readable.push(null);
-    else readable.destroy(failure);
+    try {
+      const failure = program.failure({ code, signal, said: said() });
+      if (failure === undefined) readable.push(null);
+      else readable.destroy(failure);
+    } catch (error) {
+      readable.destroy(asError(error));
+    }
   });
   return readable;
 }
