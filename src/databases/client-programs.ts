@@ -1,72 +1,82 @@
-/** Finds the client programs of a database on this machine, with what they say of their version. */
+/** Finds the client programs of a database on this machine, and asks each which version it is. */
 
 import { execFile } from 'node:child_process';
-import { access, constants, glob, realpath } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, glob, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
 
 export interface FoundProgram {
   readonly name: string;
   readonly path: string;
-  /** The first line of `--version`. */
-  readonly says: string;
+  /** What it printed; empty where it does not run. */
+  readonly versionText: string;
 }
 
-const ASK_MS = 10_000;
-
 /**
- * @param folders in the order in which they are looked at; each may hold `*`
- * @returns each program once, in the order of the folders; one that does not run is left out
+ * In the order of the folders, and in a folder in that of the names.
+ *
+ * @param folders each may hold `*`
+ * @param names without the `.exe` of Windows
+ * @param env what the programs are run with
+ * @param flags with which they print their version and nothing else
  */
 export async function findPrograms(
   names: readonly string[],
   folders: readonly string[],
+  env: NodeJS.ProcessEnv,
+  flags: readonly string[] = ['--version'],
 ): Promise<FoundProgram[]> {
-  const found = new Map<string, FoundProgram>();
-  for (const folder of await expanded(folders)) {
-    for (const name of names) {
-      const path = join(folder, name);
-      const real = await programAt(path);
-      if (real === undefined || found.has(`${name} ${real}`)) continue;
-      const says = await versionOf(path);
-      if (says !== undefined) found.set(`${name} ${real}`, { name, path, says });
-    }
-  }
-  return [...found.values()];
-}
-
-/** Those of the PATH. */
-export function pathFolders(): string[] {
-  return (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  const found = await Promise.all(
+    [...new Set(await expanded(folders))].flatMap((folder) =>
+      names.map(async (name) => {
+        const path = join(folder, process.platform === 'win32' ? `${name}.exe` : name);
+        if (!(await isProgram(path))) return [];
+        return [{ name, path, versionText: await versionText(path, flags, env) }];
+      }),
+    ),
+  );
+  return found.flat();
 }
 
 async function expanded(folders: readonly string[]): Promise<string[]> {
   const all: string[] = [];
   for (const folder of folders) {
-    if (!folder.includes('*')) all.push(folder);
-    else all.push(...(await Array.fromAsync(glob(folder))).sort().reverse());
+    if (folder.includes('*')) all.push(...(await Array.fromAsync(glob(folder))).sort().reverse());
+    else all.push(folder);
   }
   return all;
 }
 
-/** Undefined where none is, or none that may be run. */
-async function programAt(path: string): Promise<string | undefined> {
+/** The folder that was asked for and no other; else those where installers put clients, and those of `PATH`. */
+export function clientFolders(
+  first: string | undefined,
+  env: NodeJS.ProcessEnv,
+  usual: readonly string[],
+): string[] {
+  if (first !== undefined) return [first];
+  return [...usual, ...(env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')];
+}
+
+/** Of our environment what programs need to run; no settings of clients, and no passwords. */
+export function clientEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const { PATH, HOME, TMPDIR, LANG, LC_ALL, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, SystemRoot } = env;
+  return { PATH, HOME, TMPDIR, LANG, LC_ALL, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, SystemRoot };
+}
+
+async function isProgram(path: string): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
-    return await realpath(path);
+    return (await stat(path)).isFile();
   } catch {
-    return undefined;
+    // Not there, or not for us: either way none that can be run.
+    return false;
   }
 }
 
-async function versionOf(path: string): Promise<string | undefined> {
-  try {
-    const { PATH, HOME } = process.env;
-    const options = { timeout: ASK_MS, env: { PATH, HOME, LC_ALL: 'C' } };
-    const { stdout } = await promisify(execFile)(path, ['--version'], options);
-    return stdout.trim().split('\n')[0];
-  } catch {
-    // It cannot be run here: another one is looked for, or the error names what is missing.
-    return undefined;
-  }
+function versionText(path: string, flags: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(path, flags, { env, timeout: 10_000, maxBuffer: 65_536 }, (error, stdout) =>
+      resolve(error === null ? stdout.trim() : ''),
+    );
+  });
 }

@@ -10,7 +10,7 @@ export type DumpFormat = 'custom' | 'plain' | 'directory';
 
 /** The rows of a table, whatever their order. */
 export interface TableFacts {
-  /** Of MySQL and MariaDB the database. */
+  /** Empty of MySQL and MariaDB: a dump is restored into a database of any name. */
   readonly schema: string;
   readonly name: string;
   readonly rows: number;
@@ -22,7 +22,10 @@ export interface TableFacts {
 export interface DumpFacts {
   /** In the order of schema and name. */
   readonly tables: readonly TableFacts[];
-  /** Where each stands, by its quoted name with the schema: `public.orders_id_seq` → `17 true`. */
+  /**
+   * Where each stands, by its quoted name with the schema: `public.orders_id_seq` → `17 true`. Of MariaDB without the
+   * database: `order_numbers` → `3007 0`.
+   */
   readonly sequences: Readonly<Record<string, string>>;
   /** What else there is, in order: `view public.totals`, `index public.orders_pkey`, `trigger public.orders.audit`. */
   readonly objects: readonly string[];

@@ -16,6 +16,7 @@ import {
   type ServerUser,
   unprivilegedUser,
 } from './postgres-binaries.ts';
+import { watched } from './watched.ts';
 
 /** Durability is worth nothing in a folder that is thrown away; `logical` lets replication be tried as well. */
 const SETTINGS = {
@@ -124,19 +125,6 @@ async function initialise(
   }
 }
 
-/**
- * On POSIX the server is run under a shell that waits on a pipe of ours: when this process is gone, however it
- * went, the pipe ends and the shell stops the server.
- */
-const WATCHED = `"$0" "$@" 3<&- & server=$!
-trap 'kill -INT $server 2>/dev/null' INT TERM
-{ read -r _ || true; kill -INT $server 2>/dev/null; } <&3 &
-watch=$!
-exec 3<&-
-while kill -0 $server 2>/dev/null; do wait $server; status=$?; done
-kill $watch 2>/dev/null
-exit $status`;
-
 async function launch(
   binFolder: string,
   data: string,
@@ -149,16 +137,16 @@ async function launch(
     '-c',
     `${name}=${value}`,
   ]);
-  const watched = process.platform !== 'win32';
-  const [command, flags] = watched
-    ? ['/bin/sh', ['-c', WATCHED, program, '-D', data, ...settings]]
+  const posix = process.platform !== 'win32';
+  const [command, flags] = posix
+    ? watched(program, ['-D', data, ...settings], 'INT')
     : [program, ['-D', data, ...settings]];
   const server = spawn(command, flags, {
     ...user,
     cwd: data,
     env: serverEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    detached: watched,
+    detached: posix,
   });
   let log = '';
   server.stderr!.setEncoding('utf8').on('data', (text: string) => {

@@ -1,12 +1,12 @@
 /** Starts a throw-away database server from the programs of this machine, of the version that a backup is of or a later one. */
 
-import { CLIENT_FOLDERS, majorOf, versionIn } from '../databases/postgres/client-choice.ts';
-import { findPrograms, pathFolders } from '../databases/client-programs.ts';
-import type { DumpServer } from '../databases/dump.ts';
-import { LongshoreError } from '../errors.ts';
 import { dirname } from 'node:path';
-import { packagedBinFolder } from './postgres-binaries.ts';
+import { clientEnvironment, clientFolders, findPrograms } from '../databases/client-programs.ts';
+import type { DumpServer } from '../databases/dump.ts';
+import { CLIENT_FOLDERS, majorOf, versionIn } from '../databases/postgres/client-choice.ts';
+import { LongshoreError } from '../errors.ts';
 import { startPostgres } from './postgres.ts';
+import { packagedBinFolder } from './postgres-binaries.ts';
 
 export interface ThrowAwayServer extends AsyncDisposable {
   readonly server: DumpServer;
@@ -19,7 +19,10 @@ export interface ThrowAwayServer extends AsyncDisposable {
  * @param folder of the server's programs; looked for in the usual places where it is left out
  * @throws CHECK_FAILED where there is none that serves, with what to install
  */
-export async function startServerLike(like: DumpServer, folder: string | undefined): Promise<ThrowAwayServer> {
+export async function startServerLike(
+  like: DumpServer,
+  folder: string | undefined,
+): Promise<ThrowAwayServer> {
   if (like.product !== 'PostgreSQL') throw new LongshoreError('CHECK_FAILED', 'not yet');
   const found = await postgresServers(folder);
   const wanted = majorOf(like.version);
@@ -27,10 +30,15 @@ export async function startServerLike(like: DumpServer, folder: string | undefin
     .filter(({ version }) => majorOf(version) >= wanted)
     .sort((one, other) => majorOf(one.version) - majorOf(other.version));
   if (best === undefined) {
-    const here = found.length === 0 ? 'there is none here' : `here is ${found.map(({ version }) => version).join(', ')}`;
-    throw new LongshoreError('CHECK_FAILED', `a drill needs a server of PostgreSQL ${wanted} or later, and ${here}`, {
-      hint: `install it (Debian: postgresql-${wanted}), or name the folder of its programs with --server-folder`,
-    });
+    const here =
+      found.length === 0 ? 'there is none here' : `here is ${found.map(({ version }) => version).join(', ')}`;
+    throw new LongshoreError(
+      'CHECK_FAILED',
+      `a drill needs a server of PostgreSQL ${wanted} or later, and ${here}`,
+      {
+        hint: `install it (Debian: postgresql-${wanted}), or name the folder of its programs with --server-folder`,
+      },
+    );
   }
   const server = await startPostgres({ binFolder: best.binFolder });
   return {
@@ -43,7 +51,7 @@ export async function startServerLike(like: DumpServer, folder: string | undefin
 async function postgresServers(
   folder: string | undefined,
 ): Promise<{ readonly version: string; readonly binFolder: string }[]> {
-  const folders = folder === undefined ? [...CLIENT_FOLDERS, ...pathFolders()] : [folder];
+  const folders = clientFolders(folder, process.env, CLIENT_FOLDERS);
   if (folder === undefined) {
     try {
       folders.push(await packagedBinFolder());
@@ -52,9 +60,9 @@ async function postgresServers(
       if (!(error instanceof LongshoreError)) throw error;
     }
   }
-  const programs = await findPrograms(['postgres'], folders);
-  return programs.flatMap(({ path, says }) => {
-    const version = versionIn(says);
+  const programs = await findPrograms(['postgres'], folders, clientEnvironment());
+  return programs.flatMap(({ path, versionText }) => {
+    const version = versionIn(versionText);
     return version === undefined ? [] : [{ version, binFolder: dirname(path) }];
   });
 }

@@ -6,14 +6,19 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive } from './is-alive.ts';
 import { diskError } from './disk-error.ts';
+import { isAlive } from './is-alive.ts';
 
 export interface TemporaryFolder extends Disposable {
   readonly path: string;
 }
 
-/** @param job whose folder it is, in its name @throws JOURNAL_UNWRITABLE where none can be made */
+/**
+ * Only its owner may look into it.
+ *
+ * @param job stands in its name; what a killed process left under another one stays
+ * @throws JOURNAL_UNWRITABLE where none can be made
+ */
 export function openTemporaryFolder(job: string): TemporaryFolder {
   const parent = tmpdir();
   // Processes of containers that share a disk have numbers of their own.

@@ -37,8 +37,8 @@ const CODES: Readonly<Partial<Record<ErrorCode, readonly number[]>>> = {
 
 /** Messages of these name tables, columns, users or limits, and never a value. */
 const MESSAGE_IS_SAFE = new Set([
-  1040, 1044, 1045, 1049, 1053, 1054, 1130, 1142, 1143, 1146, 1205, 1213, 1227, 1290, 1317, 1406, 1451, 1452,
-  1644, 1665, 1792, 1836,
+  1040, 1044, 1045, 1049, 1050, 1053, 1054, 1130, 1142, 1143, 1146, 1153, 1205, 1213, 1227, 1290, 1304, 1305,
+  1317, 1356, 1359, 1406, 1418, 1419, 1449, 1451, 1452, 1644, 1665, 1792, 1836,
 ]);
 
 interface DriverError {
@@ -93,7 +93,7 @@ function codeOfDriverError(error: unknown): ErrorCode {
 }
 
 /** Duplicate entries and conversions quote the value they are about; that part is left out. */
-function withoutValues(message: string, number: number): string {
+export function withoutValues(message: string, number: number): string {
   if (MESSAGE_IS_SAFE.has(number)) return message;
   const key = /for (?:key|column) '[^']*'(?: at row \d+)?$/.exec(message)?.[0];
   const start = message.replace(/['"`].*$/s, '').trim();

@@ -51,13 +51,13 @@ export function chooseRestoreClient(serverVersion: string, found: readonly Found
 
 function programsOf(name: string, found: readonly FoundProgram[]): DumpProgram[] {
   return found.flatMap((program) => {
-    const version = program.name === name ? versionIn(program.says) : undefined;
+    const version = program.name === name ? versionIn(program.versionText) : undefined;
     return version === undefined ? [] : [{ name, path: program.path, version }];
   });
 }
 
 function noClient(name: string, serverVersion: string, found: readonly FoundProgram[]): LongshoreError {
-  const others = found.filter((program) => program.name === name).map(({ says }) => says);
+  const others = found.filter((program) => program.name === name).map(({ versionText }) => versionText);
   const here = others.length === 0 ? `there is no ${name} here` : `here is ${others.join(', ')}`;
   return new LongshoreError('CHECK_FAILED', `the server is PostgreSQL ${serverVersion}, and ${here}`, {
     hint: `install its client (Debian: postgresql-client-${majorOf(serverVersion)}), or name the folder of another one with --client-folder`,

@@ -8,24 +8,21 @@ import { join } from 'node:path';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { withFileCredentials } from '../../config/password-file.ts';
 import { LongshoreError } from '../../errors.ts';
+import { clientEnvironment } from '../client-programs.ts';
 
 /**
  * @param folder private to this process
  * @throws CONFIG_INVALID for a password that such a file cannot hold
  */
-export async function clientEnvironment(
+export async function connectionEnvironment(
   given: DatabaseConnection,
   folder: string,
 ): Promise<Record<string, string | undefined>> {
   const connection = await withFileCredentials(given, 'postgres');
-  const { PATH, HOME, TMPDIR, SystemRoot } = process.env;
   const passwordFile = join(folder, 'pgpass');
   await writeFile(passwordFile, passwordLine(connection.password?.reveal()), { mode: 0o600 });
   return {
-    PATH,
-    HOME,
-    TMPDIR,
-    SystemRoot,
+    ...clientEnvironment(),
     LC_ALL: 'C',
     PGHOST: connection.host,
     PGPORT: String(connection.port),

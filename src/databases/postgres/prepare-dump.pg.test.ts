@@ -164,7 +164,7 @@ describe('a dump program', () => {
   };
   const end = `printf -- '--\\n-- PostgreSQL database dump complete\\n--\\n'`;
 
-  test.skipIf(clients.some(({ says }) => says.includes('99')))('has to end well', async () => {
+  test.skipIf(clients.length === 0)('has to end well', async () => {
     expect(await withProgram(end)).toContain('dump complete');
     expect(await withProgram(`${end}; echo 'the disk is gone' >&2; exit 2`)).toMatchObject({
       code: 'DATABASE_FAILED',

@@ -10,11 +10,11 @@ import { Readable } from 'node:stream';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
 import { type DumpReader, programOutput, runProgram } from '../client-process.ts';
-import { type FoundProgram, findPrograms, pathFolders } from '../client-programs.ts';
+import { clientEnvironment, clientFolders, type FoundProgram, findPrograms } from '../client-programs.ts';
 import type { DumpFacts, DumpFormat, DumpOptions, DumpProgram, PreparedDump } from '../dump.ts';
 import { readContents } from './archive-contents.ts';
 import { CLIENT_FOLDERS, chooseClient } from './client-choice.ts';
-import { clientEnvironment } from './client-environment.ts';
+import { connectionEnvironment } from './client-environment.ts';
 import { CopyLines } from './copy-lines.ts';
 import { DumpArchive } from './dump-archive.ts';
 import {
@@ -112,7 +112,7 @@ export async function preparePostgresDump(
     const snapshot = stack.use(await takeDumpSnapshot(connection, doing, lockWaitMs));
     const programs = await postgresPrograms(clientFolder);
     const client = chooseClient('pg_dump', snapshot.version, programs);
-    const call = new DumpCall(client, await clientEnvironment(connection, folder), doing.action);
+    const call = new DumpCall(client, await connectionEnvironment(connection, folder), doing.action);
     const content = new DumpContent();
     const args = [
       `--snapshot=${snapshot.name}`,
@@ -147,11 +147,8 @@ export async function preparePostgresDump(
 }
 
 export function postgresPrograms(clientFolder: string | undefined): Promise<FoundProgram[]> {
-  const names = ['pg_dump', 'pg_dumpall', 'pg_restore'];
-  return findPrograms(
-    names,
-    clientFolder === undefined ? [...CLIENT_FOLDERS, ...pathFolders()] : [clientFolder],
-  );
+  const folders = clientFolders(clientFolder, process.env, CLIENT_FOLDERS);
+  return findPrograms(['pg_dump', 'pg_dumpall', 'pg_restore'], folders, clientEnvironment());
 }
 
 class DumpCall {

@@ -11,7 +11,7 @@ import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
 import { runProgram } from '../client-process.ts';
 import type { DumpFacts, DumpFormat, RestoreOptions, RestoreTarget } from '../dump.ts';
 import { chooseRestoreClient } from './client-choice.ts';
-import { clientEnvironment } from './client-environment.ts';
+import { connectionEnvironment } from './client-environment.ts';
 import { countLargeObjects, readDumpTables, readObjects, readSequences } from './dump-catalogue.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { openSession, type Session } from './open-session.ts';
@@ -137,7 +137,7 @@ async function restoreArchive(
 ): Promise<void> {
   using folder = openTemporaryFolder('backup');
   const { path } = chooseRestoreClient(serverVersion, await postgresPrograms(clientFolder));
-  const env = await clientEnvironment(connection, folder.path);
+  const env = await connectionEnvironment(connection, folder.path);
   const { action } = doing;
   const args = ['--exit-on-error', '--no-password', `--dbname=${connection.database}`];
   if (noOwner) args.push('--no-owner', '--no-acl');

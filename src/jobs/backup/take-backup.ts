@@ -79,7 +79,7 @@ export async function takeBackup(
     const opened = stack.use(await openStore(url, { ...environment.store, env, clock }));
     place = { store: opened.store, prefix: folderPrefix(url.prefix) };
     for (const text of (await opened.makeBucket(signal)).notices) emit({ type: 'notice', text });
-    const dump = stack.use(await prepareDump(database, options));
+    const dump = stack.use(await prepareDump(database, options, signal));
     for (const text of dump.notices) emit({ type: 'notice', text });
     const claim = stack.use(await claimNumber(place, template, moment, signal));
     const { server, client, bytesEstimate } = dump;

@@ -1,0 +1,111 @@
+/** The output of a program as a stream that ends only when the program did its work, and otherwise fails. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Readable } from 'node:stream';
+
+/** How a program ended. */
+export interface ProgramEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The end of what it wrote to standard error. */
+  readonly said: string;
+}
+
+export interface ProgramOutput {
+  readonly path: string;
+  readonly flags: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  /** Sees every chunk before it goes on. */
+  passing(chunk: Buffer): void;
+  /**
+   * Asked when the program has ended and all of its output has passed.
+   * @returns why it did not do its work; undefined where it did
+   */
+  failure(end: ProgramEnd): Error | undefined;
+  /** Once, when the program is gone. */
+  cleanUp(): void;
+}
+
+const KILL_AFTER_MS = 5000;
+const SAID_CHARACTERS = 4000;
+/** Held between the program and a reader that is slower. */
+const BUFFERED_BYTES = 256 * 1024;
+
+/** Destroying the stream, or aborting, ends the program; the stream is closed when it is gone. */
+export function programOutput(program: ProgramOutput): Readable {
+  const child = spawn(program.path, program.flags, {
+    env: program.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const said = tailOf(child);
+  const gone = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  const { stdout } = child;
+  const readable = new Readable({
+    highWaterMark: BUFFERED_BYTES,
+    read() {
+      stdout.resume();
+    },
+    destroy(error, callback) {
+      program.signal.removeEventListener('abort', abort);
+      stdout.destroy();
+      void endProgram(child, gone).then(() => {
+        program.cleanUp();
+        callback(error);
+      });
+    },
+  });
+  const abort = () => readable.destroy(asError(program.signal.reason));
+  program.signal.addEventListener('abort', abort, { once: true });
+  if (program.signal.aborted) abort();
+  stdout.on('data', (chunk: Buffer) => {
+    try {
+      program.passing(chunk);
+      if (!readable.push(chunk)) stdout.pause();
+    } catch (error) {
+      readable.destroy(asError(error));
+    }
+  });
+  stdout.pause();
+  child.once('error', (error) => readable.destroy(error));
+  // Later than the end of its output and its exit.
+  child.once('close', (code, signal) => {
+    if (readable.destroyed) return;
+    try {
+      const failure = program.failure({ code, signal, said: said() });
+      if (failure === undefined) readable.push(null);
+      else readable.destroy(failure);
+    } catch (error) {
+      readable.destroy(asError(error));
+    }
+  });
+  return readable;
+}
+
+/** Asks the program to end, and makes it. Resolves when it is gone. */
+export async function endProgram(child: ChildProcess, gone: Promise<void>): Promise<void> {
+  if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+    await gone;
+    clearTimeout(timer);
+  }
+  // What the program started may hold it open.
+  child.stderr?.destroy();
+}
+
+/** Collects the end of what the program says. */
+export function tailOf(child: ChildProcess): () => string {
+  let text = '';
+  child.stderr!.setEncoding('utf8').on('data', (more: string) => {
+    text = (text + more).slice(-SAID_CHARACTERS);
+  });
+  return () => text.trim();
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
