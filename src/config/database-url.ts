@@ -242,7 +242,8 @@ function fromEnvironment(
   return settings;
 }
 
-function nameOf(connection: DatabaseConnection, dialect: 'postgres' | 'mysql'): string {
+/** As a person would write it, without the password. */
+export function nameOf(connection: DatabaseConnection, dialect: 'postgres' | 'mysql'): string {
   const user = connection.user === undefined ? '' : `${encodeURIComponent(connection.user)}@`;
   const socket = connection.host.startsWith('/');
   const host = connection.host.includes(':') ? `[${connection.host}]` : connection.host;

@@ -3,8 +3,11 @@
 import { dirname } from 'node:path';
 import { clientEnvironment, clientFolders, findPrograms } from '../databases/client-programs.ts';
 import type { DumpServer } from '../databases/dump.ts';
+import { isOlder, majorMinor } from '../databases/mysql/client-choice.ts';
 import { CLIENT_FOLDERS, majorOf, versionIn } from '../databases/postgres/client-choice.ts';
 import { LongshoreError } from '../errors.ts';
+import { startMariadb } from './mariadb.ts';
+import { mariadbInstalled } from './mariadb-binaries.ts';
 import { startPostgres } from './postgres.ts';
 import { packagedBinFolder } from './postgres-binaries.ts';
 
@@ -19,11 +22,29 @@ export interface ThrowAwayServer extends AsyncDisposable {
  * @param folder of the server's programs; looked for in the usual places where it is left out
  * @throws CHECK_FAILED where there is none that serves, with what to install
  */
-export async function startServerLike(
-  like: DumpServer,
-  folder: string | undefined,
-): Promise<ThrowAwayServer> {
-  if (like.product !== 'PostgreSQL') throw new LongshoreError('CHECK_FAILED', 'not yet');
+export function startServerLike(like: DumpServer, folder: string | undefined): Promise<ThrowAwayServer> {
+  return like.product === 'PostgreSQL' ? startPostgresLike(like, folder) : startMariadbLike(like);
+}
+
+async function startMariadbLike(like: DumpServer): Promise<ThrowAwayServer> {
+  const installed = mariadbInstalled();
+  if (installed?.product !== like.product || isOlder(installed.version, majorMinor(like.version))) {
+    const here =
+      installed === undefined ? 'there is none here' : `here is ${installed.product} ${installed.version}`;
+    const wanted = `${like.product} ${majorMinor(like.version)}`;
+    throw new LongshoreError('CHECK_FAILED', `a drill needs a server of ${wanted} or later, and ${here}`, {
+      hint: like.product === 'MariaDB' ? 'install it (Debian: mariadb-server)' : 'install mysql-server',
+    });
+  }
+  const server = await startMariadb();
+  return {
+    server: { product: installed.product, version: installed.version },
+    url: server.url,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function startPostgresLike(like: DumpServer, folder: string | undefined): Promise<ThrowAwayServer> {
   const found = await postgresServers(folder);
   const wanted = majorOf(like.version);
   const [best] = found

@@ -75,7 +75,8 @@ export function isOlder(version: string, than: string): boolean {
   return false;
 }
 
-function majorMinor(version: string): string {
+/** `10.11.19` → `10.11` */
+export function majorMinor(version: string): string {
   return version.split('.').slice(0, 2).join('.');
 }
 

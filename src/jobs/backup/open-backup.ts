@@ -3,23 +3,41 @@
 import { PassThrough, pipeline, type Readable, Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
-import type { DumpFormat } from '../../databases/dump.ts';
+import type { DatabaseUrl } from '../../config/database-url.ts';
+import type { DumpFormat, RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { BytesTransform } from './encryption.ts';
 import type { FoundBackup } from './find-backup.ts';
 import { openStoredFile } from './stored-file.ts';
 
-export interface OpenedDump {
+export interface RestoreInto {
+  readonly target: RestoreTarget;
+  readonly database: DatabaseUrl;
+  readonly options: RestoreOptions;
+}
+
+/** Brings a backup back into a database that is empty. @param onBytes called with how many bytes of the dump have passed */
+export async function restoreDump(
+  found: FoundBackup,
+  { target }: RestoreInto,
+  decrypt: BytesTransform | undefined,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const { dump, format } = await openDump(found, decrypt, signal, onBytes);
+  await target.restore(dump, format, signal);
+}
+
+interface OpenedDump {
   readonly dump: Readable;
   readonly format: DumpFormat;
 }
 
-/** @param onBytes called with how many bytes of the dump have passed */
-export async function openDump(
+async function openDump(
   { place, manifest }: FoundBackup,
   decrypt: BytesTransform | undefined,
   signal: AbortSignal,
-  onBytes: (bytes: number) => void = () => undefined,
+  onBytes: (bytes: number) => void,
 ): Promise<OpenedDump> {
   const file = manifest.files.find(({ key }) => key === manifest.key)!;
   const stored = await openStoredFile(place, file, manifest, decrypt, signal);

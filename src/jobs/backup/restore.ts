@@ -6,6 +6,13 @@
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
 import { parseStoreUrl } from '../../config/store-url.ts';
 import type { RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
+import {
+  createDatabase,
+  dropDatabase,
+  type Swap,
+  swapDatabase,
+  withDatabase,
+} from '../../databases/make-database.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
@@ -15,7 +22,8 @@ import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
 import type { BackupManifest } from './manifest.ts';
-import { openDump, readGlobals } from './open-backup.ts';
+import { readGlobals, restoreDump } from './open-backup.ts';
+import { momentOf } from './run-moment.ts';
 
 export interface RestoreJobOptions extends RestoreOptions {
   /** Of a backup, or a prefix that ends with a slash for the newest one below it. */
@@ -24,6 +32,8 @@ export interface RestoreJobOptions extends RestoreOptions {
   readonly to: string;
   /** Brings back the roles that the backup has beside it, where they are not there. */
   readonly roles?: boolean | undefined;
+  /** Restores into a database that is made for it, and puts that in the place of the one that `to` names. */
+  readonly intoNew?: boolean | undefined;
   /** A file of identities of age. */
   readonly identity?: string | undefined;
 }
@@ -59,22 +69,73 @@ export async function restoreBackup(
 ): Promise<RestoredBackup> {
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
+  const { intoNew = false } = options;
   const url = wholeStoreUrl(parseStoreUrl(options.from));
   const database = parseDatabaseUrl(options.to, env);
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
   await using stack = new AsyncDisposableStack();
   const { store } = stack.use(await openStore(url, { env, clock }));
   const found = await findBackup(store, url.prefix, signal);
-  const target = stack.use(await openRestoreTarget(database, options));
-  const notices = await makeReady(found, target, database, { ...options, decrypt }, signal);
+  if (!intoNew) return await restoreInto(found, database, { ...options, decrypt, clock, emit }, signal);
+  const at = momentOf(clock.now(), 'UTC');
+  const mark = `${at.date}-${at.time}`.replaceAll(/[-:]/g, '');
+  // Names have at most 63 bytes, and what comes behind is 24 of them.
+  const name = database.connection.database.slice(0, 36);
+  const fresh = `${name}_restored_${mark}`;
+  await createDatabase(database, fresh);
+  let restored: RestoredBackup;
+  try {
+    const run = { ...options, decrypt, clock, emit };
+    restored = await restoreInto(found, withDatabase(database, fresh), run, signal);
+  } catch (error) {
+    await dropDatabase(database, fresh);
+    throw error;
+  }
+  const swap = await swapDatabase(database, fresh, `${name}_before_${mark}`);
+  const { notices, ...place } = swapped(swap, database, fresh);
+  return { ...restored, ...place, notices: [...restored.notices, ...notices] };
+}
+
+/** What is said of where the restored database is. */
+function swapped(
+  swap: Swap,
+  database: DatabaseUrl,
+  fresh: string,
+): Pick<RestoredBackup, 'database' | 'notices'> {
+  if (swap.kind === 'not-possible') {
+    const text = `it is in ${fresh}: MySQL and MariaDB do not rename databases, so let your programs connect to that one`;
+    return { database: withDatabase(database, fresh).name, notices: [text] };
+  }
+  const kept =
+    swap.kind === 'swapped'
+      ? [`what was there before is ${swap.kept}: drop it when it is not needed any more`]
+      : [];
+  return { database: database.name, notices: kept };
+}
+
+interface RestoreRun extends RestoreOptions {
+  readonly roles?: boolean | undefined;
+  readonly decrypt: BytesTransform | undefined;
+  readonly clock: Clock;
+  readonly emit: EmitBackup;
+}
+
+async function restoreInto(
+  found: FoundBackup,
+  database: DatabaseUrl,
+  run: RestoreRun,
+  signal: AbortSignal,
+): Promise<RestoredBackup> {
+  const { clock, emit, decrypt } = run;
+  await using target = await openRestoreTarget(database, run);
+  const notices = await makeReady(found, target, database, run, signal);
   for (const text of notices) emit({ type: 'notice', text });
   const { key, dump } = found.manifest;
   emit({ type: 'started', what: `${key} into ${database.name}` });
   const beganMs = monotonicMs(clock);
-  const bytes = await openDump(found, decrypt, signal, (done) =>
-    emit({ type: 'progress', bytes: done, of: dump?.bytes }),
+  await restoreDump(found, { target, database, options: run }, decrypt, signal, (bytes) =>
+    emit({ type: 'progress', bytes, of: dump?.bytes }),
   );
-  await target.restore(bytes.dump, bytes.format, signal);
   const restoredMs = monotonicMs(clock);
   const facts = dump === undefined ? undefined : await target.facts(dump.facts, signal);
   const compareMs = monotonicMs(clock) - restoredMs;
@@ -94,12 +155,6 @@ export async function restoreBackup(
   };
 }
 
-export interface Readiness {
-  readonly roles?: boolean | undefined;
-  readonly noOwner?: boolean | undefined;
-  readonly decrypt: BytesTransform | undefined;
-}
-
 /**
  * Sees that a backup can be restored there, and brings back the roles where that is asked for.
  * @returns what is no failure and should be known
@@ -109,7 +164,7 @@ async function makeReady(
   found: FoundBackup,
   target: RestoreTarget,
   database: DatabaseUrl,
-  { roles = false, noOwner = false, decrypt }: Readiness,
+  { roles = false, noOwner = false, decrypt }: RestoreRun,
   signal: AbortSignal,
 ): Promise<string[]> {
   const contents = await target.contents();
