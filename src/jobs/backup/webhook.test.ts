@@ -83,7 +83,7 @@ describe('does not answer', () => {
 
 test('what is no URL is refused without being shown', () => {
   expect(() => checkWebhook(url)).not.toThrow();
-  for (const wrong of [TOKEN, `ftp://x/${TOKEN}`]) {
+  for (const wrong of [TOKEN, `ftp://x/${TOKEN}`, `https://me:${TOKEN}@host/`, `https://me:T0KEN@host/`]) {
     expect(() => checkWebhook(wrong)).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID', message: 'the webhook is no URL' }),
     );

@@ -20,11 +20,13 @@ export function failureNote(job: string, error: unknown, atMs: number): FailureN
   return { job, message: messageOf(error), code, at: new Date(atMs).toISOString() };
 }
 
-/** @throws CONFIG_INVALID for what is no http or https URL */
+/** @throws CONFIG_INVALID for what is no http or https URL, or one with a user in it, which `fetch` does not take */
 export function checkWebhook(url: string): void {
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return;
+  const parsed = URL.parse(url);
+  if (parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.username + parsed.password === '')
+    return;
   throw new LongshoreError('CONFIG_INVALID', 'the webhook is no URL', {
-    hint: 'write it as https://host/path',
+    hint: 'write it as https://host/path, without a user',
   });
 }
 
