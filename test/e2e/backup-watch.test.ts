@@ -29,10 +29,10 @@ const args = (...more: string[]) => [
 ];
 const world = () => ({ folder, env: {} });
 const today = () => new Date().toISOString().slice(0, 10);
-/** Without what is being written, under hidden names. */
+/** Without what is being written, under hidden names, and without manifests. */
 const keys = () =>
   readdirSync(join(folder, 'backups', today()))
-    .filter((name) => !name.startsWith('.'))
+    .filter((name) => !name.startsWith('.') && !name.endsWith('.manifest.json'))
     .sort();
 const log = () => {
   const lines = readFileSync(join(folder, '.longshore', 'backup-log', `${today()}.log`), 'utf8');

@@ -28,16 +28,23 @@ export async function runOnSchedule(
   const next = nextTimes(pattern, timeZone);
   for (;;) {
     const atMs = next(clock.now());
-    if (atMs === undefined) {
-      throw new LongshoreError('CONFIG_INVALID', `the schedule ${pattern} never comes again`, {
-        hint: 'for example 0 3 * * * for three o’clock each night',
-      });
-    }
-    for (let leftMs = atMs - clock.now(); leftMs > 0; leftMs = atMs - clock.now())
-      await clock.wait(Math.min(leftMs, LOOK_MS), signal);
-    signal.throwIfAborted();
+    if (atMs === undefined) throw neverComes(pattern);
+    await waitUntil(atMs, clock, signal);
     await run();
   }
+}
+
+/** Also where the clock is set meanwhile. */
+export async function waitUntil(atMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  for (let leftMs = atMs - clock.now(); leftMs > 0; leftMs = atMs - clock.now())
+    await clock.wait(Math.min(leftMs, LOOK_MS), signal);
+  signal.throwIfAborted();
+}
+
+export function neverComes(pattern: string): LongshoreError {
+  return new LongshoreError('CONFIG_INVALID', `the schedule ${pattern} never comes again`, {
+    hint: 'for example 0 3 * * * for three o’clock each night',
+  });
 }
 
 /** @throws CONFIG_INVALID @returns the first time behind another one, in milliseconds since 1970 */

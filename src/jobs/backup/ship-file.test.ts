@@ -20,7 +20,10 @@ import { startS3Server } from '../../embedded/s3/server.ts';
 import { DEFAULT_RETRY } from '../../flow/retry.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { RetryingStore } from '../../stores/retrying-store.ts';
+import { claimNumber } from './claim.ts';
 import { DEFAULT_TEMPLATE, parseTemplate } from './dated-keys.ts';
+import { decodeManifest } from './manifest.ts';
+import { readCatalogue } from './repository.ts';
 import { momentOf } from './run-moment.ts';
 import { shipFile, takenFiles } from './ship-file.ts';
 import type { WholeFile } from './waiting-file.ts';
@@ -63,6 +66,12 @@ const ship = async (file: WholeFile, of = path) => {
   if (shipped === undefined) throw new Error('somebody else took it');
   return shipped;
 };
+/** But for their manifests. */
+const dumps = async () =>
+  (await store.list({ prefix: '' })).objects
+    .map(({ key }) => key)
+    .filter((key) => !key.endsWith('.manifest.json'));
+const manifestOf = async (base: string) => decodeManifest(await stored(`shop/${base}.manifest.json`), base);
 const stored = async (key: string) => text((await store.get({ key }))!.body);
 
 test('two dumps of one day, and nothing is left in the folder', async () => {
@@ -70,6 +79,63 @@ test('two dumps of one day, and nothing is left in the folder', async () => {
   expect(await ship(written('two'))).toMatchObject({ key: 'shop/2026-11-20/datadump2.sql' });
   expect(await stored('shop/2026-11-20/datadump1.sql')).toBe('one');
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test('a manifest beside it says what it is', async () => {
+  const { sha256 } = await ship(written('one'));
+  expect(await manifestOf('2026-11-20/datadump1')).toEqual({
+    ...{ version: 1, takenAt: '2026-11-20T12:00:00.000Z', timeZone: 'UTC', key: '2026-11-20/datadump1.sql' },
+    ...{ format: 'file', compression: 'none', encryption: 'none', durationMs: expect.any(Number) },
+    files: [{ key: '2026-11-20/datadump1.sql', bytes: 3, sha256 }],
+  });
+  const { backups } = await readCatalogue({ store, prefix: 'shop/' });
+  expect(backups).toMatchObject([{ manifestKey: '2026-11-20/datadump1.manifest.json', missing: [] }]);
+});
+
+test('a process that died before the manifest was there, or before the file was gone, is followed', async () => {
+  proxy.add({
+    operation: 'PutObject',
+    path: /manifest/,
+    fault: { kind: 'status', status: 403, code: 'AccessDenied' },
+  });
+  await expect(ship(written('once'))).rejects.toThrow();
+  expect(existsSync(path)).toBe(false);
+  proxy.clear();
+  for (let time = 0; time < 2; time++) {
+    const [taken] = await takenFiles(path);
+    const tomorrow = { ...targetOf(store), moment: momentOf(Date.UTC(2026, 10, 21), 'UTC') };
+    expect(await shipFile(taken!, path, tomorrow, NEVER)).toMatchObject({
+      key: 'shop/2026-11-20/datadump1.sql',
+    });
+    expect(readdirSync(folder)).toEqual([]);
+    expect(await dumps()).toHaveLength(1);
+    const { takenAt } = await manifestOf('2026-11-20/datadump1');
+    expect(Date.parse(takenAt)).toBe((await store.head('shop/2026-11-20/datadump1.sql'))!.lastModifiedMs);
+    writeFileSync(taken!.path, 'once');
+  }
+});
+
+test('a number that a dump has claimed is not taken, nor one whose manifest came meanwhile', async () => {
+  const { template } = targetOf(store);
+  {
+    await using claim = await claimNumber({ store, prefix: 'shop/' }, template, moment, NEVER);
+    expect(claim.base).toBe('2026-11-20/datadump1');
+    expect(await ship(written('one'))).toMatchObject({ key: 'shop/2026-11-20/datadump2.sql' });
+  }
+  const late = proxy.add({
+    operation: 'PutObject',
+    path: /datadump3/,
+    fault: { kind: 'stall', ms: 200 },
+    times: 1,
+  });
+  const shipping = ship(written('two'));
+  await expect.poll(late).toBe(1);
+  const body = Buffer.from('{}');
+  const key = 'shop/2026-11-20/datadump3.manifest.json';
+  await store.put({ key, body, sizeBytes: 2, attributes: { metadata: {} }, ifAbsent: true });
+  expect(await shipping).toMatchObject({ key: 'shop/2026-11-20/datadump4.sql' });
+  expect(await dumps()).toEqual(['shop/2026-11-20/datadump2.sql', 'shop/2026-11-20/datadump4.sql']);
+  expect(await stored(key)).toBe('{}');
 });
 
 test('behind a thousand keys of the day', async () => {
@@ -91,7 +157,7 @@ test('two processes find the same file, and one of them ships it', async () => {
   const file = written('one');
   const done = await Promise.all([1, 2].map(() => shipFile(file, path, targetOf(store), NEVER)));
   expect(done.filter((one) => one !== undefined)).toMatchObject([{ key: 'shop/2026-11-20/datadump1.sql' }]);
-  expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
+  expect(await dumps()).toHaveLength(1);
 });
 
 test('an answer that is lost does not ship the file twice', async () => {
@@ -113,7 +179,7 @@ test('a process that died when the file was there ships it no second time, also 
     key: 'shop/2026-11-20/datadump1.sql',
   });
   expect(readdirSync(folder)).toEqual([]);
-  expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
+  expect(await dumps()).toHaveLength(1);
 });
 
 test('what was not there when a process died comes under the same key, also on the next day', async () => {
@@ -131,7 +197,7 @@ test('what was not there when a process died comes under the same key, also on t
   await expect
     .poll(() => proxy.log.filter((line) => line.endsWith('late')))
     .toEqual([expect.stringContaining('412')]);
-  expect((await store.list({ prefix: '' })).objects).toHaveLength(1);
+  expect(await dumps()).toHaveLength(1);
 });
 
 test('a store that refuses: the file stays, out of the way of the next one, and is shipped before it', async () => {

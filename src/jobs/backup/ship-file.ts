@@ -3,8 +3,8 @@
  *
  * Steps, and what a crash after each leaves: the file is taken out of the way of its writer, under a hidden name beside it
  * (the next run finds it there and ships it first) → its hidden name says under which key it will be (the same) → it is put
- * there, where nothing is (the next run sees by the name that it is there) → size, checksum and ETag are read back → it is
- * deleted.
+ * there, where nothing is (the next run sees by the name that it is there) → size, checksum and ETag are read back → its
+ * manifest is put beside it (the next run finds both there) → it is deleted.
  */
 
 import { createHash } from 'node:crypto';
@@ -14,16 +14,15 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { isAlive } from '../../flow/is-alive.ts';
-import { listKeys } from '../../stores/list-keys.ts';
 import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
+import { keysOfDay } from './claim.ts';
 import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
+import type { BackupPlace } from './repository.ts';
 import type { RunMoment } from './run-moment.ts';
+import { putFileManifest } from './ship-manifest.ts';
 import { isUnchanged, statOf, type WholeFile } from './waiting-file.ts';
 
-export interface ShipTarget {
-  readonly store: ObjectStore;
-  /** Of the job; ends with a slash, or is empty. */
-  readonly prefix: string;
+export interface ShipTarget extends BackupPlace {
   readonly template: KeyTemplate;
   readonly moment: RunMoment;
 }
@@ -61,27 +60,35 @@ export async function shipFile(
   const first = await take('key' in file ? file : { ...file, key: undefined }, path);
   if (first === undefined) return undefined;
   let taken = first;
+  const begunMs = performance.now();
   const sha256 = await hashOf(taken.path, signal);
   const isOurs = (head: ObjectHead | undefined): head is ObjectHead =>
     head?.sizeBytes === taken.bytes && head.attributes.metadata['sha256'] === sha256;
-  let head: ObjectHead | undefined;
-  for await (const key of keysFor(taken, target, extensionOf(path), signal)) {
+  const extension = extensionOf(path);
+  for await (const key of keysFor(taken, target, extension, signal)) {
     const named = await take({ ...taken, key }, path);
     if (named === undefined) return undefined;
     taken = named;
-    head = await put(taken, sha256, isOurs, target.store, signal);
-    if (head !== undefined) break;
+    const head = await put(taken, sha256, isOurs, target.store, signal);
+    if (head === undefined) continue;
+    if (!(await isUnchanged(taken))) {
+      await target.store.delete([{ key, etag: head.etag }], signal);
+      await giveBack(taken, path);
+      throw new LongshoreError('OBJECT_FAILED', `${path} was written to while it was uploaded`, {
+        hint: 'it stays where it is, and is taken when it is whole',
+      });
+    }
+    // Of what a process that died has put there, the time of the object is the nearest that is known.
+    const takenAtMs = key === first.key ? head.lastModifiedMs : target.moment.atMs;
+    const shipped = { key, extension, bytes: taken.bytes, sha256, takenAtMs };
+    if (await putFileManifest(shipped, target, performance.now() - begunMs, signal)) {
+      await rm(taken.path);
+      return { key, bytes: taken.bytes, sha256 };
+    }
+    // A dump that began at the same time has this number: its manifest stands here.
+    await target.store.delete([{ key, etag: head.etag }], signal);
   }
-  if (head === undefined) throw noNumber(target);
-  if (!(await isUnchanged(taken))) {
-    await target.store.delete([{ key: head.key, etag: head.etag }], signal);
-    await giveBack(taken, path);
-    throw new LongshoreError('OBJECT_FAILED', `${path} was written to while it was uploaded`, {
-      hint: 'it stays where it is, and is taken when it is whole',
-    });
-  }
-  await rm(taken.path);
-  return { key: head.key, bytes: taken.bytes, sha256 };
+  throw noNumber(target);
 }
 
 const TAKEN = '.shipping';
@@ -165,18 +172,17 @@ async function hashOf(path: string, signal: AbortSignal): Promise<string> {
  */
 async function* keysFor(
   taken: TakenFile,
-  { store, prefix, template, moment }: ShipTarget,
+  target: ShipTarget,
   extension: string,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   if (taken.key !== undefined) yield taken.key;
+  const { template, moment } = target;
   for (let attempt = 0, tried = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const keys: string[] = [];
-    for await (const key of listKeys(store, prefix + template.before(moment), signal))
-      keys.push(key.slice(prefix.length));
+    const keys = await keysOfDay(target, template, moment, signal);
     // A number that was just refused may not be listed yet.
     tried = Math.max(nextIndex(template, moment, keys), tried + 1);
-    yield prefix + keyOf(template, moment, tried, extension);
+    yield target.prefix + keyOf(template, moment, tried, extension);
   }
 }
 

@@ -18,6 +18,7 @@ import { testStore } from '../../../test/servers/s3-store.ts';
 import { startS3Server } from '../../embedded/s3/server.ts';
 import { systemClock } from '../../flow/clock.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
+import { readLastAttempt } from './last-attempt.ts';
 import { momentOf } from './run-moment.ts';
 import { shipWatched, type WatchOptions } from './ship-watched.ts';
 
@@ -115,15 +116,34 @@ test('an error is in the log, and what was not shipped is shipped first the next
     fault: { kind: 'status', status: 403, code: 'AccessDenied' },
   });
   await expect(look()).rejects.toMatchObject({ code: 'STORE_DENIED' });
+  const place = { store, prefix: '' };
+  expect(await readLastAttempt(place)).toEqual({
+    ...{ at: new Date(nowMs).toISOString(), ended: 'failed', what: expect.stringContaining('AccessDenied') },
+  });
   proxy.clear();
   writeFileSync(watch, 'two');
   expect((await look()).shipped.map(({ key }) => key)).toEqual([dump(1), dump(2)]);
   expect(await stored(dump(1))).toBe('one');
+  expect(await readLastAttempt(place)).toMatchObject({ ended: 'done', what: dump(2) });
   expect(log()).toEqual([
     expect.stringContaining('AccessDenied'),
     line('file successfully uploaded'),
     line('file successfully uploaded'),
   ]);
+});
+
+test('an attempt that cannot be noted is told, and is what it was', async () => {
+  writeFileSync(watch, 'one');
+  proxy.add({
+    operation: 'PutObject',
+    path: /last-attempt/,
+    fault: { kind: 'status', status: 403, code: 'AccessDenied' },
+  });
+  expect((await look()).shipped).toHaveLength(1);
+  expect(notices.at(-1)).toContain('how this attempt ended is not noted');
+  proxy.add({ operation: 'PutObject', fault: { kind: 'status', status: 403, code: 'AccessDenied' } });
+  writeFileSync(watch, 'two');
+  await expect(look()).rejects.toMatchObject({ message: expect.stringContaining('datadump2') });
 });
 
 test('a file that another process is shipping is not shipped twice', async () => {

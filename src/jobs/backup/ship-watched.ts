@@ -4,12 +4,12 @@
  */
 
 import { basename, dirname } from 'node:path';
-import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
-import { type Clock, systemClock } from '../../flow/clock.ts';
-import { openStore } from '../../stores/open-store.ts';
+import { systemClock } from '../../flow/clock.ts';
 import { LOG_MESSAGES, logAttempt } from './daily-log.ts';
 import { DEFAULT_TEMPLATE, parseTemplate } from './dated-keys.ts';
+import { type Attempt, noteAttempt } from './last-attempt.ts';
+import { type OpenedPlace, openPlace, type PlaceEnvironment } from './open-place.ts';
 import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
 import { type ShippedFile, shipFile, type TakenFile, takenFiles } from './ship-file.ts';
 import { lookAtFile, type WholeFile } from './waiting-file.ts';
@@ -29,10 +29,7 @@ export interface WatchOptions {
   readonly settle?: number | undefined;
 }
 
-export interface WatchEnvironment {
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  readonly clock?: Clock | undefined;
-  readonly signal?: AbortSignal | undefined;
+export interface WatchEnvironment extends PlaceEnvironment {
   /** What is no failure and should be known. */
   readonly notice?: ((text: string) => void) | undefined;
 }
@@ -66,22 +63,31 @@ export async function shipWatched(
 
 async function look(
   options: WatchOptions,
-  { env = process.env, clock = systemClock, signal = new AbortController().signal, notice }: WatchEnvironment,
+  environment: WatchEnvironment,
   moment: RunMoment,
   log: (message: string) => Promise<void>,
 ): Promise<WatchResult> {
+  const { clock = systemClock, signal = new AbortController().signal, notice } = environment;
   const { watch, to, key = DEFAULT_TEMPLATE, settle = SETTLE_MS } = options;
   const template = parseTemplate(key);
-  const url = parseStoreUrl(to);
-  await using opened = await openStore(url, { env, clock });
-  const target = { store: opened.store, prefix: folderPrefix(url.prefix), template, moment };
+  await using place = await openPlace(to, environment);
+  const target = { store: place.store, prefix: place.prefix, template, moment };
   const shipped: ShippedFile[] = [];
+  const at = new Date(moment.atMs).toISOString();
   const ship = async (file: WholeFile): Promise<void> => {
-    if (shipped.length === 0) for (const text of (await opened.makeBucket(signal)).notices) notice?.(text);
-    const done = await shipFile(file, watch, target, signal);
+    let done: ShippedFile | undefined;
+    try {
+      if (shipped.length === 0) for (const text of (await place.makeBucket(signal)).notices) notice?.(text);
+      done = await shipFile(file, watch, target, signal);
+    } catch (error) {
+      // What is stopped has not failed: the next look goes on with it.
+      if (!signal.aborted) await note(place, { at, ended: 'failed', what: messageOf(error) }, notice);
+      throw error;
+    }
     // Another process may look at the same time.
     if (done === undefined) return;
     shipped.push(done);
+    await note(place, { at, ended: 'done', what: done.key }, notice);
     await log(LOG_MESSAGES.uploaded);
   };
   for (const taken of await before(watch)) {
@@ -94,6 +100,15 @@ async function look(
   if (left !== undefined) await log(left);
   else if (shipped.length === 0) await log(LOG_MESSAGES.nothing);
   return { shipped, left };
+}
+
+/** A note that cannot be put changes nothing of how the attempt ended. */
+async function note(place: OpenedPlace, attempt: Attempt, notice?: (text: string) => void): Promise<void> {
+  try {
+    await noteAttempt(place, attempt);
+  } catch (error) {
+    notice?.(`how this attempt ended is not noted: ${messageOf(error)}`);
+  }
 }
 
 async function before(watch: string): Promise<TakenFile[]> {
