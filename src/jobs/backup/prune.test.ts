@@ -5,9 +5,12 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { testStore } from '../../../test/servers/s3-store.ts';
 import { startS3Server } from '../../embedded/s3/server.ts';
 import { LongshoreError } from '../../errors.ts';
+import { systemClock } from '../../flow/clock.ts';
 import { backupListText, pruneText } from '../../report/backup-text.ts';
 import { listKeys } from '../../stores/list-keys.ts';
 import type { DeleteOutcome, DeleteRequest, ObjectHead, ObjectStore } from '../../stores/object-store.ts';
+import { staticCredentials } from '../../stores/s3/credentials.ts';
+import { S3Wire } from '../../stores/s3/wire.ts';
 import { StoreWrapper } from '../../stores/store-wrapper.ts';
 import { putDrillRecord } from './drill-record.ts';
 import { noteAttempt } from './last-attempt.ts';
@@ -329,6 +332,49 @@ describe('pruned', () => {
     changed.headOf = (head) => ({ ...head, lock: { mode: 'COMPLIANCE', untilMs: Date.UTC(2020, 0, 1) } });
     changed.beforeDelete = () => undefined;
     expect(await ends(prune('last=1', changed))).toEqual(['gone', 'gone', 'stays']);
+  });
+
+  test('what a bucket with object lock really holds', async () => {
+    await using server = await startS3Server({ buckets: ['backups'], versioning: true });
+    await using versioned = testStore(server, 'backups');
+    store = versioned;
+    const locked = await backUp('2026-11-18');
+    await backUp('2026-11-19');
+    const newest = await backUp('2026-11-20');
+    const set = async (query: string, body: string, key?: string) => {
+      const md5 = createHash('md5').update(body).digest('base64');
+      const headers: [string, string][] = [['content-md5', md5]];
+      await using wire = new S3Wire({
+        ...{ bucket: 'backups', endpoint: new URL(server.url), region: 'us-east-1', addressing: 'path' },
+        credentials: staticCredentials(server.accessKeyId, server.secretAccessKey),
+        ...{ clock: systemClock, connectionsMax: 1, timeoutMs: 10_000, requesterPays: false },
+      });
+      const request = {
+        method: 'PUT',
+        query: [[query, '']],
+        headers,
+        body,
+        ...(key === undefined ? {} : { key }),
+      } as const;
+      expect((await wire.send(request)).status).toBe(200);
+    };
+    await set(
+      'object-lock',
+      '<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>',
+    );
+    const until = '2100-01-01T00:00:00.000Z';
+    await set(
+      'retention',
+      `<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`,
+      `shop/${locked}.dump.zst`,
+    );
+    const { backups } = await prune('last=1');
+    expect(backups.map(({ removed }) => [removed?.end, removed?.heldUntil])).toEqual([
+      ['held', until],
+      ['gone', undefined],
+      [undefined, undefined],
+    ]);
+    expect(await keys()).toEqual([locked, newest].flatMap((base) => ofBackup(base)));
   });
 
   test('an object that is another one by now stays', async () => {

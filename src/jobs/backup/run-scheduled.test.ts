@@ -12,6 +12,7 @@ import { ManualClock } from '../../../test/fakes/manual-clock.ts';
 import { testStore } from '../../../test/servers/s3-store.ts';
 import { startS3Server } from '../../embedded/s3/server.ts';
 import { LongshoreError } from '../../errors.ts';
+import { processSpace } from '../../flow/process-space.ts';
 import { FilesStore } from '../../stores/files/files-store.ts';
 import type {
   CopyOutcome,
@@ -95,7 +96,7 @@ class Host {
       ...{ pattern: '* * * * *', timeZone: 'UTC', clock: this.clock, source: SOURCE },
       place: { store: this.store, prefix: 'shop/' },
       notice: (text) => this.notices.push(text),
-      holder: { host: name, pid: 1 },
+      holder: { host: name, pid: 1, space: `of ${name}` },
       ...more,
     };
     this.#schedule = runScheduled(
@@ -156,7 +157,15 @@ const memoryNow = async () =>
   (await readMemory({ store, prefix: 'shop/' }, scheduleKey(SOURCE), NEVER))?.value;
 const remember = (value: Partial<ScheduleMemory>) =>
   putNote({ store, prefix: 'shop/' }, scheduleKey(SOURCE), {
-    ...{ slot: '2026-11-19T03:00:00.000Z', state: 'done', host: 'gone', pid: 1, id: 'x', beat: 0 },
+    ...{
+      slot: '2026-11-19T03:00:00.000Z',
+      state: 'done',
+      host: 'gone',
+      pid: 1,
+      space: 'of gone',
+      id: 'x',
+      beat: 0,
+    },
     ...value,
   });
 
@@ -226,12 +235,20 @@ test('a holder that renews is not followed, however long it takes', async () => 
   expect([...one.ended, ...other.ended]).toEqual(['done']);
 });
 
-test('a process of this host that is dead is followed at once', async () => {
+test('a process of this host that is dead is followed at once; one of a namesake is not', async () => {
   const { pid } = spawnSync(process.execPath, ['--version']);
-  await remember({ slot: '2026-11-20T03:00:00.000Z', state: 'running', host: hostname(), pid });
-  const again = new Host(hostname(), '2026-11-20T03:00:20Z', { pattern: '0 3 * * *' });
-  await pass(5_000);
-  expect(again.begun).toEqual(['2026-11-20T03:00:00.000Z']);
+  const holder = { host: hostname(), pid: process.pid, space: await processSpace() };
+  const left = { slot: '2026-11-20T03:00:00.000Z', state: 'running', host: hostname(), pid } as const;
+  for (const [space, begun] of [
+    ['of another', []],
+    [holder.space, [left.slot]],
+  ] as const) {
+    await remember({ ...left, space });
+    const again = new Host(hostname(), '2026-11-20T03:00:20Z', { pattern: '0 3 * * *', holder });
+    await pass(20_000);
+    expect(again.begun).toEqual(begun);
+    await again.stop();
+  }
 });
 
 test('a holder that cannot reach the store gives up before another one takes over', async () => {

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
+import { processSpace } from '../../flow/process-space.ts';
 import { neverComes, nextTimes, waitUntil } from './on-schedule.ts';
 import { type BackupPlace, NOTES_PREFIX } from './repository.ts';
 import {
@@ -36,7 +37,7 @@ export interface ScheduledOptions {
   /** What is no failure of the schedule and should be known. */
   readonly notice: (text: string) => void;
   /** This host and process, where they are not those that the system says. */
-  readonly holder?: Pick<Holder, 'host' | 'pid'> | undefined;
+  readonly holder?: Omit<Holder, 'id'> | undefined;
 }
 
 /** How often a run of another host is looked at, and a store that cannot be reached is tried again. */
@@ -73,7 +74,7 @@ export async function runScheduled(
   const turn: Turn = {
     ...{ place, key, clock, notice, run, signal, coveredMs: startMs },
     newest: (afterMs) => newestTime(next, afterMs, clock.now()),
-    mine: { host: hostname(), pid: process.pid, ...options.holder, id: randomUUID() },
+    mine: { ...(options.holder ?? (await thisProcess())), id: randomUUID() },
   };
   for (let waitedForMs: number | undefined; ; ) {
     try {
@@ -90,6 +91,10 @@ export async function runScheduled(
     await waitUntil(waitedForMs, clock, signal);
     if (jitterMs > 0) await clock.wait(random() * jitterMs, signal);
   }
+}
+
+async function thisProcess(): Promise<Omit<Holder, 'id'>> {
+  return { host: hostname(), pid: process.pid, space: await processSpace() };
 }
 
 interface Turn {

@@ -20,6 +20,8 @@ const memory = z.object({
   state: z.enum(['running', 'done', 'failed']),
   host: z.string(),
   pid: z.number(),
+  /** Where the number of the process means the same one. */
+  space: z.string(),
   /** Of one schedule of a process. */
   id: z.string(),
   /** Counts renewals, so that each is another object. */
@@ -31,6 +33,7 @@ export type ScheduleMemory = z.output<typeof memory>;
 export interface Holder {
   readonly host: string;
   readonly pid: number;
+  readonly space: string;
   readonly id: string;
 }
 
@@ -64,7 +67,7 @@ export function readMemory(
 /** Whether it is known without waiting that nobody runs. */
 export function isAbandoned(value: ScheduleMemory, mine: Holder): boolean {
   if (value.id === mine.id) return true;
-  return value.host === mine.host && value.pid !== mine.pid && !isAlive(value.pid);
+  return value.space === mine.space && value.pid !== mine.pid && !isAlive(value.pid);
 }
 
 /** A time that is this schedule's to run. */
