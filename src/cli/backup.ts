@@ -1,101 +1,90 @@
-/** `longshore backup`: with --watch, ships the dumps that another program writes into a folder. */
+/** `longshore backup`: backs up a database, or ships the dumps that another program writes into a folder. */
 
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { storeSettings } from '../config/credentials-file.ts';
-import { parseDuration } from '../config/duration.ts';
-import { LongshoreError, messageOf } from '../errors.ts';
-import type { WatchOptions, WatchResult } from '../jobs/backup/ship-watched.ts';
+import { readJob } from '../config/config-file.ts';
+import type { BackupJobOptions } from '../jobs/backup/settings.ts';
 import { registerBackupList } from './backup-list.ts';
 import { registerBackupPrune } from './backup-prune.ts';
 import type { Finish } from './main.ts';
 import { stoppable } from './signals.ts';
 
-interface BackupFlags {
-  readonly watch?: string;
-  readonly to?: string;
-  readonly credentials?: string;
-  readonly key: string;
-  readonly timeZone?: string;
-  readonly log: string;
-  readonly settle: string;
-  readonly schedule?: string;
-  readonly json?: boolean;
-}
+/** Flags that are no settings of the job. */
+const NOT_SETTINGS = new Set(['config', 'plan', 'json']);
 
 export function registerBackup(program: Command, finish: Finish): void {
   const backup = program
     .command('backup')
-    .description('ship the dumps that another program writes into a folder: upload, prove, then delete')
-    .option('--watch <file>', 'the file that is looked for: ./dumps/datadump.sql')
+    .description('back up a database into a bucket, or ship the dumps that another program writes')
+    .argument('[job]', 'a job of longshore.yaml')
+    .option('--database <url>', 'what is backed up: postgres://…/database, mariadb:// or mysql://')
+    .option('--watch <file>', 'instead, the file that another program dumps: ./dumps/datadump.sql')
     .option('--to <url>', 'where it goes: s3://bucket/prefix/ or file:///folder/; made where there is none')
     .option('--credentials <file>', 'key id, secret and where wanted the bucket; else those of the AWS tools')
     .option(
       '--key <template>',
-      'of the keys below it; {date}, {time} and {index} are those of the run',
-      '{date}/datadump{index}',
+      'of the keys below it, with {date}, {time} and {index}; {date}/datadump{index}',
     )
     .option('--time-zone <zone>', 'of dates, hours and the schedule: UTC, Europe/Berlin; that of the machine')
-    .option('--log <folder>', 'a file a day, a line an attempt', '.longshore/backup-log')
-    .option('--settle <duration>', 'how long the file may not change before it is taken', '2s')
-    .option('--schedule <cron>', "look again and again: '* * * * *' for every minute")
-    .option('--json', 'one line of JSON a look')
-    .action((flags: BackupFlags) => ship(flags, finish));
+    .option('--log <folder>', 'a file a day, a line an attempt; .longshore/backup-log')
+    .option('--format <format>', 'custom, plain, directory or split; split for large tables of PostgreSQL')
+    .option('--compression <level>', 'of zstd, 1 to 19; 0 for none; 3')
+    .option('--encrypt-to <recipients>', 'of age, age1…, who alone can read the backup')
+    .option('--jobs <n>', 'connections that read, in the split form; 2')
+    .option('--client-folder <folder>', 'of pg_dump, mariadb-dump or mysqldump')
+    .option('--lock-wait <duration>', 'how long a locked table is waited for; 60s')
+    .option('--no-role-passwords', 'leave those of the roles of PostgreSQL out')
+    .option('--settle <duration>', 'how long a watched file may not change before it is taken; 2s')
+    .option('--schedule <cron>', "again and again: '0 3 * * *' for three o'clock each night")
+    .option('--jitter <duration>', 'wait a random time up to this before a scheduled backup')
+    .option('--keep <policy>', 'what is kept after a backup: last=3,daily=7,weekly=4,monthly=12,yearly=2')
+    .option('--webhook <url>', 'is told of each failure, as JSON')
+    .option('--config <file>', 'where jobs are described', 'longshore.yaml')
+    .option('--plan', 'say what would be done, and change nothing')
+    .option('--json', 'one line of JSON for each backup, progress as NDJSON on standard error')
+    .action((job: string | undefined, flags: Record<string, unknown>) => run(job, flags, finish));
   registerBackupList(backup, finish);
   registerBackupPrune(backup, finish);
 }
 
-async function ship(flags: BackupFlags, finish: Finish): Promise<void> {
-  const [{ shipWatched }, { runOnSchedule }, { localTimeZone }] = await Promise.all([
-    import('../jobs/backup/ship-watched.ts'),
-    import('../jobs/backup/on-schedule.ts'),
-    import('../jobs/backup/run-moment.ts'),
-  ]);
-  if (flags.watch === undefined) {
-    throw new LongshoreError('CONFIG_INVALID', 'nothing says what is backed up', {
-      hint: 'give --watch with the file that is looked for',
+async function run(job: string | undefined, flags: Record<string, unknown>, finish: Finish): Promise<void> {
+  const json = flags['json'] === true;
+  const options = optionsOf(job, flags);
+  if (flags['plan'] === true) {
+    const [{ planBackup }, { backupPlanText }] = await Promise.all([
+      import('../jobs/backup/plan-backup.ts'),
+      import('../report/backup-text.ts'),
+    ]);
+    const plan = await stoppable((signal) => planBackup(options, { signal }), {
+      json,
+      text: 'nothing was changed',
     });
+    process.stdout.write(`${json ? JSON.stringify(plan) : backupPlanText(plan)}\n`);
+    finish(0);
+    return;
   }
-  const { to, env } = await storeSettings(flags, process.env);
-  const { key, schedule, json = false, timeZone = localTimeZone() } = flags;
-  const options: WatchOptions = {
-    watch: resolve(flags.watch),
-    to,
-    key,
-    timeZone,
-    log: resolve(flags.log),
-    settle: parseDuration(flags.settle),
-  };
-  const tell = (text: string): void => {
-    process.stderr.write(json ? `${JSON.stringify({ type: 'notice', text })}\n` : `note: ${text}\n`);
-  };
-  const look = async (signal: AbortSignal): Promise<void> => {
-    const result = await shipWatched(options, { env, signal, notice: tell });
-    process.stdout.write(`${json ? JSON.stringify(result) : textOf(result, to)}\n`);
-  };
+  const [{ runBackup }, { backupResultText }, { backupReporter }] = await Promise.all([
+    import('../jobs/backup/run.ts'),
+    import('../report/backup-text.ts'),
+    import('../report/backup-reporter.ts'),
+  ]);
+  const emit = backupReporter(json ? 'ndjson' : 'terminal', process.stderr);
   await stoppable(
-    async (signal) => {
-      if (schedule === undefined) return await look(signal);
-      // What goes wrong once is told, and tried again at the next time.
-      const lookAgain = async (): Promise<void> => {
-        try {
-          await look(signal);
-        } catch (error) {
-          signal.throwIfAborted();
-          tell(messageOf(error));
-        }
-      };
-      return await runOnSchedule({ pattern: schedule, timeZone }, lookAgain, signal);
-    },
-    { json, text: 'what is not shipped yet stays in its folder' },
+    (signal) =>
+      runBackup(options, { signal, emit }, (result) => {
+        process.stdout.write(`${json ? JSON.stringify(result) : backupResultText(result)}\n`);
+      }),
+    { json, text: 'what is not whole is taken away again' },
   );
   finish(0);
 }
 
-function textOf({ shipped, left }: WatchResult, to: string): string {
-  const lines = shipped.map(
-    ({ key, bytes }) => `${key}: ${bytes.toLocaleString('en-US')} bytes are in ${to}, and proven`,
+function optionsOf(job: string | undefined, flags: Record<string, unknown>): BackupJobOptions {
+  const byFlags = Object.fromEntries(
+    Object.entries(flags).filter(
+      // Commander says true where the flag that begins with `no` was not given.
+      ([flag, value]) => value !== undefined && !NOT_SETTINGS.has(flag) && value !== true,
+    ),
   );
-  if (left !== undefined) lines.push(`${left}; it is left alone`);
-  return lines.length === 0 ? 'there is no file to upload' : lines.join('\n');
+  const byFile = readJob(String(flags['config']), 'backup', job, process.env) ?? {};
+  return { ...byFile, ...byFlags };
 }

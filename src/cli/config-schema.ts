@@ -1,6 +1,7 @@
 /** The JSON schema of `longshore.yaml`, made from the schema of each job. */
 
 import { z } from 'zod';
+import { backupSchema } from '../jobs/backup/settings.ts';
 import { moveSchema } from '../jobs/move/settings.ts';
 import { replicateSchema } from '../jobs/replicate/settings.ts';
 
@@ -12,6 +13,7 @@ export function configJsonSchema(): object {
       .record(z.string(), replicateSchema.extend({ dms: z.unknown().optional() }))
       .optional()
       .describe('replications by name'),
+    backup: z.record(z.string(), backupSchema).optional().describe('backups by name'),
   });
   return { ...z.toJSONSchema(file, { io: 'input' }), title: 'longshore.yaml' };
 }

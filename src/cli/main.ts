@@ -6,11 +6,13 @@ import { registerAudit } from './audit.ts';
 import { registerBackup } from './backup.ts';
 import { registerCheck } from './check.ts';
 import { registerDemo } from './demo.ts';
+import { registerDrill } from './drill.ts';
 import { registerGrants } from './grants.ts';
 import { registerInfra } from './infra.ts';
 import { registerInit } from './init.ts';
 import { registerMove } from './move.ts';
 import { registerReplicate } from './replicate.ts';
+import { registerRestore } from './restore.ts';
 import { registerSeed } from './seed.ts';
 import { Stopped } from './signals.ts';
 import { registerStatus } from './status.ts';
@@ -43,6 +45,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     registerMove,
     registerReplicate,
     registerBackup,
+    registerRestore,
+    registerDrill,
     registerCheck,
     registerVerify,
     registerUndo,

@@ -21,7 +21,10 @@ export const CONFIG_FILE = 'longshore.yaml';
 const fileSchema = z.strictObject({
   move: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   replicate: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  backup: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
 });
+
+export type JobKind = keyof z.output<typeof fileSchema>;
 
 /**
  * The settings of one job of the file.
@@ -31,7 +34,7 @@ const fileSchema = z.strictObject({
  */
 export function readJob(
   path: string,
-  kind: 'move' | 'replicate',
+  kind: JobKind,
   name: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, unknown> | undefined {
@@ -59,7 +62,7 @@ export function readJob(
  * Whether the file, where there is one, has such a job.
  * @throws CONFIG_INVALID
  */
-export function hasJob(path: string, kind: 'move' | 'replicate', name: string): boolean {
+export function hasJob(path: string, kind: JobKind, name: string): boolean {
   if (!existsSync(path)) return false;
   return Object.hasOwn(parseConfig(readFileSync(path, 'utf8'), path)[kind] ?? {}, name);
 }

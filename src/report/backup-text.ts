@@ -2,9 +2,14 @@
 
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
+import type { DrilledBackup as DrillResult } from '../jobs/backup/drill.ts';
 import type { BackupList, ListedBackup } from '../jobs/backup/list.ts';
+import type { BackupPlan } from '../jobs/backup/plan-backup.ts';
 import type { PrunedBackup, PruneResult } from '../jobs/backup/prune.ts';
+import type { RestoredBackup } from '../jobs/backup/restore.ts';
+import type { BackupResult } from '../jobs/backup/run.ts';
 import { momentOf } from '../jobs/backup/run-moment.ts';
+import type { WatchResult } from '../jobs/backup/ship-watched.ts';
 
 export function backupListText({ to, backups, unreadable, lastAttempt }: BackupList): string {
   const lines =
@@ -59,6 +64,68 @@ function stateOf({ missing, files, drill }: ListedBackup): string {
 function some(texts: readonly string[], between: string): string {
   const more = texts.length - SHOWN;
   return texts.slice(0, SHOWN).join(between) + (more > 0 ? `${between}and ${count(more)} more` : '');
+}
+
+/** Of a backup that was taken, or a look at a folder. */
+export function backupResultText(result: BackupResult): string {
+  if (result.kind === 'shipped') return watchText(result.watched, result.to);
+  const { key, manifest } = result.taken;
+  const { dump, files, durationMs } = manifest;
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  const tables = dump?.facts.tables ?? [];
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0);
+  const lines = [
+    `${key}: ${counted(tables.length, 'table')}, ${counted(rows, 'row')}, ${formatBytes(dump?.bytes ?? 0)} in ${formatBytes(bytes)}, in ${formatDuration(durationMs)}: in ${result.to}, and proven`,
+  ];
+  if (result.pruned !== undefined) lines.push(pruneText(result.pruned));
+  return lines.join('\n');
+}
+
+function watchText({ shipped, left }: WatchResult, to: string): string {
+  const lines = shipped.map(({ key, bytes }) => `${key}: ${count(bytes)} bytes are in ${to}, and proven`);
+  if (left !== undefined) lines.push(`${left}; it is left alone`);
+  return lines.length === 0 ? 'there is no file to upload' : lines.join('\n');
+}
+
+export function backupPlanText(plan: BackupPlan): string {
+  const lines = [
+    `${plan.database}: ${plan.server}, about ${formatBytes(plan.bytesEstimate)}`,
+    `  by ${plan.client}`,
+    `  to ${plan.target}${plan.makesBucket ? ', which is made' : ''}`,
+  ];
+  if (plan.next !== undefined) lines.push(`  at ${plan.next}`);
+  for (const text of plan.notices) lines.push(`! ${text}`);
+  return lines.join('\n');
+}
+
+export function restoreText(restored: RestoredBackup): string {
+  const { key, database, tables, rows, restoreMs, compareMs, compared, notices } = restored;
+  const lines = [`${key} is in ${database}, in ${formatDuration(restoreMs)}`];
+  if (compared)
+    lines.push(
+      `${counted(tables, 'table')} with ${counted(rows, 'row')} are what the backup held, compared in ${formatDuration(compareMs)}`,
+    );
+  return [...lines, ...notices.map((text) => `! ${text}`)].join('\n');
+}
+
+export function drillText({
+  key,
+  ok,
+  server,
+  recoveryMs,
+  tables,
+  rows,
+  assertions,
+  problems,
+}: DrillResult): string {
+  const asserted = assertions === 0 ? '' : `, ${counted(assertions, 'assertion')}`;
+  const lines = ok
+    ? [
+        `✓ ${key} is restored in ${server}: ${counted(tables, 'table')} with ${counted(rows, 'row')} as the backup held them${asserted}`,
+        `  from nothing to a database that answers: ${formatDuration(recoveryMs)}`,
+      ]
+    : [`✗ ${key} is not what it should be, restored in ${server}:`, ...problems.map((text) => `  ${text}`)];
+  return lines.join('\n');
 }
 
 export function pruneText({ planned, refusals, backups }: PruneResult): string {

@@ -26,7 +26,11 @@ import type { BackupPlace } from './repository.ts';
 import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
 import { type StreamCodec, storedExtension, type UploadedStream, uploadStream } from './upload-stream.ts';
 
-export interface BackupOptions extends DumpOptions {
+export interface BackupOptions extends Omit<DumpOptions, 'format'> {
+  /** That of the engine where it is left out; `split`: in parts, of PostgreSQL. */
+  readonly format?: DumpFormat | 'split' | undefined;
+  /** Connections that read, in the split form. */
+  readonly jobs?: number | undefined;
   /** `postgres://…/database`, `mysql://…/database` */
   readonly database: string;
   /** `s3://bucket/prefix/` or `file:///folder/`; made where it does not exist. */
@@ -67,6 +71,7 @@ export async function takeBackup(
 ): Promise<TakenBackup> {
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
+  const { format } = options;
   const moment = momentOf(clock.now(), options.timeZone ?? localTimeZone());
   const log = (message: string): Promise<void> => logAttempt(options.log, moment, message);
   let place: BackupPlace | undefined;
@@ -79,7 +84,9 @@ export async function takeBackup(
     const opened = stack.use(await openStore(url, { ...environment.store, env, clock }));
     place = { store: opened.store, prefix: folderPrefix(url.prefix) };
     for (const text of (await opened.makeBucket(signal)).notices) emit({ type: 'notice', text });
-    const dump = stack.use(await prepareDump(database, options, signal));
+    const dump = stack.use(
+      await prepareDump(database, { ...options, format: format === 'split' ? undefined : format }, signal),
+    );
     for (const text of dump.notices) emit({ type: 'notice', text });
     const claim = stack.use(await claimNumber(place, template, moment, signal));
     const { server, client, bytesEstimate } = dump;
@@ -113,7 +120,7 @@ export async function takeBackup(
 export function codecOf({
   compression = ZSTD_LEVEL,
   encryptTo: recipients = [],
-}: BackupOptions): StreamCodec {
+}: Pick<BackupOptions, 'compression' | 'encryptTo'>): StreamCodec {
   if (!Number.isInteger(compression) || compression < 0 || compression > 19)
     throw new LongshoreError('CONFIG_INVALID', `no level of zstd: ${compression}`, {
       hint: 'give 0 to 19; 0 for none',
