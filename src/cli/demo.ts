@@ -19,7 +19,11 @@ interface DemoFlags {
 /** @returns the exit code */
 type Demo = (flags: DemoFlags) => Promise<number>;
 
-const DEMOS: Readonly<Record<string, Demo>> = { move: demoMove, replicate: demoReplicate };
+const DEMOS: Readonly<Record<string, Demo>> = {
+  move: demoMove,
+  replicate: demoReplicate,
+  backup: demoBackup,
+};
 
 export function registerDemo(program: Command, finish: Finish): void {
   program
@@ -30,7 +34,7 @@ export function registerDemo(program: Command, finish: Finish): void {
     .option('--seconds <n>', 'replicate: how long a program writes', Number, 8)
     .option(
       '--sample <folder>',
-      'replicate: a folder with the SQL files of pagila, or shop; by default pagila where it lies beside the project',
+      'replicate, backup: a folder with the SQL files of pagila, or shop; by default pagila where it lies beside the project',
     )
     .option('--keep <folder>', 'replicate: leave a copy of the files there')
     .action(async (job: string, flags: DemoFlags) => finish(await DEMOS[job]!(flags)));
@@ -102,6 +106,31 @@ async function demoReplicate({ seconds, sample, keep }: DemoFlags): Promise<numb
     return replicateDemoHolds(result) ? 0 : 1;
   } finally {
     if (keep === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function demoBackup({ sample }: DemoFlags): Promise<number> {
+  const [{ runBackupDemo }, { backupDemoHolds, backupDemoText }] = await Promise.all([
+    import('../demo/backup-demo.ts'),
+    import('../demo/backup-demo-text.ts'),
+  ]);
+  const folder = mkdtempSync(join(tmpdir(), 'longshore-demo-'));
+  try {
+    const result = await stoppable(
+      (signal) =>
+        runBackupDemo({
+          sampleFolder: sample === 'shop' ? undefined : (sample ?? pagilaBeside()),
+          folder,
+          say: (line) => process.stderr.write(`${line}\n`),
+          emit: () => undefined,
+          signal,
+        }),
+      { text: 'the servers of the demo go, with all that is in them' },
+    );
+    process.stdout.write(`${backupDemoText(result)}\n`);
+    return backupDemoHolds(result) ? 0 : 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -5,6 +5,7 @@ import { clientEnvironment, clientFolders, findPrograms } from '../databases/cli
 import type { DumpServer } from '../databases/dump.ts';
 import { isOlder, majorMinor } from '../databases/mysql/client-choice.ts';
 import { CLIENT_FOLDERS, majorOf, versionIn } from '../databases/postgres/client-choice.ts';
+import { postgresPrograms } from '../databases/postgres/prepare-dump.ts';
 import { LongshoreError } from '../errors.ts';
 import { startMariadb } from './mariadb.ts';
 import { mariadbInstalled } from './mariadb-binaries.ts';
@@ -24,6 +25,33 @@ export interface ThrowAwayServer extends AsyncDisposable {
  */
 export function startServerLike(like: DumpServer, folder: string | undefined): Promise<ThrowAwayServer> {
   return like.product === 'PostgreSQL' ? startPostgresLike(like, folder) : startMariadbLike(like);
+}
+
+/**
+ * A PostgreSQL that a pg_dump of this machine can dump.
+ * @throws CHECK_FAILED where there is no such pair
+ */
+export async function startDumpableServer(): Promise<ThrowAwayServer> {
+  const clients = (await postgresPrograms(undefined)).filter(({ name }) => name === 'pg_dump');
+  const newest = Math.max(0, ...clients.map(({ versionText }) => majorOf(versionIn(versionText) ?? '0')));
+  const [best] = (await postgresServers(undefined))
+    .filter(({ version }) => majorOf(version) <= newest)
+    .sort((one, other) => majorOf(other.version) - majorOf(one.version));
+  if (best === undefined) {
+    throw new LongshoreError('CHECK_FAILED', 'there is no PostgreSQL here with a pg_dump of its version', {
+      hint: 'install one (Debian: apt-get install postgresql; macOS: brew install postgresql@17)',
+    });
+  }
+  return await startPostgresAt(best);
+}
+
+async function startPostgresAt(found: FoundServer): Promise<ThrowAwayServer> {
+  const server = await startPostgres({ binFolder: found.binFolder });
+  return {
+    server: { product: 'PostgreSQL', version: found.version },
+    url: server.url,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 async function startMariadbLike(like: DumpServer): Promise<ThrowAwayServer> {
@@ -61,17 +89,15 @@ async function startPostgresLike(like: DumpServer, folder: string | undefined): 
       },
     );
   }
-  const server = await startPostgres({ binFolder: best.binFolder });
-  return {
-    server: { product: 'PostgreSQL', version: best.version },
-    url: server.url,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
+  return await startPostgresAt(best);
 }
 
-async function postgresServers(
-  folder: string | undefined,
-): Promise<{ readonly version: string; readonly binFolder: string }[]> {
+interface FoundServer {
+  readonly version: string;
+  readonly binFolder: string;
+}
+
+async function postgresServers(folder: string | undefined): Promise<FoundServer[]> {
   const folders = clientFolders(folder, process.env, CLIENT_FOLDERS);
   if (folder === undefined) {
     try {

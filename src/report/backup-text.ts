@@ -2,6 +2,7 @@
 
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
+import type { ComparedBackup } from '../jobs/backup/compare-backup.ts';
 import type { DrilledBackup as DrillResult } from '../jobs/backup/drill.ts';
 import type { BackupList, ListedBackup } from '../jobs/backup/list.ts';
 import type { BackupPlan } from '../jobs/backup/plan-backup.ts';
@@ -106,6 +107,11 @@ export function restoreText(restored: RestoredBackup): string {
       `${counted(tables, 'table')} with ${counted(rows, 'row')} are what the backup held, compared in ${formatDuration(compareMs)}`,
     );
   return [...lines, ...notices.map((text) => `! ${text}`)].join('\n');
+}
+
+export function comparedText({ key, database, tables, problems }: ComparedBackup): string {
+  if (problems.length === 0) return `✓ ${database} holds what ${key} does: ${counted(tables, 'table')}`;
+  return [`✗ ${database} is not what ${key} held:`, ...problems.map((text) => `  ${text}`)].join('\n');
 }
 
 export function drillText({

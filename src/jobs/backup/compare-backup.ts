@@ -1,0 +1,41 @@
+/** Holds a database that is there against a backup of it, and changes nothing. */
+
+import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { parseStoreUrl } from '../../config/store-url.ts';
+import { openRestoreTarget } from '../../databases/open-dump.ts';
+import { LongshoreError } from '../../errors.ts';
+import { systemClock } from '../../flow/clock.ts';
+import { openStore } from '../../stores/open-store.ts';
+import { compareFacts } from './compare-facts.ts';
+import { findBackup, wholeStoreUrl } from './find-backup.ts';
+import type { RestoreEnvironment, RestoreJobOptions } from './restore.ts';
+
+export interface ComparedBackup {
+  /** Below the prefix of its job. */
+  readonly key: string;
+  /** Without password. */
+  readonly database: string;
+  readonly tables: number;
+  /** Each as a sentence; none where the database holds what the backup does. */
+  readonly problems: readonly string[];
+}
+
+/** @throws CHECK_FAILED where there is no such backup, or it does not say what it holds; the errors of store and database */
+export async function compareBackup(
+  options: Pick<RestoreJobOptions, 'from' | 'to' | 'clientFolder' | 'jobs'>,
+  { env = process.env, clock = systemClock, signal = new AbortController().signal }: RestoreEnvironment = {},
+): Promise<ComparedBackup> {
+  const url = wholeStoreUrl(parseStoreUrl(options.from));
+  const database = parseDatabaseUrl(options.to, env);
+  await using opened = await openStore(url, { env, clock });
+  const { manifest } = await findBackup(opened.store, url.prefix, signal);
+  if (manifest.dump === undefined) {
+    throw new LongshoreError('CHECK_FAILED', `${manifest.key} does not say what it holds`, {
+      hint: 'it is a file that another program dumped: restore it, or drill it with assertions',
+    });
+  }
+  await using target = await openRestoreTarget(database, options);
+  const { facts } = manifest.dump;
+  const problems = compareFacts(facts, await target.facts(facts, signal));
+  return { key: manifest.key, database: database.name, tables: facts.tables.length, problems };
+}
