@@ -174,6 +174,13 @@ ${then}
     expect(dump.accounts).toHaveLength(2);
     expect(dump.notices.join('\n')).toMatch(/part: log \(MyISAM\)\n.*FLOAT.*: log\.f\n.*not protected/);
     expect(dump.bytesEstimate).toBeGreaterThan(0);
+    const name = `r${Date.now().toString(36)}`;
+    await odd.sql(
+      `CREATE USER ${name}@'%' IDENTIFIED BY 'pw'; GRANT SELECT, LOCK TABLES, SHOW VIEW, EVENT ON ${odd.name}.* TO ${name}@'%'`,
+    );
+    await using less = await prepare(undefined, odd.url.replace(/\/\/[^@]*@/, `//${name}:pw@`));
+    expect(less.notices[0]).toContain('no right to see them: triggers, procedures and functions');
+    await odd.sql(`DROP USER ${name}@'%'`);
   });
 
   it.runIf(process.platform === 'linux')('keeps the password out of arguments and environments', async () => {
