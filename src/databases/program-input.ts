@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { endProgram, type ProgramEnd, tailOf } from './program-output.ts';
+import { endProgram, notRun, type ProgramEnd, tailOf } from './program-output.ts';
 
 export interface ProgramInput {
   readonly path: string;
@@ -19,7 +19,7 @@ export interface ProgramInput {
  * Its standard output is not read. A program that ends before it has read everything is no error here: how it ended tells. Where
  * the input fails, or on abort, the program is ended.
  *
- * @throws the error of the input, the signal's reason, and that the program cannot be run
+ * @throws the error of the input, the signal's reason, CHECK_FAILED where the program cannot be run
  */
 export async function feedProgram(
   program: ProgramInput,
@@ -31,7 +31,9 @@ export async function feedProgram(
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
   });
-  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  const ended = once(child, 'close').catch((error: unknown) => {
+    throw notRun(path, error);
+  }) as Promise<[number | null, NodeJS.Signals | null]>;
   // Looked at below, perhaps later than it fails.
   ended.catch(() => {});
   const abort = () => void endProgram(child, gone);

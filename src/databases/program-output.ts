@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
+import { LongshoreError, messageOf } from '../errors.ts';
 
 /** How a program ended. */
 export interface ProgramEnd {
@@ -52,10 +53,9 @@ export function programOutput(program: ProgramOutput): Readable {
     destroy(error, callback) {
       program.signal.removeEventListener('abort', abort);
       stdout.destroy();
-      void endProgram(child, gone).then(() => {
-        program.cleanUp();
-        callback(error);
-      });
+      void endProgram(child, gone)
+        .then(() => program.cleanUp())
+        .then(() => callback(error), callback);
     },
   });
   const abort = () => readable.destroy(asError(program.signal.reason));
@@ -70,7 +70,8 @@ export function programOutput(program: ProgramOutput): Readable {
     }
   });
   stdout.pause();
-  child.once('error', (error) => readable.destroy(error));
+  stdout.once('error', (error) => readable.destroy(error));
+  child.once('error', (error) => readable.destroy(notRun(program.path, error)));
   // Later than the end of its output and its exit.
   child.once('close', (code, signal) => {
     if (readable.destroyed) return;
@@ -104,6 +105,10 @@ export function tailOf(child: ChildProcess): () => string {
     text = (text + more).slice(-SAID_CHARACTERS);
   });
   return () => text.trim();
+}
+
+export function notRun(path: string, error: unknown): LongshoreError {
+  return new LongshoreError('CHECK_FAILED', `Cannot run ${path}: ${messageOf(error)}`, { cause: error });
 }
 
 function asError(reason: unknown): Error {

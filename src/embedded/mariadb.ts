@@ -22,6 +22,8 @@ const SETTINGS = [
   '--innodb-buffer-pool-size=64M',
   '--max-allowed-packet=1G',
   '--default-time-zone=+00:00',
+  // Events of a database that is restored for a look would change it.
+  '--event-scheduler=OFF',
 ];
 
 const START_TIMEOUT_MS = 60_000;
@@ -107,7 +109,7 @@ async function initialise(
     await promisify(execFile)(program, ['--no-defaults', `--datadir=${data}`, ...flags], {
       ...user,
       cwd: root,
-      env: serverEnvironment(),
+      env: serverEnvironment(root),
     });
   } catch (error) {
     const said = error as { stderr?: string; stdout?: string };
@@ -143,7 +145,7 @@ async function launch(
   const server = spawn(command, all, {
     ...user,
     cwd: root,
-    env: serverEnvironment(),
+    env: serverEnvironment(root),
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -190,8 +192,8 @@ async function stop(server: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Nothing of the caller's settings or secrets reaches the server. */
-function serverEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, TMPDIR, LD_LIBRARY_PATH } = process.env;
-  return { PATH, TMPDIR, LD_LIBRARY_PATH, LC_ALL: 'C', TZ: 'UTC' };
+/** Nothing of the caller's settings or secrets reaches the server; its temporary files go with its folder. */
+function serverEnvironment(root: string): NodeJS.ProcessEnv {
+  const { PATH, LD_LIBRARY_PATH } = process.env;
+  return { PATH, LD_LIBRARY_PATH, TMPDIR: root, LC_ALL: 'C', TZ: 'UTC' };
 }

@@ -1,12 +1,12 @@
 /** The embedded server starts wherever the project is, and leaves nothing behind. */
 
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import pg from 'pg';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { startPostgres } from './postgres.ts';
 import { packagedBinFolder } from './postgres-binaries.ts';
 
@@ -20,15 +20,24 @@ async function ask(url: string, sql: string): Promise<unknown[]> {
   }
 }
 
-const ours = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('longshore-postgres-'));
+/** Servers of other tests have folders of their own. */
+let parent: string;
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'longshore-servers-'));
+  // The server runs as another user where we are root.
+  await chmod(parent, 0o755);
+  vi.stubEnv('TMPDIR', parent);
+  return async () => {
+    vi.unstubAllEnvs();
+    await rm(parent, { recursive: true, maxRetries: 10 });
+  };
+});
 
 describe('startPostgres', () => {
   it('runs the packaged server, keeps its data over a restart, and cleans up', async () => {
-    const before = new Set(await ours());
-    let folder: string | undefined;
     {
       await using server = await startPostgres();
-      folder = (await ours()).find((name) => !before.has(name));
+      expect(await readdir(parent)).toHaveLength(1);
       expect(new URL(server.url).port).toBe(String(server.port));
       const settings =
         "SELECT current_setting('wal_level'), current_setting('TimeZone'), current_setting('server_encoding'), current_setting('fsync')";
@@ -39,8 +48,7 @@ describe('startPostgres', () => {
       const wrong = server.url.replace(/:[^:@]+@/, ':wrong@');
       await expect(ask(wrong, 'SELECT 1')).rejects.toThrow(/password/);
     }
-    expect(folder).toBeDefined();
-    expect(await ours()).not.toContain(folder);
+    expect(await readdir(parent)).toEqual([]);
   });
 
   it('runs from a folder that only its owner can reach', async () => {
@@ -63,7 +71,6 @@ describe('startPostgres', () => {
       const { startPostgres } = await import(${JSON.stringify(new URL('./postgres.ts', import.meta.url).href)});
       const server = await startPostgres();
       process.stdout.write(server.url + ' ', () => process.kill(process.pid, 'SIGKILL'));`;
-    const before = new Set(await ours());
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -72,8 +79,6 @@ describe('startPostgres', () => {
     await expect
       .poll(() => ask(url, 'SELECT 1').catch((error: { code?: string }) => error.code), { timeout: 10_000 })
       .toBe('ECONNREFUSED');
-    for (const name of await ours())
-      if (!before.has(name)) await rm(join(tmpdir(), name), { recursive: true, force: true });
   });
 
   it('says what is wrong with a folder without PostgreSQL', async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { chooseClient, clientOf, isOlder, mysqlServer } from './client-choice.ts';
+import { chooseClient, clientOf, isOlder, knowsSandbox, mysqlServer } from './client-choice.ts';
 
 const TEXTS = {
   maria10: 'mariadb-dump  Ver 10.19 Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64)',
@@ -79,4 +79,16 @@ it('compares versions by number', () => {
   expect(isOlder('9.1.0', '10.0')).toBe(true);
   expect(isOlder('10.11.2', '10.11')).toBe(false);
   expect(isOlder('10.6.17', '10.6.18')).toBe(true);
+});
+
+it.each([
+  ['MariaDB', '10.6.17', false],
+  ['MariaDB', '10.6.18', true],
+  ['MariaDB', '10.11.19', true],
+  ['MariaDB', '10.4.34', false],
+  ['MariaDB', '11.3.2', false],
+  ['MariaDB', '12.1.0', true],
+  ['MySQL', '8.4.3', false],
+] as const)('%s %s knows the sandbox line: %s', (product, version, knows) => {
+  expect(knowsSandbox({ name: 'mariadb', path: '/x', product, version })).toBe(knows);
 });

@@ -65,6 +65,25 @@ export function clientOf({ name, path, versionText }: FoundProgram): MysqlClient
   return { name, path, version, product: /mariadb/i.test(versionText) ? 'MariaDB' : 'MySQL' };
 }
 
+/**
+ * Whether the client takes the first line that dump programs of MariaDB have written since May 2024; others stop at it.
+ * @see https://mariadb.com/kb/en/mariadb-dump/
+ */
+export function knowsSandbox({ product, version }: MysqlClient): boolean {
+  const patch = SANDBOX_SINCE[majorMinor(version)];
+  return product === 'MariaDB' && !isOlder(version, patch ?? '11.4');
+}
+
+const SANDBOX_SINCE: Readonly<Record<string, string>> = {
+  '10.5': '10.5.25',
+  '10.6': '10.6.18',
+  '10.11': '10.11.8',
+  '11.0': '11.0.6',
+  '11.1': '11.1.5',
+  '11.2': '11.2.4',
+  '11.4': '11.4.2',
+};
+
 /** Compares as many numbers as `than` has. */
 export function isOlder(version: string, than: string): boolean {
   const parts = version.split('.').map(Number);

@@ -2,6 +2,7 @@
 
 import type { Client } from './connections.ts';
 import { quoteText } from './sql.ts';
+import { unseenObjects } from './unseen-objects.ts';
 
 export interface DumpCatalogue {
   /** Tables with rows of their own. */
@@ -49,7 +50,7 @@ export async function readCatalogue(client: Client, database: string): Promise<D
     views,
     objects: objects.sort(),
     accounts: [...new Set(definers.map(([definer]) => definer!))].sort(),
-    notices: await readNotices(client, schema, withRows),
+    notices: await readNotices(client, database, withRows),
     bytesEstimate: withRows.reduce((sum, [, , , bytes]) => sum + Number(bytes), 0),
   };
 }
@@ -63,7 +64,7 @@ function objectName(kind: string, name: string, table?: string): string {
 
 async function readNotices(
   client: Client,
-  schema: string,
+  database: string,
   tables: readonly (readonly string[])[],
 ): Promise<string[]> {
   const engines = await client.rows(
@@ -75,9 +76,19 @@ async function readNotices(
   const floats = await client.rows(
     `SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS JOIN information_schema.TABLES
        USING (TABLE_SCHEMA, TABLE_NAME)
-     WHERE TABLE_SCHEMA = ${schema} AND DATA_TYPE = 'float' AND TABLE_TYPE NOT LIKE '%VIEW' ORDER BY 1, 2`,
+     WHERE TABLE_SCHEMA = ${quoteText(database)} AND DATA_TYPE = 'float' AND TABLE_TYPE NOT LIKE '%VIEW' ORDER BY 1, 2`,
+  );
+  const grants = await client.rows('SHOW GRANTS');
+  const unseen = unseenObjects(
+    grants.map(([grant]) => grant!),
+    database,
   );
   return [
+    ...(unseen.length === 0
+      ? []
+      : [
+          `not all are dumped that may be there, since the user has no right to see them: ${unseen.join(', ')}`,
+        ]),
     ...(outside.length === 0
       ? []
       : [

@@ -40,7 +40,7 @@ export function runDump(
   };
   const stream = programOutput({
     path: client.path,
-    flags: [call.defaultsFlag, ...dumpFlags(client, content), access.database],
+    flags: [call.defaultsFlag, ...dumpFlags(client, content), '--', access.database],
     env: call.env,
     signal,
     passing: (chunk) => script.write(chunk),

@@ -160,19 +160,25 @@ export class DumpScript {
       i++;
       this.#escaped = false;
     }
-    for (; i < length; i++) {
-      const byte = chunk[i]!;
+    while (i < length) {
       if (inText) {
-        if (byte === BACKSLASH) i++;
+        let byte = chunk[i]!;
+        while (byte !== QUOTE && byte !== BACKSLASH && ++i < length) byte = chunk[i]!;
+        if (i === length) break;
         // Of a quote that stands doubled for one, the second opens again what the first closed.
-        else if (byte === QUOTE) inText = false;
-      } else if (byte === QUOTE) inText = true;
-      else if (byte === OPEN) this.#depth++;
-      else if (byte === CLOSE && this.#depth-- === 0) {
-        this.#add(chunk, from, i);
-        this.#state = 'between';
-        return i + 1;
+        if (byte === QUOTE) inText = false;
+        else i++;
+      } else {
+        const byte = chunk[i]!;
+        if (byte === QUOTE) inText = true;
+        else if (byte === OPEN) this.#depth++;
+        else if (byte === CLOSE && this.#depth-- === 0) {
+          this.#add(chunk, from, i);
+          this.#state = 'between';
+          return i + 1;
+        }
       }
+      i++;
     }
     // A backslash was the last byte of the chunk.
     this.#escaped = i > length;

@@ -49,7 +49,12 @@ export async function prepareMysqlDump(
       },
       globals: () => Promise.resolve(undefined),
       async [Symbol.asyncDispose]() {
-        run?.stream.destroy();
+        const stream = run?.stream;
+        if (stream !== undefined && !stream.closed) {
+          const closed = new Promise((resolve) => stream.once('close', resolve));
+          stream.destroy();
+          await closed;
+        }
         await access[Symbol.asyncDispose]();
       },
     };

@@ -6,6 +6,7 @@ import { LongshoreError } from '../../errors.ts';
 import type { DumpFacts, DumpFormat, RestoreOptions, RestoreTarget } from '../dump.ts';
 import { feedProgram } from '../program-input.ts';
 import { ClientAccess } from './client-access.ts';
+import { knowsSandbox } from './client-choice.ts';
 import { clientError } from './client-error.ts';
 import { readCatalogue } from './dump-catalogue.ts';
 import { runDump } from './dump-run.ts';
@@ -71,7 +72,7 @@ async function restore(
   checkFormat(format);
   const client = await access.client('restore');
   using call = access.call(client);
-  const script = new RestoreScript(access.database, client.product === 'MariaDB');
+  const script = new RestoreScript(access.database, knowsSandbox(client));
   const flags = [
     call.defaultsFlag,
     '--batch',

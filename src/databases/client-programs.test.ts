@@ -1,0 +1,42 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { clientEnvironment, clientFolders, findPrograms } from './client-programs.ts';
+
+it('finds programs in the order of folders and names, and asks them', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'longshore-programs-'));
+  try {
+    const program = (path: string, text: string, mode = 0o755) => {
+      mkdirSync(join(root, path, '..'), { recursive: true });
+      writeFileSync(join(root, path), `#!/bin/sh\n${text}\n`, { mode });
+    };
+    program('one/b', 'echo "b $1 $SECRET$KEPT"; echo "a warning" >&2');
+    program('one/a', 'exit 3');
+    program('two/b', 'echo two');
+    program('two/a', 'echo not to be run', 0o644);
+    mkdirSync(join(root, 'three/a'), { recursive: true });
+    const folders = clientFolders(join(root, 'one'), { PATH: `:${join(root, 'two')}` }, [
+      join(root, 'three'),
+      join(root, 'one'),
+    ]);
+    expect(await findPrograms(['a', 'b'], folders, { KEPT: 'kept' })).toEqual([
+      { name: 'a', path: join(root, 'one/a'), versionText: '' },
+      { name: 'b', path: join(root, 'one/b'), versionText: 'b --version kept' },
+      { name: 'b', path: join(root, 'two/b'), versionText: 'two' },
+    ]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
+
+it('gives programs no settings of clients', () => {
+  const { PATH, ...rest } = clientEnvironment({
+    PATH: '/bin',
+    MYSQL_PWD: 'x',
+    PGPASSWORD: 'x',
+    AWS_SECRET_ACCESS_KEY: 'x',
+  });
+  expect(PATH).toBe('/bin');
+  expect(Object.values(rest).filter((value) => value !== undefined)).toEqual([]);
+});

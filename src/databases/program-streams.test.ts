@@ -1,0 +1,109 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { beforeEach, expect, it } from 'vitest';
+import { feedProgram } from './program-input.ts';
+import { type ProgramEnd, programOutput } from './program-output.ts';
+
+let folder: string;
+const signal = new AbortController().signal;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'longshore-streams-'));
+  return () => rmSync(folder, { recursive: true });
+});
+
+function program(script: string): string {
+  const path = join(folder, 'program');
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return path;
+}
+
+function output(
+  path: string,
+  ends: ProgramEnd[],
+  failure?: Error,
+): { stream: Readable; cleaned: () => number } {
+  let cleaned = 0;
+  const stream = programOutput({
+    path,
+    flags: ['a b'],
+    env: { PATH: process.env['PATH'] },
+    signal,
+    passing: () => {},
+    failure: (end) => {
+      ends.push(end);
+      return failure;
+    },
+    cleanUp: () => {
+      cleaned++;
+    },
+  });
+  return { stream, cleaned: () => cleaned };
+}
+
+it('passes the output on, and ends when the program did well', async () => {
+  const ends: ProgramEnd[] = [];
+  const { stream, cleaned } = output(program('echo "$1"; echo said >&2'), ends);
+  expect(await text(stream)).toBe('a b\n');
+  await expect.poll(() => stream.closed).toBe(true);
+  expect(ends).toEqual([{ code: 0, signal: null, said: 'said' }]);
+  expect(cleaned()).toBe(1);
+});
+
+it('fails as it is told to, however the output ended, every time', async () => {
+  const path = program('head -c 1000000 /dev/zero; exec 1>&-; exit 3');
+  for (let run = 0; run < 20; run++) {
+    const ends: ProgramEnd[] = [];
+    const failure = new Error('it did not');
+    const { stream, cleaned } = output(path, ends, failure);
+    let bytes = 0;
+    const reading = (async () => {
+      for await (const chunk of stream) bytes += (chunk as Buffer).length;
+    })();
+    await expect(reading).rejects.toBe(failure);
+    expect(bytes).toBeLessThanOrEqual(1_000_000);
+    expect(ends).toEqual([{ code: 3, signal: null, said: '' }]);
+    expect(cleaned()).toBe(1);
+  }
+});
+
+it('says that a program cannot be run', async () => {
+  const path = join(folder, 'none');
+  const { stream, cleaned } = output(path, []);
+  await expect(text(stream)).rejects.toMatchObject({
+    code: 'CHECK_FAILED',
+    message: expect.stringContaining(path),
+  });
+  expect(cleaned()).toBe(1);
+  await expect(
+    feedProgram({ path, flags: [], env: {}, input: [Readable.from(['x'])], signal }),
+  ).rejects.toMatchObject({ code: 'CHECK_FAILED' });
+});
+
+it('feeds a program, and tells whether it read everything', async () => {
+  const env = { PATH: process.env['PATH'] };
+  const copy = join(folder, 'copy');
+  const all = program(`cat > ${copy}; echo done >&2; exit 1`);
+  expect(
+    await feedProgram({ path: all, flags: [], env, input: [Readable.from(['a', 'b'])], signal }),
+  ).toEqual({
+    code: 1,
+    signal: null,
+    said: 'done',
+    readAll: true,
+  });
+  expect(existsSync(copy)).toBe(true);
+  const endless = new Readable({
+    read() {
+      this.push(Buffer.alloc(65_536));
+    },
+  });
+  const little = program('head -c 10 > /dev/null; exit 0');
+  expect(await feedProgram({ path: little, flags: [], env, input: [endless], signal })).toMatchObject({
+    code: 0,
+    readAll: false,
+  });
+  expect(endless.destroyed).toBe(true);
+});
