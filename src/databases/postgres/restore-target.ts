@@ -18,7 +18,7 @@ import { openSession, type Session } from './open-session.ts';
 import { postgresPrograms } from './prepare-dump.ts';
 import { restoreRoles } from './restore-roles.ts';
 import { runSqlScript } from './run-script.ts';
-import type { ScriptPart } from './sql-script.ts';
+import { leftOut } from './script-left-out.ts';
 import { readTableFacts } from './table-digests.ts';
 
 const JOBS = 2;
@@ -170,16 +170,11 @@ async function restoreArchive(
 async function restoreScript(
   connection: DatabaseConnection,
   dump: Readable,
-  { noOwner = false }: RestoreOptions,
+  options: RestoreOptions,
   doing: Doing,
   signal: AbortSignal,
 ): Promise<void> {
   await using session = await openSession(connection, { doing });
-  const skip = (part: ScriptPart): boolean =>
-    part.kind === 'statement' &&
-    // Of later versions, and of no effect on a restore.
-    (/^SET transaction_timeout\b/.test(part.text) ||
-      (noOwner && /^(?:ALTER [\s\S]* OWNER TO |GRANT |REVOKE |ALTER DEFAULT PRIVILEGES )/.test(part.text)));
   const text = dump.setEncoding('utf8') as unknown as AsyncIterable<string>;
-  await runSqlScript(session, text, { doing, skip, signal });
+  await runSqlScript(session, text, { doing, skip: leftOut(options), signal });
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { LongshoreError } from '../../errors.ts';
+import type { CopyOutcome } from '../../stores/object-store.ts';
 import type { BackupFile } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
 
@@ -19,6 +20,11 @@ export interface UploadedStream extends BackupFile {
   readonly etag: string;
   /** Before compression. */
   readonly plainBytes: number;
+}
+
+/** `.zst.age`: what is behind the extension of the dump. */
+export function storedExtension({ zstdLevel, encrypt }: StreamCodec): string {
+  return (zstdLevel === undefined ? '' : '.zst') + (encrypt === undefined ? '' : '.age');
 }
 
 /**
@@ -53,7 +59,14 @@ export async function uploadStream(
   const packed = zstdLevel === undefined ? plain : compressed(plain, zstdLevel);
   const body = Readable.from(hashed(encrypt === undefined ? packed : encrypt(packed)), { objectMode: false });
   const attributes = { contentType: 'application/octet-stream', metadata: {} };
-  const outcome = await store.put({ key: prefix + key, body, attributes, ifAbsent: true }, signal);
+  // Its error comes out of the put, where that reads as far.
+  source.on('error', () => undefined);
+  let outcome: CopyOutcome;
+  try {
+    outcome = await store.put({ key: prefix + key, body, attributes, ifAbsent: true }, signal);
+  } finally {
+    source.destroy();
+  }
   if (outcome.kind !== 'copied') {
     throw new LongshoreError(
       'OBJECT_FAILED',
