@@ -80,13 +80,14 @@ export class TableRows extends Readable {
   }
 
   #pass(piece: Buffer): void {
-    if (!this.push(piece)) this.#copy!.pause();
+    if (!this.push(piece)) this.#copy?.pause();
   }
 
   #finish(): void {
     if (this.destroyed) return;
-    this.#flush();
+    // The connection is another's from here on, and must not be paused.
     this.#copy = undefined;
+    this.#flush();
     this.#source.onEnd();
     this.push(null);
   }
