@@ -30,8 +30,8 @@ export interface ProgramOutput {
 
 const KILL_AFTER_MS = 5000;
 const SAID_CHARACTERS = 4000;
-/** Held between the program and a reader that is slower. */
-const BUFFERED_BYTES = 256 * 1024;
+/** Programs write little at a time, and what comes behind has a cost for each piece. */
+const PIECE_BYTES = 256 * 1024;
 
 /** Destroying the stream, or aborting, ends the program; the stream is closed when it is gone. */
 export function programOutput(program: ProgramOutput): Readable {
@@ -46,7 +46,7 @@ export function programOutput(program: ProgramOutput): Readable {
   });
   const { stdout } = child;
   const readable = new Readable({
-    highWaterMark: BUFFERED_BYTES,
+    highWaterMark: 2 * PIECE_BYTES,
     read() {
       stdout.resume();
     },
@@ -61,10 +61,20 @@ export function programOutput(program: ProgramOutput): Readable {
   const abort = () => readable.destroy(asError(program.signal.reason));
   program.signal.addEventListener('abort', abort, { once: true });
   if (program.signal.aborted) abort();
+  let pieces: Buffer[] = [];
+  let bytes = 0;
+  const flush = (): boolean => {
+    const piece = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
+    pieces = [];
+    bytes = 0;
+    return readable.push(piece);
+  };
   stdout.on('data', (chunk: Buffer) => {
     try {
       program.passing(chunk);
-      if (!readable.push(chunk)) stdout.pause();
+      pieces.push(chunk);
+      bytes += chunk.byteLength;
+      if (bytes >= PIECE_BYTES && !flush()) stdout.pause();
     } catch (error) {
       readable.destroy(asError(error));
     }
@@ -77,8 +87,12 @@ export function programOutput(program: ProgramOutput): Readable {
     if (readable.destroyed) return;
     try {
       const failure = program.failure({ code, signal, said: said() });
-      if (failure === undefined) readable.push(null);
-      else readable.destroy(failure);
+      if (failure !== undefined) {
+        readable.destroy(failure);
+        return;
+      }
+      if (bytes > 0) flush();
+      readable.push(null);
     } catch (error) {
       readable.destroy(asError(error));
     }

@@ -44,6 +44,26 @@ export async function forEachConcurrent<T>(
   }
 }
 
+/** The same, with a signal for the work that the first error aborts, too: what runs need not be waited for to its end. */
+export async function forEachUntilError<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  limit: number,
+  signal: AbortSignal,
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const stopped = AbortSignal.any([signal, stop.signal]);
+  await forEachConcurrent(items, limit, async (item) => {
+    try {
+      stopped.throwIfAborted();
+      await work(item, stopped);
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+  });
+}
+
 /** The same over an array, without the cost of an iterator; results in the order of the items. */
 export async function mapConcurrent<T, R>(
   items: readonly T[],

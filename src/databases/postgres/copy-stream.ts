@@ -92,6 +92,13 @@ export class CopyStream {
     this.#connection?.stream.write(Buffer.from([COPY_DONE, 0, 0, 0, 4]));
   }
 
+  /** Ends the copy with an error. The connection cannot be used again: the rest of the copy is still on its way. */
+  break(error: Error): void {
+    this.#error = error;
+    this.#fail(error);
+    (this.#connection?.stream as { destroy?: () => void } | undefined)?.destroy?.();
+  }
+
   // What the driver calls of a query.
 
   submit(connection: Connection): void {
@@ -124,7 +131,7 @@ export class CopyStream {
       others = this.#pieces.length === 0 ? this.#messages(chunk, 0) : this.#complete(chunk);
       this.#onBlockEnd();
     } catch (error) {
-      this.#break(error as Error);
+      this.break(error as Error);
       return;
     }
     if (others !== undefined) this.#giveBack(others);
@@ -170,13 +177,6 @@ export class CopyStream {
     this.#piecesBytes = rest.byteLength;
     this.#wanted = rest.byteLength < HEADER_BYTES ? HEADER_BYTES : 1 + rest.readInt32BE(1);
     return undefined;
-  }
-
-  /** The connection cannot be used again: the rest of the copy is still on its way. */
-  #break(error: Error): void {
-    this.#error = error;
-    this.#fail(error);
-    (this.#connection?.stream as { destroy?: () => void } | undefined)?.destroy?.();
   }
 
   /** What follows is the driver's again. */

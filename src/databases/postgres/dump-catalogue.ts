@@ -24,10 +24,23 @@ export async function readObjects(client: pg.ClientBase): Promise<string[]> {
   return rows.map(({ object }) => object);
 }
 
+export interface SequencePosition {
+  readonly schema: string;
+  readonly name: string;
+  /** `17 true`: the last value, and whether it was given out. */
+  readonly value: string;
+}
+
 /** Where each sequence stands, by `schema.name`. */
 export async function readSequences(client: pg.ClientBase): Promise<Map<string, string>> {
+  const positions = await readSequencePositions(client);
+  return new Map(positions.map(({ schema, name, value }) => [`${schema}.${name}`, value]));
+}
+
+/** In the order of schema and name. */
+export async function readSequencePositions(client: pg.ClientBase): Promise<SequencePosition[]> {
   const { rows: names } = await client.query<{ schema: string; name: string; quoted: string }>(SEQUENCES);
-  const values = new Map<string, string>();
+  const positions: SequencePosition[] = [];
   for (let at = 0; at < names.length; at += SEQUENCES_AT_ONCE) {
     const some = names.slice(at, at + SEQUENCES_AT_ONCE);
     const { rows } = await client.query<{ place: number; value: string }>(
@@ -40,10 +53,10 @@ export async function readSequences(client: pg.ClientBase): Promise<Map<string, 
     );
     for (const { place, value } of rows) {
       const { schema, name } = some[place]!;
-      values.set(`${schema}.${name}`, value);
+      positions.push({ schema, name, value });
     }
   }
-  return values;
+  return positions;
 }
 
 const SEQUENCES_AT_ONCE = 200;
@@ -68,6 +81,48 @@ export async function countLargeObjects(client: pg.ClientBase): Promise<number> 
   );
   return rows[0]!.count;
 }
+
+/** How large tables are, of those that have these oids. */
+export interface HeapSize {
+  readonly oid: number;
+  /** With what is stored apart, and without indexes. */
+  readonly bytes: number;
+  readonly pages: number;
+  /** Whether it is stored in pages of rows, as tables are unless something else was chosen. */
+  readonly heap: boolean;
+}
+
+export async function readHeapSizes(
+  client: pg.ClientBase,
+  tables: readonly CatalogueTable[],
+): Promise<HeapSize[]> {
+  const { rows } = await client.query<HeapSize>(HEAP_SIZES, [tables.map(({ oid }) => oid)]);
+  return rows;
+}
+
+/** Tables of extensions that have rows of users in them, as the extension says: `name schema.table`. */
+export async function readExtensionRows(client: pg.ClientBase): Promise<string[]> {
+  const { rows } = await client.query<{ extension: string; name: string; condition: string }>(
+    EXTENSION_TABLES,
+  );
+  const found: string[] = [];
+  for (const { extension, name, condition } of rows) {
+    const { rowCount } = await client.query(`SELECT FROM ${name} ${condition} LIMIT 1`);
+    if (rowCount === 1) found.push(`${extension} ${name}`);
+  }
+  return found;
+}
+
+const HEAP_SIZES = `
+SELECT c.oid::int8::float8 AS oid, pg_table_size(c.oid)::float8 AS bytes, coalesce(a.amname = 'heap', false) AS heap,
+       (pg_relation_size(c.oid) / current_setting('block_size')::int8)::float8 AS pages
+FROM pg_class c LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.oid = ANY ($1::oid[])`;
+
+const EXTENSION_TABLES = `
+SELECT e.extname AS extension, format('%I.%I', n.nspname, c.relname) AS name, t.condition
+FROM pg_extension e CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) t (oid, condition)
+JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' ORDER BY 1, 2`;
 
 /** Not those of the system, of extensions, and of other sessions. */
 const OF_USERS = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;

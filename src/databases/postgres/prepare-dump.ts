@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
-import { type DumpReader, programOutput, runProgram } from '../client-process.ts';
+import { clientOutput, type DumpReader, runClient } from '../client-process.ts';
 import { clientEnvironment, clientFolders, type FoundProgram, findPrograms } from '../client-programs.ts';
-import type { DumpFacts, DumpFormat, DumpOptions, DumpProgram, PreparedDump } from '../dump.ts';
+import type { DumpFacts, DumpFormat, DumpOptions, PreparedDump } from '../dump.ts';
 import { readContents } from './archive-contents.ts';
 import { CLIENT_FOLDERS, chooseClient } from './client-choice.ts';
 import { connectionEnvironment } from './client-environment.ts';
@@ -24,15 +24,17 @@ import {
   readExtensions,
   readObjects,
   readRoles,
-  readSequences,
+  readSequencePositions,
+  type SequencePosition,
 } from './dump-catalogue.ts';
 import { DumpContent, damaged } from './dump-content.ts';
+import { DumpCall, dumpGlobals } from './dump-globals.ts';
 import { DumpScript } from './dump-script.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { checkNotRewritten, lockTables } from './lock-tables.ts';
 import { openSession, type Session } from './open-session.ts';
 
-const LOCK_WAIT_MS = 60_000;
+export const LOCK_WAIT_MS = 60_000;
 
 const EXTENSIONS: Readonly<Record<DumpFormat, string>> = {
   custom: '.dump',
@@ -48,7 +50,7 @@ export interface DumpSnapshot extends AsyncDisposable {
   readonly version: string;
   readonly tables: readonly CatalogueTable[];
   readonly objects: readonly string[];
-  readonly sequences: ReadonlyMap<string, string>;
+  readonly sequences: readonly SequencePosition[];
   readonly roles: readonly string[];
   readonly extensions: readonly string[];
   readonly largeObjects: number;
@@ -83,7 +85,7 @@ export async function takeDumpSnapshot(
       session,
       tables,
       objects: await readObjects(client),
-      sequences: await readSequences(client),
+      sequences: await readSequencePositions(client),
       roles: await readRoles(client),
       extensions: await readExtensions(client),
       largeObjects: await countLargeObjects(client),
@@ -134,7 +136,7 @@ export async function preparePostgresDump(
         if (format === 'directory') return directoryStream(call, args, folder, content, snapshot, signal);
         const reader = format === 'custom' ? new DumpArchive(content) : new DumpScript(content);
         const form = format === 'custom' ? ['--format=custom', '--compress=0'] : ['--format=plain'];
-        return programOutput(call.of([...args, ...form]), completeOnly(reader, content, snapshot), signal);
+        return clientOutput(call.of([...args, ...form]), completeOnly(reader, content, snapshot), signal);
       },
       facts: () => factsOf(content, snapshot),
       globals: (signal) => dumpGlobals(call, programs, snapshot.version, options, signal),
@@ -149,22 +151,6 @@ export async function preparePostgresDump(
 export function postgresPrograms(clientFolder: string | undefined): Promise<FoundProgram[]> {
   const folders = clientFolders(clientFolder, process.env, CLIENT_FOLDERS);
   return findPrograms(['pg_dump', 'pg_dumpall', 'pg_restore'], folders, clientEnvironment());
-}
-
-class DumpCall {
-  readonly #client: DumpProgram;
-  readonly #env: Readonly<Record<string, string | undefined>>;
-  readonly #action: string;
-
-  constructor(client: DumpProgram, env: Readonly<Record<string, string | undefined>>, action: string) {
-    this.#client = client;
-    this.#env = env;
-    this.#action = action;
-  }
-
-  of(args: readonly string[], path = this.#client.path) {
-    return { path, args, env: this.#env, action: this.#action };
-  }
 }
 
 /** The facts of a dump that is over. */
@@ -194,8 +180,8 @@ function completeOnly(reader: DumpReader, content: DumpContent, snapshot: DumpSn
 function checkComplete(content: DumpContent, snapshot: DumpSnapshot): void {
   const missing = snapshot.tables.find((table) => !content.has(table));
   if (missing !== undefined) throw damaged(`the table ${missing.schema}.${missing.name} is not in it`);
-  const sequence = [...snapshot.sequences.keys()].find((name) => !content.sequences.has(name));
-  if (sequence !== undefined) throw damaged(`the sequence ${sequence} is not in it`);
+  const sequence = snapshot.sequences.find(({ schema, name }) => !content.sequences.has(`${schema}.${name}`));
+  if (sequence !== undefined) throw damaged(`the sequence ${sequence.schema}.${sequence.name} is not in it`);
 }
 
 /** Through the disk, as pg_dump writes this form; then as one archive of tar. */
@@ -209,14 +195,14 @@ function directoryStream(
 ): Readable {
   const folder = join(parent, 'directory');
   const through = async function* (): AsyncGenerator<Buffer> {
-    await runProgram(
+    await runClient(
       call.of([...args, '--format=directory', '--compress=0', '--jobs=2', `--file=${folder}`]),
       signal,
     );
     await readDirectory(folder, content);
     checkComplete(content, snapshot);
     const untold: DumpReader = { push: () => undefined, end: () => undefined };
-    yield* programOutput(call.of(['-cf', '-', '-C', folder, '.'], 'tar'), untold, signal);
+    yield* clientOutput(call.of(['-cf', '-', '-C', folder, '.'], 'tar'), untold, signal);
   };
   return Readable.from(through(), { objectMode: false });
 }
@@ -233,41 +219,4 @@ async function readDirectory(folder: string, content: DumpContent): Promise<void
       lines.push(chunk as Buffer, 0, (chunk as Buffer).byteLength);
     if (!lines.ended) throw damaged(`the rows of ${schema}.${name} do not end`);
   }
-}
-
-/** @returns the script that makes the roles; undefined where the server does not let them be read at all */
-async function dumpGlobals(
-  call: DumpCall,
-  programs: readonly FoundProgram[],
-  serverVersion: string,
-  { rolePasswords = true }: DumpOptions,
-  signal: AbortSignal,
-): Promise<Buffer | undefined> {
-  const { path } = chooseClient('pg_dumpall', serverVersion, programs);
-  const attempt = async (args: readonly string[]): Promise<Buffer> => {
-    let complete = false;
-    const pieces: Buffer[] = [];
-    const output = programOutput(
-      call.of(['--globals-only', '--no-password', ...args], path),
-      {
-        push: (chunk) => pieces.push(chunk),
-        end: () => {
-          complete = Buffer.concat(pieces).includes('-- PostgreSQL database cluster dump complete');
-          if (!complete) throw damaged('the roles of it do not end');
-        },
-      },
-      signal,
-    );
-    for await (const _ of output);
-    return Buffer.concat(pieces);
-  };
-  if (rolePasswords) {
-    try {
-      return await attempt([]);
-    } catch (error) {
-      // Managed services let nobody read them.
-      if (!/pg_authid/.test((error as Error).message)) throw error;
-    }
-  }
-  return attempt(['--no-role-passwords']);
 }

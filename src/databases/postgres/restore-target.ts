@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { diskError } from '../../flow/disk-error.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
-import { runProgram } from '../client-process.ts';
+import { runClient } from '../client-process.ts';
 import type { DumpFacts, DumpFormat, RestoreOptions, RestoreTarget } from '../dump.ts';
 import { chooseRestoreClient } from './client-choice.ts';
 import { connectionEnvironment } from './client-environment.ts';
@@ -18,7 +18,7 @@ import { openSession, type Session } from './open-session.ts';
 import { postgresPrograms } from './prepare-dump.ts';
 import { restoreRoles } from './restore-roles.ts';
 import { runSqlScript } from './run-script.ts';
-import type { ScriptPart } from './sql-script.ts';
+import { leftOut } from './script-left-out.ts';
 import { readTableFacts } from './table-digests.ts';
 
 const JOBS = 2;
@@ -144,13 +144,13 @@ async function restoreArchive(
   if (format === 'directory') {
     const directory = join(folder.path, 'directory');
     await mkdir(directory);
-    await runProgram({ path: 'tar', args: ['-xf', '-', '-C', directory], env, action }, signal, dump);
+    await runClient({ path: 'tar', args: ['-xf', '-', '-C', directory], env, action }, signal, dump);
     const inJobs = ['--format=directory', `--jobs=${jobs}`, directory];
-    await runProgram({ path, args: [...args, ...inJobs], env, action }, signal);
+    await runClient({ path, args: [...args, ...inJobs], env, action }, signal);
     return;
   }
   if (jobs === 1) {
-    await runProgram({ path, args: [...args, '--format=custom'], env, action }, signal, dump);
+    await runClient({ path, args: [...args, '--format=custom'], env, action }, signal, dump);
     return;
   }
   // Several connections need an archive that can be read at any place.
@@ -161,7 +161,7 @@ async function restoreArchive(
     signal.throwIfAborted();
     throw diskError(error, 'write', archive);
   }
-  await runProgram(
+  await runClient(
     { path, args: [...args, '--format=custom', `--jobs=${jobs}`, archive], env, action },
     signal,
   );
@@ -170,16 +170,11 @@ async function restoreArchive(
 async function restoreScript(
   connection: DatabaseConnection,
   dump: Readable,
-  { noOwner = false }: RestoreOptions,
+  options: RestoreOptions,
   doing: Doing,
   signal: AbortSignal,
 ): Promise<void> {
   await using session = await openSession(connection, { doing });
-  const skip = (part: ScriptPart): boolean =>
-    part.kind === 'statement' &&
-    // Of later versions, and of no effect on a restore.
-    (/^SET transaction_timeout\b/.test(part.text) ||
-      (noOwner && /^(?:ALTER [\s\S]* OWNER TO |GRANT |REVOKE |ALTER DEFAULT PRIVILEGES )/.test(part.text)));
   const text = dump.setEncoding('utf8') as unknown as AsyncIterable<string>;
-  await runSqlScript(session, text, { doing, skip, signal });
+  await runSqlScript(session, text, { doing, skip: leftOut(options), signal });
 }

@@ -44,6 +44,6 @@ export function copyOut(table: CatalogueTable): string {
 }
 
 /** `("id", "name")`; none for a table without columns. */
-export function columnList({ columns }: CatalogueTable): string {
+export function columnList({ columns }: Pick<CatalogueTable, 'columns'>): string {
   return columns.length === 0 ? '' : `(${columns.map(quoteName).join(', ')})`;
 }

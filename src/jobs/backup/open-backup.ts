@@ -5,10 +5,13 @@ import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import type { DumpFormat, RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
-import { LongshoreError } from '../../errors.ts';
 import type { BytesTransform } from './encryption.ts';
 import type { FoundBackup } from './find-backup.ts';
+import type { BackupFile } from './manifest.ts';
+import { restoreSplit } from './split-restore.ts';
 import { openStoredFile } from './stored-file.ts';
+
+const JOBS = 2;
 
 export interface RestoreInto {
   readonly target: RestoreTarget;
@@ -19,11 +22,19 @@ export interface RestoreInto {
 /** Brings a backup back into a database that is empty. @param onBytes called with how many bytes of the dump have passed */
 export async function restoreDump(
   found: FoundBackup,
-  { target }: RestoreInto,
+  { target, database, options }: RestoreInto,
   decrypt: BytesTransform | undefined,
   signal: AbortSignal,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
+  const { place, manifest } = found;
+  if (manifest.format === 'split') {
+    const open = (file: BackupFile, within: AbortSignal): Promise<Readable> =>
+      openStoredFile(place, file, manifest, decrypt, within);
+    const { jobs = JOBS } = options;
+    await restoreSplit({ connection: database.connection, options }, manifest, open, jobs, signal);
+    return;
+  }
   const { dump, format } = await openDump(found, decrypt, signal, onBytes);
   await target.restore(dump, format, signal);
 }
@@ -49,8 +60,7 @@ async function openDump(
       done(null, chunk);
     },
   });
-  if (manifest.format === 'split') throw new LongshoreError('CONFIG_INVALID', 'not yet');
-  if (manifest.format !== 'file') {
+  if (manifest.format !== 'file' && manifest.format !== 'split') {
     pipeline(stored, counted, () => undefined);
     return { dump: counted, format: manifest.format };
   }

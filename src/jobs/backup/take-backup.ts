@@ -7,13 +7,15 @@
  * What fails on the way takes away what it has put.
  */
 
+import { Readable } from 'node:stream';
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
 import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
 import type { DumpFacts, DumpFormat, DumpOptions, PreparedDump } from '../../databases/dump.ts';
 import { prepareDump } from '../../databases/open-dump.ts';
+import type { PreparedSplitDump } from '../../databases/postgres/split-dump.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
-import { deleteObjects } from '../../stores/list-keys.ts';
+import { deleteKeys } from '../../stores/list-keys.ts';
 import { type OpenStoreOptions, openStore } from '../../stores/open-store.ts';
 import { claimNumber } from './claim.ts';
 import { LOG_MESSAGES, logAttempt } from './daily-log.ts';
@@ -21,10 +23,11 @@ import { DEFAULT_TEMPLATE, parseTemplate } from './dated-keys.ts';
 import { encryptTo } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { noteAttempt } from './last-attempt.ts';
-import { type BackupManifest, encodeManifest, manifestKey } from './manifest.ts';
+import { type BackupFile, type BackupManifest, encodeManifest, manifestKey } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
 import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
-import { type StreamCodec, storedExtension, type UploadedStream, uploadStream } from './upload-stream.ts';
+import { uploadSplit } from './split-backup.ts';
+import { type StreamCodec, storedExtension, uploadStream } from './upload-stream.ts';
 
 export interface BackupOptions extends Omit<DumpOptions, 'format'> {
   /** That of the engine where it is left out; `split`: in parts, of PostgreSQL. */
@@ -71,7 +74,6 @@ export async function takeBackup(
 ): Promise<TakenBackup> {
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
-  const { format } = options;
   const moment = momentOf(clock.now(), options.timeZone ?? localTimeZone());
   const log = (message: string): Promise<void> => logAttempt(options.log, moment, message);
   let place: BackupPlace | undefined;
@@ -84,17 +86,15 @@ export async function takeBackup(
     const opened = stack.use(await openStore(url, { ...environment.store, env, clock }));
     place = { store: opened.store, prefix: folderPrefix(url.prefix) };
     for (const text of (await opened.makeBucket(signal)).notices) emit({ type: 'notice', text });
-    const dump = stack.use(
-      await prepareDump(database, { ...options, format: format === 'split' ? undefined : format }, signal),
-    );
+    const dump = stack.use(await prepare(database, options, signal));
     for (const text of dump.notices) emit({ type: 'notice', text });
     const claim = stack.use(await claimNumber(place, template, moment, signal));
-    const { server, client, bytesEstimate } = dump;
+    const { server, client } = dump;
     emit({
       type: 'started',
       what: `${client.name} ${client.version} of ${database.name}, ${server.product} ${server.version}`,
     });
-    const run = { dump, place, base: claim.base, codec, database, moment, emit, log, bytesEstimate };
+    const run = { dump, place, base: claim.base, codec, database, moment, emit, log };
     const manifest = await upload(run, clock, signal);
     await log(LOG_MESSAGES.uploaded);
     await noteAttempt(place, { at: manifest.takenAt, ended: 'done', what: manifest.key });
@@ -131,8 +131,27 @@ export function codecOf({
   };
 }
 
+type AnyDump = PreparedDump | (PreparedSplitDump & { readonly jobs: number });
+
+const JOBS = 2;
+
+async function prepare(
+  database: DatabaseUrl,
+  { format, jobs = JOBS, ...options }: BackupOptions,
+  signal: AbortSignal,
+): Promise<AnyDump> {
+  if (format !== 'split') return await prepareDump(database, { ...options, format }, signal);
+  if (database.dialect !== 'postgres') {
+    throw new LongshoreError('CONFIG_INVALID', 'the split form is for PostgreSQL alone', {
+      hint: 'leave --format out',
+    });
+  }
+  const { prepareSplitDump } = await import('../../databases/postgres/split-dump.ts');
+  return Object.assign(await prepareSplitDump(database.connection, { ...options, jobs }), { jobs });
+}
+
 interface Run {
-  readonly dump: PreparedDump;
+  readonly dump: AnyDump;
   readonly place: BackupPlace;
   readonly base: string;
   readonly codec: StreamCodec;
@@ -142,61 +161,72 @@ interface Run {
   readonly log: (message: string) => Promise<void>;
 }
 
+/** What lies in the bucket of a dump. */
+interface Written {
+  /** What a user restores. */
+  readonly key: string;
+  readonly files: readonly BackupFile[];
+  readonly facts: DumpFacts;
+  readonly format: BackupManifest['format'];
+  /** Before compression. */
+  readonly plainBytes: number;
+}
+
 /** @returns the manifest that was put */
 async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<BackupManifest> {
-  const { dump, place, base, codec, emit, log } = run;
+  const { dump, place, base, codec, log } = run;
   const beganMs = monotonicMs(clock);
-  const put: UploadedStream[] = [];
+  let written: Written | undefined;
+  let globals: BackupFile | undefined;
   try {
-    const main = await uploadStream(
-      place,
-      base + dump.extension + storedExtension(codec),
-      dump.stream(signal),
-      codec,
-      signal,
-      (bytes) => emit({ type: 'progress', bytes, of: dump.bytesEstimate }),
-    );
-    put.push(main);
+    written = await write(run, signal);
     await log(LOG_MESSAGES.dumped);
     const roles = await dump.globals(signal);
     if (roles !== undefined) {
       const key = `${base}.globals.sql${storedExtension(codec)}`;
-      put.push(await uploadStream(place, key, [roles], codec, signal));
+      globals = await uploadStream(place, key, Readable.from([roles], { objectMode: false }), codec, signal);
     }
-    const manifest = manifestOf(
-      run,
-      put,
-      dump.facts(),
-      dump.format,
-      main.plainBytes,
-      monotonicMs(clock) - beganMs,
-    );
+    const manifest = manifestOf(run, written, globals, monotonicMs(clock) - beganMs);
     await putManifest(place, base, manifest, signal);
     return manifest;
   } catch (error) {
-    await takeAway(place, put);
+    const files = [...(written?.files ?? []), ...(globals === undefined ? [] : [globals])];
+    await deleteKeys(
+      place.store,
+      files.map(({ key }) => place.prefix + key),
+    );
     throw error;
   }
 }
 
+/** Whatever fails takes away what it has put itself. */
+async function write({ dump, place, base, codec, emit }: Run, signal: AbortSignal): Promise<Written> {
+  const onBytes = (bytes: number): void => emit({ type: 'progress', bytes, of: dump.bytesEstimate });
+  if ('parts' in dump) {
+    const split = await uploadSplit(dump, place, base, codec, dump.jobs, signal, onBytes);
+    return { ...split, format: 'split' };
+  }
+  const key = base + dump.extension + storedExtension(codec);
+  const { plainBytes, ...file } = await uploadStream(place, key, dump.stream(signal), codec, signal, onBytes);
+  return { key, files: [file], facts: dump.facts(), format: dump.format, plainBytes };
+}
+
 function manifestOf(
   { dump, codec, database, moment }: Run,
-  put: readonly UploadedStream[],
-  facts: DumpFacts,
-  format: DumpFormat | 'split',
-  bytes: number,
+  { key, files, facts, format, plainBytes }: Written,
+  globals: BackupFile | undefined,
   durationMs: number,
 ): BackupManifest {
-  const [main, globals] = put;
+  const all = globals === undefined ? files : [...files, globals];
   return {
     version: 1,
     takenAt: new Date(moment.atMs).toISOString(),
     timeZone: moment.timeZone,
-    key: main!.key,
+    key,
     format,
     compression: codec.zstdLevel === undefined ? 'none' : 'zstd',
     encryption: codec.encrypt === undefined ? 'none' : 'age',
-    files: put.map(({ key, bytes, sha256 }) => ({ key, bytes, sha256 })),
+    files: all.map(({ key, bytes, sha256 }) => ({ key, bytes, sha256 })),
     globals: globals?.key,
     durationMs: Math.round(durationMs),
     dump: {
@@ -206,7 +236,7 @@ function manifestOf(
       client: `${dump.client.name} ${dump.client.version}`,
       source: database.name,
       database: dump.database,
-      bytes,
+      bytes: plainBytes,
       accounts: [...dump.accounts],
       extensions: [...dump.extensions],
       notices: [...dump.notices],
@@ -232,12 +262,4 @@ async function putManifest(
   throw new LongshoreError('OBJECT_FAILED', `${store.name}/${key} was put there by somebody else`, {
     hint: 'look who else writes below this prefix',
   });
-}
-
-/** What a backup that failed has put; also where it was stopped by a signal. */
-async function takeAway({ store, prefix }: BackupPlace, put: readonly UploadedStream[]): Promise<void> {
-  await deleteObjects(
-    store,
-    put.map(({ key, etag }) => ({ key: prefix + key, etag })),
-  );
 }

@@ -22,6 +22,11 @@ export interface UploadedStream extends BackupFile {
   readonly plainBytes: number;
 }
 
+/** `.zst.age`: what is behind the extension of the dump. */
+export function storedExtension({ zstdLevel, encrypt }: StreamCodec): string {
+  return (zstdLevel === undefined ? '' : '.zst') + (encrypt === undefined ? '' : '.age');
+}
+
 /**
  * Nothing is there where the stream fails, or somebody else has the key.
  * @param key below the prefix
@@ -31,7 +36,7 @@ export interface UploadedStream extends BackupFile {
 export async function uploadStream(
   { store, prefix }: BackupPlace,
   key: string,
-  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  source: Readable,
   { zstdLevel, encrypt }: StreamCodec,
   signal: AbortSignal,
   onBytes: (plainBytes: number) => void = () => undefined,
@@ -39,7 +44,7 @@ export async function uploadStream(
   let plainBytes = 0;
   let bytes = 0;
   const sha256 = createHash('sha256');
-  const counted = async function* (chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer> {
+  const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       plainBytes += chunk.byteLength;
       onBytes(plainBytes);
@@ -58,6 +63,8 @@ export async function uploadStream(
   const body = Readable.from(hashed(encrypt === undefined ? packed : encrypt(packed)), { objectMode: false });
   const run = randomUUID();
   const attributes = { contentType: 'application/octet-stream', metadata: { [RUN]: run } };
+  // Its error comes out of the put, where that reads as far.
+  source.on('error', () => undefined);
   let etag: string | undefined;
   try {
     const outcome = await store.put({ key: prefix + key, body, attributes, ifAbsent: true }, signal);
@@ -65,6 +72,8 @@ export async function uploadStream(
   } catch (error) {
     // The last answer may be what was lost, and not the object.
     if (!body.readableEnded || !(await isThere(store, prefix + key, run))) throw error;
+  } finally {
+    source.destroy();
   }
   const head = await store.head(prefix + key, signal);
   if (etag === undefined && head?.attributes.metadata[RUN] !== run) {
@@ -89,11 +98,6 @@ const RUN = 'longshore-run';
 
 async function isThere(store: ObjectStore, key: string, run: string): Promise<boolean> {
   return (await store.head(key))?.attributes.metadata[RUN] === run;
-}
-
-/** `.zst`, `.zst.age`: what is added to the name of what is packed so. */
-export function storedExtension({ zstdLevel, encrypt }: StreamCodec): string {
-  return (zstdLevel === undefined ? '' : '.zst') + (encrypt === undefined ? '' : '.age');
 }
 
 /** Large enough that compressing takes few turns. */

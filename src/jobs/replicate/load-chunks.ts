@@ -1,6 +1,7 @@
 /** How a full load is cut into chunks, each of which becomes a file, and how a chunk is read. Pure. */
 
 import { type FieldMapping, mapField, selectText } from '../../databases/postgres/field-mapping.ts';
+import { cutPages, pageConditions } from '../../databases/postgres/page-ranges.ts';
 import { quoteName } from '../../databases/postgres/sql.ts';
 import { quotedTable, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import type { Chunk } from './load-ledger.ts';
@@ -32,16 +33,12 @@ export function cutByPages(table: SourceTable, sizes: ChunkSizes, first = 1): Ch
   const pagesMax = Math.max(1, Math.ceil(chunkBytes(table, sizes) / PAGE_BYTES));
   const chunks: Chunk[] = [];
   for (const leaf of table.leaves) {
-    const pages = Math.ceil(leaf.bytes / PAGE_BYTES);
-    const count = Math.max(1, Math.ceil(pages / pagesMax));
-    const step = Math.max(1, Math.ceil(pages / count));
-    for (let i = 0; i < count; i++) {
-      const high = i === count - 1 ? {} : { high: (i + 1) * step };
+    for (const pages of cutPages(Math.ceil(leaf.bytes / PAGE_BYTES), pagesMax)) {
       chunks.push({
         oid: table.oid,
         leaf: { schema: leaf.schema, name: leaf.name },
         number: first + chunks.length,
-        pages: { low: i * step, ...high },
+        pages,
       });
     }
   }
@@ -91,15 +88,11 @@ export function keySampleQuery(table: SourceTable): string {
 
 const SAMPLE_ROWS = 20_000;
 
-/** The rows of a chunk. A range of TIDs is a scan of these pages alone from PostgreSQL 14 on. */
+/** The rows of a chunk. */
 export function chunkQuery(table: SourceTable, { leaf, pages, keys }: Chunk): string {
   const columns = table.columns.map((column) => selectText(mapField(column)));
   const only = table.partitioned && keys !== undefined ? '' : 'ONLY ';
-  const conditions: string[] = [];
-  if (pages !== undefined) {
-    if (pages.low > 0) conditions.push(`ctid >= '(${pages.low},0)'::tid`);
-    if (pages.high !== undefined) conditions.push(`ctid < '(${pages.high},0)'::tid`);
-  }
+  const conditions = pages === undefined ? [] : pageConditions(pages);
   if (keys !== undefined) {
     const key = quoteName(keys.column);
     if (keys.low !== null) conditions.push(`${key} >= ${BigInt(keys.low)}`);

@@ -1,0 +1,145 @@
+/** Loads a dump in parts into an empty PostgreSQL database, over several connections. */
+
+import type { Readable } from 'node:stream';
+import type pg from 'pg';
+import type { DatabaseConnection } from '../../config/database-url.ts';
+import type { RestoreOptions } from '../dump.ts';
+import { copyIn } from './copy-in.ts';
+import type { SequencePosition } from './dump-catalogue.ts';
+import { type Doing, postgresError } from './errors.ts';
+import { openSession } from './open-session.ts';
+import { laterSteps, tableKey } from './post-data.ts';
+import { runLater } from './run-later.ts';
+import { runSqlScript } from './run-script.ts';
+import { leftOut } from './script-left-out.ts';
+import { readSqlScript } from './sql-script.ts';
+import { quotedTable } from './table-catalogue.ts';
+import { columnList } from './table-digests.ts';
+
+export interface LoadedTable {
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
+/** In this order: the script before the rows, rows and scripts of others, sequences, the script behind the rows. */
+export interface SplitLoad extends AsyncDisposable {
+  /** On a connection of its own. */
+  runScript(script: Readable): Promise<void>;
+  /**
+   * As many at the same time as there are jobs.
+   * @param whole whether all rows of the table are these
+   * @returns how many rows there were
+   * @throws what `rows` throws, with none of them loaded
+   */
+  copy(table: LoadedTable, whole: boolean, rows: AsyncIterable<Uint8Array>): Promise<number>;
+  setSequences(sequences: readonly SequencePosition[]): Promise<void>;
+  /**
+   * Durable when it resolves, as all before it.
+   * @param bytes about so many each table has
+   */
+  finish(script: Readable, bytes: ReadonlyMap<LoadedTable, number>): Promise<void>;
+}
+
+/** Of all sessions together, where the server gives each less than its share. */
+const INDEX_MEMORY_MB = 512;
+
+/** @param signal closes the connections, whatever they do */
+export async function openSplitLoad(
+  connection: DatabaseConnection,
+  options: RestoreOptions,
+  jobs: number,
+  signal: AbortSignal,
+): Promise<SplitLoad> {
+  const { database, user } = connection;
+  const doing: Doing = { action: `restore into ${database}`, database, user };
+  const skip = leftOut(options);
+  const stack = new AsyncDisposableStack();
+  const asked = async <T>(action: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw postgresError(error, { ...doing, action });
+    }
+  };
+  let clients: pg.Client[];
+  try {
+    clients = await Promise.all(
+      Array.from({ length: jobs }, async () => {
+        const session = stack.use(await openSession(connection, { doing }));
+        await asked(doing.action, () => session.client.query(settings(jobs)));
+        return session.client;
+      }),
+    );
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+  const stop = (): void => void stack.disposeAsync();
+  signal.addEventListener('abort', stop, { once: true });
+  stack.defer(() => signal.removeEventListener('abort', stop));
+  if (signal.aborted) stop();
+  const free = [...clients];
+  return {
+    async runScript(script) {
+      await using session = await openSession(connection, { doing });
+      await asked(doing.action, () => session.client.query('SET synchronous_commit = off'));
+      await runSqlScript(session, textOf(script), { doing, skip, signal });
+    },
+    async copy(table, whole, rows) {
+      const client = free.pop();
+      if (client === undefined) throw new Error('every connection of the restore is busy');
+      const name = quotedTable(table);
+      const text = `COPY ${name} ${columnList(table)} FROM STDIN`;
+      return asked(`load ${name}`, async () => {
+        // A table that was emptied in the same transaction takes rows that need not be visited again.
+        if (whole) await client.query(`BEGIN; TRUNCATE ONLY ${name}`);
+        const count = await copyIn(client, whole ? `${text} WITH (FREEZE)` : text, rows);
+        if (whole) await client.query('COMMIT');
+        free.push(client);
+        return count;
+      });
+    },
+    setSequences: (sequences) =>
+      asked('set the sequences', async () => {
+        const columns = [
+          sequences.map(({ schema }) => schema),
+          sequences.map(({ name }) => name),
+          sequences.map(({ value }) => value.split(' ')[0]),
+          sequences.map(({ value }) => value.split(' ')[1]),
+        ];
+        await clients[0]!.query(SET_SEQUENCES, columns);
+      }),
+    async finish(script, bytes) {
+      const statements: string[] = [];
+      for await (const part of readSqlScript(textOf(script)))
+        if (part.kind === 'statement' && !skip(part)) statements.push(part.text);
+      const sizes = new Map([...bytes].map(([table, size]) => [tableKey(table), size]));
+      await runLater(clients, laterSteps(statements, new Set(sizes.keys())), sizes, doing, signal);
+      await asked('make the restore durable', () => clients[0]!.query(FLUSH));
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** Until the end no commit waits for the disk: what a crash leaves is restored again from the beginning. */
+function settings(jobs: number): string {
+  const memory = Math.floor(INDEX_MEMORY_MB / jobs);
+  return `
+    SET search_path = ''; SET xmloption = content; SET synchronous_commit = off;
+    RESET max_parallel_workers_per_gather;
+    SELECT set_config('maintenance_work_mem', '${memory}MB', false) FROM pg_settings
+    WHERE name = 'maintenance_work_mem' AND setting::int8 < ${memory * 1024}`;
+}
+
+/** A commit that writes something is on the disk with everything before it. */
+const FLUSH = `SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'longshore', 'restored')`;
+
+const SET_SEQUENCES = `
+SELECT pg_catalog.setval(format('%I.%I', s.schema, s.name)::regclass, s.value, s.called)
+FROM unnest($1::text[], $2::text[], $3::int8[], $4::bool[]) s (schema, name, value, called)`;
+
+function textOf(script: Readable): AsyncIterable<string> {
+  return script.setEncoding('utf8') as unknown as AsyncIterable<string>;
+}
