@@ -31,7 +31,7 @@ export interface ProgramOutput {
 const KILL_AFTER_MS = 5000;
 const SAID_CHARACTERS = 4000;
 /** Programs write little at a time, and what comes behind has a cost for each piece. */
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = 1024 ** 2;
 
 /** Destroying the stream, or aborting, ends the program; the stream is closed when it is gone. */
 export function programOutput(program: ProgramOutput): Readable {
@@ -46,7 +46,7 @@ export function programOutput(program: ProgramOutput): Readable {
   });
   const { stdout } = child;
   const readable = new Readable({
-    highWaterMark: 2 * PIECE_BYTES,
+    highWaterMark: PIECE_BYTES,
     read() {
       stdout.resume();
     },

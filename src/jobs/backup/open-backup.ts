@@ -10,6 +10,7 @@ import type { FoundBackup } from './find-backup.ts';
 import type { BackupFile } from './manifest.ts';
 import { restoreSplit } from './split-restore.ts';
 import { openStoredFile } from './stored-file.ts';
+import { zstdPlain } from './zstd-plain.ts';
 
 const JOBS = 2;
 
@@ -64,7 +65,7 @@ async function openDump(
     pipeline(stored, counted, () => undefined);
     return { dump: counted, format: manifest.format };
   }
-  const { dump, format } = await looked(stored);
+  const { dump, format } = await looked(stored, manifest.key);
   pipeline(dump, counted, () => undefined);
   return { dump: counted, format };
 }
@@ -85,10 +86,10 @@ const GZIP = Buffer.from([0x1f, 0x8b]);
 const ARCHIVE = Buffer.from('PGDMP');
 
 /** What another program wrote says itself, by its first bytes, what it is. */
-async function looked(stored: Readable): Promise<OpenedDump> {
+async function looked(stored: Readable, name: string): Promise<OpenedDump> {
   const { first, whole } = await peek(stored);
-  if (first.subarray(0, ZSTD.length).equals(ZSTD)) return looked(through(whole, zlib.createZstdDecompress()));
-  if (first.subarray(0, GZIP.length).equals(GZIP)) return looked(through(whole, zlib.createGunzip()));
+  if (first.subarray(0, ZSTD.length).equals(ZSTD)) return looked(zstdPlain(whole, name), name);
+  if (first.subarray(0, GZIP.length).equals(GZIP)) return looked(through(whole, zlib.createGunzip()), name);
   return { dump: whole, format: first.subarray(0, ARCHIVE.length).equals(ARCHIVE) ? 'custom' : 'plain' };
 }
 

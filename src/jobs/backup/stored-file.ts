@@ -1,12 +1,12 @@
 /** Reads a file of a backup as it was before it was packed: decrypted, decompressed, and proven to be what was stored. */
 
 import { createHash } from 'node:crypto';
-import { pipeline, Readable } from 'node:stream';
-import zlib from 'node:zlib';
+import { Readable } from 'node:stream';
 import { LongshoreError } from '../../errors.ts';
 import type { BytesTransform } from './encryption.ts';
 import type { BackupFile, BackupManifest } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
+import { zstdPlain } from './zstd-plain.ts';
 
 export type Packing = Pick<BackupManifest, 'compression' | 'encryption'>;
 
@@ -36,12 +36,8 @@ export async function openStoredFile(
   const packed = encryption === 'age' ? decrypt!(stored) : stored;
   const source = Readable.from(packed, { objectMode: false });
   if (compression === 'none') return source;
-  const plain = zlib.createZstdDecompress({ chunkSize: CHUNK_BYTES });
-  pipeline(source, plain, () => undefined);
-  return plain;
+  return zstdPlain(source, name);
 }
-
-const CHUNK_BYTES = 1024 ** 2;
 
 /** Holds the end back until the bytes are known to be right: what reads them must not end well before. */
 async function* proven(body: AsyncIterable<Buffer>, file: BackupFile, name: string): AsyncGenerator<Buffer> {
