@@ -1,6 +1,17 @@
 /** The public API of Longshore. */
 
 export { type ErrorCode, LongshoreError } from './errors.ts';
+export { type ComparedBackup, compareBackup } from './jobs/backup/compare-backup.ts';
+export { type DrilledBackup, type DrillOptions, drillBackup } from './jobs/backup/drill.ts';
+export type { BackupEvent } from './jobs/backup/events.ts';
+export { type BackupList, listBackups } from './jobs/backup/list.ts';
+export type { BackupManifest } from './jobs/backup/manifest.ts';
+export { type BackupPlan, planBackup } from './jobs/backup/plan-backup.ts';
+export { type PruneOptions, type PruneResult, pruneBackups } from './jobs/backup/prune.ts';
+export { type RestoredBackup, type RestoreJobOptions, restoreBackup } from './jobs/backup/restore.ts';
+export { type BackupResult, runBackup } from './jobs/backup/run.ts';
+export type { BackupJobOptions } from './jobs/backup/settings.ts';
+export { type BackupOptions, type TakenBackup, takeBackup } from './jobs/backup/take-backup.ts';
 export { auditReferences } from './jobs/move/audit.ts';
 export { checkMove } from './jobs/move/check.ts';
 export type { MoveEvent, MoveListener } from './jobs/move/events.ts';
