@@ -22,7 +22,7 @@ import { encryptTo } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { noteAttempt } from './last-attempt.ts';
 import { type BackupManifest, encodeManifest, manifestKey } from './manifest.ts';
-import type { BackupPlace } from './repository.ts';
+import { type BackupPlace, putNew, readObject } from './repository.ts';
 import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
 import { type StreamCodec, storedExtension, type UploadedStream, uploadStream } from './upload-stream.ts';
 
@@ -147,6 +147,7 @@ async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<Back
   const { dump, place, base, codec, emit, log } = run;
   const beganMs = monotonicMs(clock);
   const put: UploadedStream[] = [];
+  let manifest: BackupManifest | undefined;
   try {
     const main = await uploadStream(
       place,
@@ -163,18 +164,13 @@ async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<Back
       const key = `${base}.globals.sql${storedExtension(codec)}`;
       put.push(await uploadStream(place, key, [roles], codec, signal));
     }
-    const manifest = manifestOf(
-      run,
-      put,
-      dump.facts(),
-      dump.format,
-      main.plainBytes,
-      monotonicMs(clock) - beganMs,
-    );
-    await putManifest(place, base, manifest, signal);
+    manifest = manifestOf(run, put, dump.facts(), dump.format, main.plainBytes, monotonicMs(clock) - beganMs);
+    // From here on there is no way back: a manifest that is broken off may be there or not.
+    signal.throwIfAborted();
+    await putManifest(place, base, manifest);
     return manifest;
   } catch (error) {
-    await takeAway(place, put);
+    await takeAway(place, base, manifest, put);
     throw error;
   }
 }
@@ -215,29 +211,34 @@ function manifestOf(
   };
 }
 
-async function putManifest(
-  { store, prefix }: BackupPlace,
-  base: string,
-  manifest: BackupManifest,
-  signal: AbortSignal,
-): Promise<void> {
-  const body = encodeManifest(manifest);
-  const attributes = { contentType: 'application/json', metadata: {} };
-  const key = prefix + manifestKey(base);
-  const outcome = await store.put(
-    { key, body, sizeBytes: body.byteLength, attributes, ifAbsent: true },
-    signal,
+async function putManifest(place: BackupPlace, base: string, manifest: BackupManifest): Promise<void> {
+  const key = manifestKey(base);
+  const object = { body: encodeManifest(manifest), contentType: 'application/json' };
+  if ((await putNew(place, key, object)) !== undefined) return;
+  throw new LongshoreError(
+    'OBJECT_FAILED',
+    `${place.store.name}/${place.prefix}${key} was put there by somebody else`,
+    { hint: 'look who else writes below this prefix' },
   );
-  if (outcome.kind === 'copied') return;
-  throw new LongshoreError('OBJECT_FAILED', `${store.name}/${key} was put there by somebody else`, {
-    hint: 'look who else writes below this prefix',
-  });
 }
 
-/** What a backup that failed has put; also where it was stopped by a signal. */
-async function takeAway({ store, prefix }: BackupPlace, put: readonly UploadedStream[]): Promise<void> {
+/**
+ * What a backup that failed has put; also where it was stopped by a signal. The manifest first, which may be there though no
+ * answer said so.
+ */
+async function takeAway(
+  place: BackupPlace,
+  base: string,
+  manifest: BackupManifest | undefined,
+  put: readonly UploadedStream[],
+): Promise<void> {
+  const { store, prefix } = place;
+  const key = manifestKey(base);
+  const there = manifest === undefined ? undefined : await readObject(place, key);
+  if (there?.body.equals(encodeManifest(manifest!)) === true)
+    await deleteObjects(store, [{ key: prefix + key, etag: there.etag }]);
   await deleteObjects(
     store,
-    put.map(({ key, etag }) => ({ key: prefix + key, etag })),
+    put.map((file) => ({ key: prefix + file.key, etag: file.etag })),
   );
 }
