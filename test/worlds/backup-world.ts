@@ -1,7 +1,7 @@
 /** A world for backups by the program: a bucket behind a proxy, folders of its own, and the processes that it starts. */
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -48,6 +48,9 @@ export async function createBackupWorld(options: S3ServerOptions = {}): Promise<
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const temporary = join(folder, 'tmp');
   mkdirSync(temporary);
+  // Servers are started by another user where this one is root.
+  chmodSync(folder, 0o755);
+  chmodSync(temporary, 0o1777);
   const s3 = stack.use(await startS3Server({ buckets: [BUCKET], folder: join(folder, 's3'), ...options }));
   const proxy = stack.use(await startFaultProxy(s3.url));
   const store = stack.use(testStore(s3, BUCKET));
@@ -125,24 +128,26 @@ export interface ProcessSeen {
 
 /** Processes that this one started, and that those started; of Linux. */
 export function descendants(of = process.pid): ProcessSeen[] {
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync('/proc')) {
-    const stat = /^\d+$/.test(name) ? read(`/proc/${name}/stat`).toString('latin1') : '';
-    const parent = Number(/^\d+ \(.*\) \S (\d+)/s.exec(stat)?.[1]);
-    if (!Number.isNaN(parent)) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  return children(of).flatMap((pid) => [
+    { pid, commandLine: read(`/proc/${pid}/cmdline`), environment: read(`/proc/${pid}/environ`) },
+    ...descendants(pid),
+  ]);
+}
+
+function children(of: number): number[] {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${of}/task`);
+  } catch {
+    return [];
   }
-  const found: number[] = [];
-  for (
-    let next = children.get(of) ?? [];
-    next.length > 0;
-    next = next.flatMap((pid) => children.get(pid) ?? [])
-  )
-    found.push(...next);
-  return found.map((pid) => ({
-    pid,
-    commandLine: read(`/proc/${pid}/cmdline`),
-    environment: read(`/proc/${pid}/environ`),
-  }));
+  const text = threads
+    .map((thread) => read(`/proc/${of}/task/${thread}/children`).toString('latin1'))
+    .join(' ');
+  return text
+    .split(' ')
+    .filter((pid) => pid !== '')
+    .map(Number);
 }
 
 /** Empty of a process that has ended meanwhile. */
