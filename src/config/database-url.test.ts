@@ -175,7 +175,19 @@ describe('withFileCredentials', () => {
       await writeFile(join(home, '.my.cnf'), '[mysqld]\nuser=no\n[client]\nuser = "me"\npassword=pw#1\n');
       const filled = await withFileCredentials(parse('mysql://h/db').connection, 'mysql', { HOME: home });
       expect(filled.user).toBe('me');
-      expect(filled.password?.reveal()).toBe('pw#1');
+      expect(filled.password?.reveal()).toBe('pw');
+      // As `my_print_defaults` has them.
+      for (const [written, read] of [
+        [String.raw`"a\"b\\c#d\s\x" # hm`, String.raw`a"b\c#d \x`],
+        ["it's #1", "it's #1"],
+        [String.raw`'a"b\"c'`, 'a"b"c'],
+      ] as const) {
+        await writeFile(join(home, '.my.cnf'), `[client]\npassword = ${written}\n`);
+        const { password } = await withFileCredentials(parse('mysql://h/db').connection, 'mysql', {
+          HOME: home,
+        });
+        expect(password?.reveal()).toBe(read);
+      }
       const given = await withFileCredentials(parse('mysql://u:p@h/db').connection, 'mysql', { HOME: home });
       expect(given).toMatchObject({ user: 'u' });
     } finally {

@@ -61,15 +61,26 @@ async function myCnfClient(environment: Environment): Promise<{ user?: string; p
   const text = await readPrivate(join(environment.HOME || homedir(), '.my.cnf'), false);
   const client: { user?: string; password?: string } = {};
   let group = '';
-  for (const line of (text ?? '').split(/\r?\n/)) {
+  for (const given of (text ?? '').split(/\r?\n/)) {
+    const line = withoutComment(given);
     const header = /^\s*\[([^\]]*)\]/.exec(line);
     if (header !== null) group = header[1]!.trim();
     const option = /^\s*(user|password)\s*=\s*(.*?)\s*$/.exec(line);
     if (option === null || !['client', 'client-mariadb', 'mysql'].includes(group)) continue;
-    const value = option[2]!.replace(/^(['"])(.*)\1$/, '$2');
-    client[option[1] as 'user' | 'password'] = value;
+    const value = option[2]!.replace(/^(['"])(.*)\1$/s, '$2');
+    client[option[1] as 'user' | 'password'] = value.replace(
+      /\\([ntrbs"'\\])/g,
+      (_, escaped: string) => ESCAPES[escaped] ?? escaped,
+    );
   }
   return client;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', s: ' ' };
+
+/** What follows a `#` that is not between quotes. */
+function withoutComment(line: string): string {
+  return /^(?:[^#'"]|'(?:\\.|[^'\\])*(?:'|$)|"(?:\\.|[^"\\])*(?:"|$))*/.exec(line)![0];
 }
 
 async function readPrivate(file: string, privately: boolean): Promise<string | undefined> {

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { serverEnvironment } from './server-environment.ts';
 
 export interface MariadbPrograms {
   /** `mariadbd` or `mysqld` */
@@ -17,7 +18,11 @@ export function mariadbInstalled():
   | undefined {
   const path = installedPrograms()?.server;
   if (path === undefined) return undefined;
-  const text = spawnSync(path, ['--no-defaults', '--version'], { encoding: 'utf8', timeout: 10_000 }).stdout;
+  const text = spawnSync(path, ['--no-defaults', '--version'], {
+    env: serverEnvironment(),
+    encoding: 'utf8',
+    timeout: 10_000,
+  }).stdout;
   const version = /Ver (\d+\.\d+\.\d+)/.exec(text ?? '')?.[1];
   if (version === undefined) return undefined;
   return { path, version, product: /mariadb/i.test(text) ? 'MariaDB' : 'MySQL' };

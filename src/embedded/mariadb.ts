@@ -12,6 +12,7 @@ import { LongshoreError } from '../errors.ts';
 import { installedPrograms, type MariadbPrograms } from './mariadb-binaries.ts';
 import { freePort } from './postgres.ts';
 import { type ServerUser, unprivilegedUser } from './postgres-binaries.ts';
+import { serverEnvironment } from './server-environment.ts';
 import { watched } from './watched.ts';
 
 /** Durability is worth nothing in a folder that is thrown away; a dump may hold rows of any size. */
@@ -190,10 +191,4 @@ async function stop(server: ChildProcess): Promise<void> {
   const timer = setTimeout(() => process.kill(-server.pid!, 'SIGKILL'), 20_000);
   await ended;
   clearTimeout(timer);
-}
-
-/** Nothing of the caller's settings or secrets reaches the server; its temporary files go with its folder. */
-function serverEnvironment(root: string): NodeJS.ProcessEnv {
-  const { PATH, LD_LIBRARY_PATH } = process.env;
-  return { PATH, LD_LIBRARY_PATH, TMPDIR: root, LC_ALL: 'C', TZ: 'UTC' };
 }

@@ -5,6 +5,7 @@ import { access, cp, lstat, readFile, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { LongshoreError } from '../errors.ts';
+import { serverEnvironment } from './server-environment.ts';
 
 /** Who runs the server: root may not. */
 export interface ServerUser {
@@ -82,7 +83,7 @@ export async function reachableBinFolder(
     });
   });
   if (user === undefined) return binFolder;
-  const tried = spawnSync(program, ['--version'], { ...user, cwd: '/' });
+  const tried = spawnSync(program, ['--version'], { ...user, cwd: '/', env: serverEnvironment() });
   if ((tried.error as NodeJS.ErrnoException | undefined)?.code !== 'EACCES') return binFolder;
   const copy = join(folder, 'installation');
   await cp(dirname(binFolder), copy, { recursive: true, verbatimSymlinks: true });

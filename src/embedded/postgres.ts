@@ -16,6 +16,7 @@ import {
   type ServerUser,
   unprivilegedUser,
 } from './postgres-binaries.ts';
+import { serverEnvironment } from './server-environment.ts';
 import { watched } from './watched.ts';
 
 /** Durability is worth nothing in a folder that is thrown away; `logical` lets replication be tried as well. */
@@ -202,12 +203,6 @@ async function stop(server: ChildProcess): Promise<void> {
   const timer = setTimeout(() => server.kill('SIGKILL'), 20_000);
   await ended;
   clearTimeout(timer);
-}
-
-/** Nothing of the caller's settings or secrets reaches the server. */
-function serverEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, TMPDIR, SystemRoot } = process.env;
-  return { PATH, TMPDIR, SystemRoot, LC_ALL: 'C', TZ: 'UTC' };
 }
 
 /** A port that nobody listens on now. */

@@ -54,6 +54,8 @@ export interface FaultProxy extends AsyncDisposable {
   up(): Promise<void>;
   /** Of what went wrong so far. */
   readonly injected: number;
+  /** Requests that have come and are not answered; those of clients that went away among them, as far as they arrive. */
+  readonly underWay: number;
   /** What was asked and answered: `PutObject /lake/a.json 200`, or the fault in place of the status; after a stall `200 late`. */
   readonly log: readonly string[];
 }
@@ -63,12 +65,16 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const plan = new Plan();
   const log: string[] = [];
   const sockets = new Set<Socket>();
+  let underWay = 0;
   const server = createServer({ keepAliveTimeout: 60_000 }, (message, response) => {
     const operation = operationOf(message);
     const fault = plan.take(operation, message.url!);
     const note = (end: string | number) => log.push(`${operation} ${message.url!.split('?')[0]} ${end}`);
     // A client that gives up, and a store that goes away: the connection ends, and the client sees that.
-    serve(new URL(target), message, response, fault, note).catch(() => message.socket.destroy());
+    underWay++;
+    serve(new URL(target), message, response, fault, note)
+      .catch(() => message.socket.destroy())
+      .finally(() => underWay--);
   });
   server.requestTimeout = 0;
   server.on('connection', (socket) => {
@@ -100,6 +106,9 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     up: () => listen(port),
     get injected() {
       return plan.injected;
+    },
+    get underWay() {
+      return underWay;
     },
     log,
     [Symbol.asyncDispose]: async () => {

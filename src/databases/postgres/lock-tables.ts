@@ -36,6 +36,18 @@ export async function checkNotRewritten(client: pg.ClientBase, oids: readonly nu
     throw changedMeanwhile(`${rows[0].name} was truncated or rewritten while the snapshot was taken`);
 }
 
+/** Tables that other sessions of this database hold so that nobody else may read them: `public.orders (by process 4711)`. */
+export async function tablesLockedByOthers(client: pg.ClientBase): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(LOCKED);
+  return rows.map(({ name }) => name);
+}
+
+const LOCKED = `
+SELECT DISTINCT format('%I.%I (by process %s)', n.nspname, c.relname, l.pid) AS name
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.granted
+  AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND c.relkind IN ('r', 'p') ORDER BY 1`;
+
 export function changedMeanwhile(what: string): LongshoreError {
   return new LongshoreError('DATABASE_CONFLICT', what, { hint: 'run the same command again' });
 }

@@ -8,6 +8,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { DatabaseConnection } from '../../config/database-url.ts';
+import { LongshoreError } from '../../errors.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
 import { clientOutput, type DumpReader, runClient } from '../client-process.ts';
 import { clientEnvironment, clientFolders, type FoundProgram, findPrograms } from '../client-programs.ts';
@@ -31,7 +32,7 @@ import { DumpContent, damaged } from './dump-content.ts';
 import { DumpCall, dumpGlobals } from './dump-globals.ts';
 import { DumpScript } from './dump-script.ts';
 import { type Doing, postgresError } from './errors.ts';
-import { checkNotRewritten, lockTables } from './lock-tables.ts';
+import { checkNotRewritten, lockTables, tablesLockedByOthers } from './lock-tables.ts';
 import { openSession, type Session } from './open-session.ts';
 
 export const LOCK_WAIT_MS = 60_000;
@@ -70,6 +71,8 @@ export async function takeDumpSnapshot(
   try {
     await client.query(`SET search_path = ''`);
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    // The size of a table is not told either while somebody has locked it.
+    await client.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
     const { rows } = await client.query<{ name: string; version: string }>(
       `SELECT pg_export_snapshot() AS name, current_setting('server_version') AS version`,
     );
@@ -92,9 +95,28 @@ export async function takeDumpSnapshot(
       [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
     };
   } catch (error) {
-    await session[Symbol.asyncDispose]();
-    throw postgresError(error, doing);
+    await using _ = session;
+    const failed = postgresError(error, doing);
+    if (failed.context['lockTimeout'] === true) throw await locked(failed, session, doing, lockWaitMs);
+    throw failed;
   }
+}
+
+/** A lock that was not had, with the table and who has it. */
+async function locked(
+  cause: LongshoreError,
+  { client }: Session,
+  { action }: Doing,
+  waitMs: number,
+): Promise<LongshoreError> {
+  await client.query('ROLLBACK');
+  const tables = await tablesLockedByOthers(client);
+  const which = tables.length === 0 ? 'a table' : tables.join(', ');
+  return new LongshoreError(
+    'DATABASE_CONFLICT',
+    `Cannot ${action}: ${which} was locked by another session for more than ${waitMs / 1000} s`,
+    { cause, hint: 'end what holds the lock, or let the dump wait longer', context: cause.context },
+  );
 }
 
 /** @throws CHECK_FAILED where no client serves the server; DATABASE_UNREACHABLE, DATABASE_DENIED, DATABASE_CONFLICT */

@@ -4,13 +4,14 @@
  * there, or has failed.
  */
 
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { LongshoreError } from '../../errors.ts';
 import { isAlive } from '../../flow/is-alive.ts';
 import { deleteObjects, listKeys } from '../../stores/list-keys.ts';
 import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
-import { type BackupPlace, NOTES_PREFIX, readObject } from './repository.ts';
+import { type BackupPlace, NOTES_PREFIX, putNew, readObject } from './repository.ts';
 import type { RunMoment } from './run-moment.ts';
 
 const CLAIMS = `${NOTES_PREFIX}claims/`;
@@ -33,22 +34,19 @@ export async function claimNumber(
   signal: AbortSignal,
 ): Promise<Claim> {
   const { store, prefix } = place;
-  const mine = { host: hostname(), pid: process.pid, at: new Date(moment.atMs).toISOString() };
+  const at = new Date(moment.atMs).toISOString();
+  const mine = { host: hostname(), pid: process.pid, at, run: randomUUID() };
   const body = Buffer.from(JSON.stringify(mine));
-  const attributes = { contentType: 'application/json', metadata: {} };
   await clearDead(place, signal);
   for (let attempt = 0, tried = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const keys = await keysOfDay(place, template, moment, signal);
     // A number that was just refused may not be listed yet.
     tried = Math.max(nextIndex(template, moment, keys), tried + 1);
     const base = keyOf(template, moment, tried, '');
-    const key = `${prefix}${CLAIMS}${base}`;
-    const outcome = await store.put(
-      { key, body, sizeBytes: body.byteLength, attributes, ifAbsent: true },
-      signal,
-    );
-    if (outcome.kind !== 'copied') continue;
-    const release = (): Promise<void> => deleteObjects(store, [{ key, etag: outcome.etag }]);
+    const key = `${CLAIMS}${base}`;
+    const etag = await putNew(place, key, { body, contentType: 'application/json' }, signal);
+    if (etag === undefined) continue;
+    const release = (): Promise<void> => deleteObjects(store, [{ key: prefix + key, etag }]);
     // Who had the number may have ended between the listing and the claim.
     const now = await keysOfDay(place, template, moment, signal, false);
     if (nextIndex(template, moment, now) > tried) {

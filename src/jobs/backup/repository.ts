@@ -112,3 +112,26 @@ export async function readObject(
   const opened = await store.get({ key: prefix + key }, signal);
   return opened === undefined ? undefined : { body: await buffer(opened.body), etag: opened.head.etag };
 }
+
+/**
+ * Puts a small object where nothing is. Where an answer was lost, the next attempt finds what the first one has put.
+ *
+ * @param key below the prefix
+ * @returns its ETag; undefined where somebody else has the key
+ */
+export async function putNew(
+  place: BackupPlace,
+  key: string,
+  { body, contentType }: { readonly body: Buffer; readonly contentType: string },
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const { store, prefix } = place;
+  const attributes = { contentType, metadata: {} };
+  const outcome = await store.put(
+    { key: prefix + key, body, sizeBytes: body.byteLength, attributes, ifAbsent: true },
+    signal,
+  );
+  if (outcome.kind === 'copied') return outcome.etag;
+  const there = await readObject(place, key, signal);
+  return there?.body.equals(body) === true ? there.etag : undefined;
+}

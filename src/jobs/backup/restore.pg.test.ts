@@ -164,9 +164,14 @@ describe.skipIf(!installed)('a backup', () => {
     const complete = 'CompleteMultipartUpload';
     proxy.add({ operation: complete, times: 1, fault: { kind: 'status', status: 503, code: 'SlowDown' } });
     const lost = proxy.add({ operation: complete, times: 1, fault: { kind: 'lost-answer' } });
+    const alsoLost = [/claims/, /globals/, /manifest/].map((path) =>
+      proxy.add({ operation: 'PutObject', path, times: 1, fault: { kind: 'lost-answer' } }),
+    );
     const { key, manifest } = await backup(url, {}, SMALL_PARTS);
     expect(hung()).toBe(1);
-    expect(lost()).toBe(1);
+    expect([lost, ...alsoLost].map((used) => used())).toEqual([1, 1, 1, 1]);
+    expect(key).toMatch(/datadump1/);
+    expect(await keys()).toHaveLength(4);
     expect(manifest.files[0]!.bytes).toBeGreaterThan(4 * PART_BYTES);
     proxy.clear();
     const copy = await server.createDatabase();

@@ -15,7 +15,7 @@ import { prepareDump } from '../../databases/open-dump.ts';
 import type { PreparedSplitDump } from '../../databases/postgres/split-dump.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
-import { deleteKeys } from '../../stores/list-keys.ts';
+import { deleteKeys, deleteObjects } from '../../stores/list-keys.ts';
 import { type OpenStoreOptions, openStore } from '../../stores/open-store.ts';
 import { claimNumber } from './claim.ts';
 import { LOG_MESSAGES, logAttempt } from './daily-log.ts';
@@ -24,7 +24,7 @@ import { encryptTo } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { noteAttempt } from './last-attempt.ts';
 import { type BackupFile, type BackupManifest, encodeManifest, manifestKey } from './manifest.ts';
-import type { BackupPlace } from './repository.ts';
+import { type BackupPlace, putNew, readObject } from './repository.ts';
 import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
 import { uploadSplit } from './split-backup.ts';
 import { type StreamCodec, storedExtension, uploadStream } from './upload-stream.ts';
@@ -178,6 +178,7 @@ async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<Back
   const beganMs = monotonicMs(clock);
   let written: Written | undefined;
   let globals: BackupFile | undefined;
+  let manifest: BackupManifest | undefined;
   try {
     written = await write(run, signal);
     await log(LOG_MESSAGES.dumped);
@@ -186,15 +187,14 @@ async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<Back
       const key = `${base}.globals.sql${storedExtension(codec)}`;
       globals = await uploadStream(place, key, Readable.from([roles], { objectMode: false }), codec, signal);
     }
-    const manifest = manifestOf(run, written, globals, monotonicMs(clock) - beganMs);
-    await putManifest(place, base, manifest, signal);
+    manifest = manifestOf(run, written, globals, monotonicMs(clock) - beganMs);
+    // From here on there is no way back: a manifest that is broken off may be there or not.
+    signal.throwIfAborted();
+    await putManifest(place, base, manifest);
     return manifest;
   } catch (error) {
     const files = [...(written?.files ?? []), ...(globals === undefined ? [] : [globals])];
-    await deleteKeys(
-      place.store,
-      files.map(({ key }) => place.prefix + key),
-    );
+    await takeAway(place, base, manifest, files);
     throw error;
   }
 }
@@ -245,21 +245,35 @@ function manifestOf(
   };
 }
 
-async function putManifest(
-  { store, prefix }: BackupPlace,
-  base: string,
-  manifest: BackupManifest,
-  signal: AbortSignal,
-): Promise<void> {
-  const body = encodeManifest(manifest);
-  const attributes = { contentType: 'application/json', metadata: {} };
-  const key = prefix + manifestKey(base);
-  const outcome = await store.put(
-    { key, body, sizeBytes: body.byteLength, attributes, ifAbsent: true },
-    signal,
+async function putManifest(place: BackupPlace, base: string, manifest: BackupManifest): Promise<void> {
+  const key = manifestKey(base);
+  const object = { body: encodeManifest(manifest), contentType: 'application/json' };
+  if ((await putNew(place, key, object)) !== undefined) return;
+  throw new LongshoreError(
+    'OBJECT_FAILED',
+    `${place.store.name}/${place.prefix}${key} was put there by somebody else`,
+    { hint: 'look who else writes below this prefix' },
   );
-  if (outcome.kind === 'copied') return;
-  throw new LongshoreError('OBJECT_FAILED', `${store.name}/${key} was put there by somebody else`, {
-    hint: 'look who else writes below this prefix',
-  });
+}
+
+/**
+ * What a backup that failed has put; also where it was stopped by a signal. The manifest first, which may be there though no
+ * answer said so.
+ */
+async function takeAway(
+  place: BackupPlace,
+  base: string,
+  manifest: BackupManifest | undefined,
+  files: readonly BackupFile[],
+): Promise<void> {
+  const { store, prefix } = place;
+  const key = manifestKey(base);
+  const there = manifest === undefined ? undefined : await readObject(place, key);
+  if (there?.body.equals(encodeManifest(manifest!)) === true)
+    await deleteObjects(store, [{ key: prefix + key, etag: there.etag }]);
+  // Their number is claimed: nobody else has keys of it.
+  await deleteKeys(
+    store,
+    files.map((file) => prefix + file.key),
+  );
 }

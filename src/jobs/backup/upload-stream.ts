@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { LongshoreError } from '../../errors.ts';
+import { deleteObjects } from '../../stores/list-keys.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import type { BackupFile } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
@@ -70,12 +71,17 @@ export async function uploadStream(
     const outcome = await store.put({ key: prefix + key, body, attributes, ifAbsent: true }, signal);
     if (outcome.kind === 'copied') etag = outcome.etag;
   } catch (error) {
+    if (!body.readableEnded) throw error;
     // The last answer may be what was lost, and not the object.
-    if (!body.readableEnded || !(await isThere(store, prefix + key, run))) throw error;
+    const there = await ownedBy(store, prefix + key, run);
+    if (signal.aborted && there !== undefined)
+      await deleteObjects(store, [{ key: prefix + key, etag: there }]);
+    if (signal.aborted || there === undefined) throw error;
   } finally {
     source.destroy();
   }
-  const head = await store.head(prefix + key, signal);
+  // Also where a signal came meanwhile: whoever called takes away what is returned.
+  const head = await store.head(prefix + key);
   if (etag === undefined && head?.attributes.metadata[RUN] !== run) {
     throw new LongshoreError(
       'OBJECT_FAILED',
@@ -96,8 +102,10 @@ export async function uploadStream(
 /** Whose object it is, in its metadata. */
 const RUN = 'longshore-run';
 
-async function isThere(store: ObjectStore, key: string, run: string): Promise<boolean> {
-  return (await store.head(key))?.attributes.metadata[RUN] === run;
+/** @returns its ETag; undefined where none is there, or one of somebody else */
+async function ownedBy(store: ObjectStore, key: string, run: string): Promise<string | undefined> {
+  const head = await store.head(key);
+  return head?.attributes.metadata[RUN] === run ? head.etag : undefined;
 }
 
 /** Large enough that compressing takes few turns. */
