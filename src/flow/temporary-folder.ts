@@ -6,8 +6,8 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive } from './is-alive.ts';
 import { diskError } from './disk-error.ts';
+import { isAlive } from './is-alive.ts';
 
 export interface TemporaryFolder extends Disposable {
   readonly path: string;
