@@ -8,8 +8,9 @@ export interface PageRange {
 
 /** Cuts so many pages into ranges of about the same length, one at least. */
 export function cutPages(pages: number, pagesMax: number): PageRange[] {
-  const count = Math.max(1, Math.ceil(pages / Math.max(1, pagesMax)));
-  const step = Math.max(1, Math.ceil(pages / count));
+  const wanted = Math.max(1, Math.ceil(pages / Math.max(1, pagesMax)));
+  const step = Math.max(1, Math.ceil(pages / wanted));
+  const count = Math.max(1, Math.ceil(pages / step));
   return Array.from({ length: count }, (_, i) => ({
     low: i * step,
     ...(i === count - 1 ? {} : { high: (i + 1) * step }),

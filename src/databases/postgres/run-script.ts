@@ -64,7 +64,8 @@ async function* until(rows: AsyncIterable<string>, signal: AbortSignal | undefin
 /** What newer versions of pg_dump guard their scripts with, and what only prints. */
 const WITHOUT_EFFECT = /^\\(restrict|unrestrict|echo|qecho)\b/;
 
-function checkCommand({ text, line }: ScriptPart): void {
+/** @throws CONFIG_INVALID for what only psql can do */
+export function checkCommand({ text, line }: ScriptPart): void {
   if (WITHOUT_EFFECT.test(text)) return;
   throw new LongshoreError(
     'CONFIG_INVALID',

@@ -10,7 +10,7 @@ import { type Doing, postgresError } from './errors.ts';
 import { openSession } from './open-session.ts';
 import { laterSteps, tableKey } from './post-data.ts';
 import { runLater } from './run-later.ts';
-import { runSqlScript } from './run-script.ts';
+import { checkCommand, runSqlScript } from './run-script.ts';
 import { leftOut } from './script-left-out.ts';
 import { readSqlScript } from './sql-script.ts';
 import { quotedTable } from './table-catalogue.ts';
@@ -113,8 +113,10 @@ export async function openSplitLoad(
       }),
     async finish(script, bytes) {
       const statements: string[] = [];
-      for await (const part of readSqlScript(textOf(script)))
-        if (part.kind === 'statement' && !skip(part)) statements.push(part.text);
+      for await (const part of readSqlScript(textOf(script))) {
+        if (part.kind === 'command') checkCommand(part);
+        else if (!skip(part)) statements.push(part.text);
+      }
       const sizes = new Map([...bytes].map(([table, size]) => [tableKey(table), size]));
       await runLater(clients, laterSteps(statements, new Set(sizes.keys())), sizes, doing, signal);
       await asked('make the restore durable', () => clients[0]!.query(FLUSH));

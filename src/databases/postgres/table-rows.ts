@@ -7,7 +7,7 @@ import { CopyStream } from './copy-stream.ts';
 import { type Doing, postgresError } from './errors.ts';
 
 /** What comes behind has a cost for each piece. */
-const PIECE_BYTES = 512 * 1024;
+const PIECE_BYTES = 256 * 1024;
 
 export interface RowsSource {
   /** Does nothing else until the rows are over. */

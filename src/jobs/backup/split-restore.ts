@@ -1,6 +1,6 @@
 /** Brings back a backup in parts: the parts of one table, too, come over several connections at the same time. */
 
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import type { DumpFacts, RestoreOptions } from '../../databases/dump.ts';
@@ -31,7 +31,7 @@ export async function restoreSplit(
     if (file === undefined) throw notWhole(manifest, `${key} is not among its files`);
     const stream = await open(file, within);
     // It may fail before somebody reads it, who is told then.
-    return stream.on('error', () => undefined);
+    return addAbortSignal(within, stream).on('error', () => undefined);
   };
   const indexText = await buffer(await opened(manifest.key, signal));
   const index = decodeSplitIndex(indexText.toString('utf8'), manifest.key);

@@ -122,6 +122,12 @@ async function factsOf(url: string): Promise<DumpFacts> {
   return await target.facts({} as DumpFacts, signal);
 }
 
+async function ownersOf(url: string): Promise<string> {
+  await using target = await openPostgresTarget(connection(url), {});
+  const query = `SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class`;
+  return (await target.ask(query, signal)) ?? '';
+}
+
 async function keys(): Promise<string[]> {
   return Array.fromAsync(listKeys(place.store, ''));
 }
@@ -135,6 +141,7 @@ describe.skipIf(clients.length === 0)('a backup in parts', () => {
     await emptied();
     const source = await server.createDatabase();
     await source.sql(TORTURE_DATABASE + BIG);
+    await source.sql('CREATE ROLE split_owner; ALTER TABLE child OWNER TO split_owner');
     await using dump = await prepareSplitDump(connection(source.url), SMALL_PARTS);
     const { split, manifest } = await uploaded(dump);
     const parts = (name: string) => dump.parts.filter(({ table }) => table.name === name);
@@ -148,6 +155,12 @@ describe.skipIf(clients.length === 0)('a backup in parts', () => {
     expect(split.files.map(({ key }) => `shop/${key}`).sort()).toEqual((await keys()).sort());
     expect(split.key).toBe(`${BASE}/split.json.zst`);
     expect(await restored(manifest)).toEqual(split.facts);
+    const { url } = await server.createDatabase();
+    const target = { connection: connection(url), options: { noOwner: true } };
+    await restoreSplit(target, manifest, open, 1, signal);
+    expect((await factsOf(url)).tables).toEqual(split.facts.tables);
+    expect(await ownersOf(source.url)).toContain('split_owner');
+    expect(await ownersOf(url)).not.toContain('split_owner');
     for (const part of parts('big').slice(0, 3)) {
       const text = partQuery(part).replace(/^COPY \(|\) TO STDOUT$/g, '');
       const [plan] = await source.sql(`EXPLAIN ${text}`);
