@@ -186,31 +186,26 @@ async function* inParts(
   sizeBytes: number | undefined,
   key: string,
 ): AsyncGenerator<Buffer, undefined> {
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
+  // In its place at once: pieces put together at the end would be in memory twice.
+  let part: Buffer | undefined;
+  let filled = 0;
   let total = 0;
   let number = 1;
   for await (const chunk of body) {
-    let rest = chunk;
     total += chunk.byteLength;
-    for (
-      let wanted = partBytes(number);
-      pendingBytes + rest.byteLength >= wanted;
-      wanted = partBytes(number)
-    ) {
-      const take = wanted - pendingBytes;
-      yield Buffer.concat([...pending, rest.subarray(0, take)]);
-      rest = rest.subarray(take);
-      pending = [];
-      pendingBytes = 0;
+    for (let at = 0; at < chunk.byteLength; ) {
+      part ??= Buffer.allocUnsafeSlow(partBytes(number));
+      const taken = chunk.copy(part, filled, at);
+      at += taken;
+      filled += taken;
+      if (filled < part.byteLength) continue;
+      yield part;
+      part = undefined;
+      filled = 0;
       number++;
-    }
-    if (rest.byteLength > 0) {
-      pending.push(rest);
-      pendingBytes += rest.byteLength;
     }
   }
   if (sizeBytes !== undefined && total !== sizeBytes) throw shortBody(key, total, sizeBytes);
-  if (pendingBytes > 0 || total === 0) yield Buffer.concat(pending);
+  if (filled > 0 || total === 0) yield part?.subarray(0, filled) ?? Buffer.alloc(0);
   return undefined;
 }
