@@ -16,9 +16,12 @@ const NODE_MIN = 24;
 if (Number(process.versions.node.split('.')[0]) >= NODE_MIN) {
   // On a large machine V8 lets garbage grow to gigabytes; a mover of data has a small working set and keeps it.
   setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=25');
-  // Helper threads would each keep an arena of freed memory, for a heap that one thread sweeps in no time.
-  setFlagsFromString('--single-threaded-gc');
+  // Streams of large buffers would have it swept all the time.
+  if (!['backup', 'restore', 'drill'].includes(process.argv[2])) {
+    setFlagsFromString('--heap-growing-percent=25');
+    // Helper threads would each keep an arena of freed memory, for a heap that one thread sweeps in no time.
+    setFlagsFromString('--single-threaded-gc');
+  }
   keepCompiledCode();
   // node:sqlite works and still calls itself experimental.
   const show = process.listeners('warning');
