@@ -81,7 +81,9 @@ describe.skipIf(!versitygwAvailable())('on versitygw', () => {
     for (const { notices } of made)
       for (const notice of notices) expect(notice).toMatch(/^backups is made, but not .*: NotImplemented$/);
     expect(await opened.makeBucket()).toEqual({ made: false, notices: [] });
-    const stranger = stack.use(await open({ ...server, secretAccessKey: 'wrong' }, 'backups', 'us-east-1'));
-    await expect(stranger.makeBucket()).rejects.toMatchObject({ code: 'STORE_CREDENTIALS' });
+    for (const wrong of [{ secretAccessKey: 'wrong' }, { accessKeyId: 'nobody' }]) {
+      const stranger = stack.use(await open({ ...server, ...wrong }, 'backups', 'us-east-1'));
+      await expect(stranger.makeBucket()).rejects.toMatchObject({ code: 'STORE_CREDENTIALS' });
+    }
   });
 });
