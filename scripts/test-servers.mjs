@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const CACHE = join(ROOT, 'node_modules', '.cache', 'longshore');
 const CFN_LINT = 'cfn-lint==1.58.0';
+const MOTO = 'moto[server]==5.2.5';
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
 
 /** @returns {{ env: Record<string, string>, skipped: { what: string, enable: string }[] }} */
@@ -43,6 +44,13 @@ export function prepareServers() {
       enable: `pip install ${CFN_LINT} and put it on the PATH`,
     });
   } else env.TEST_CFN_LINT = cfnLint;
+  const moto = prepareMoto();
+  if (moto === undefined) {
+    skipped.push({
+      what: 'tests on moto, of buckets that are made',
+      enable: `pip install '${MOTO}' and set TEST_MOTO to the path of moto_server`,
+    });
+  } else env.TEST_MOTO = moto;
   return { env, skipped };
 }
 
@@ -97,17 +105,28 @@ function prepareVersitygw() {
 
 function prepareCfnLint() {
   if (process.env.TEST_CFN_LINT !== undefined) return process.env.TEST_CFN_LINT;
-  const folder = join(CACHE, 'cfn-lint');
-  const found = findProgram('cfn-lint', [join(folder, 'bin')]);
+  const found = findProgram('cfn-lint', [join(CACHE, 'cfn-lint', 'bin')]);
   // One that is found may still be a stub of a version manager.
   if (found !== undefined && spawnSync(found, ['--version']).status === 0) return found;
+  return installPython('cfn-lint', CFN_LINT, 'cfn-lint');
+}
+
+function prepareMoto() {
+  if (process.env.TEST_MOTO !== undefined) return process.env.TEST_MOTO;
+  const found = join(CACHE, 'moto', 'bin', 'moto_server');
+  return existsSync(found) ? found : installPython('moto', MOTO, 'moto_server');
+}
+
+/** Into a folder of its own. Undefined where that cannot be done. */
+function installPython(name, what, program) {
   if (findProgram('python3', []) === undefined) return undefined;
-  say('installing cfn-lint …');
+  say(`installing ${name} …`);
+  const folder = join(CACHE, name);
   const options = { stdio: 'ignore' };
   if (spawnSync('python3', ['-m', 'venv', folder], options).status !== 0) return undefined;
-  const pip = ['install', '--quiet', '--disable-pip-version-check', CFN_LINT];
+  const pip = ['install', '--quiet', '--disable-pip-version-check', what];
   if (spawnSync(join(folder, 'bin', 'pip'), pip, options).status !== 0) return undefined;
-  return join(folder, 'bin', 'cfn-lint');
+  return join(folder, 'bin', program);
 }
 
 function findProgram(name, folders) {

@@ -1,6 +1,6 @@
 /** Dump programs and connections that fail under `longshore backup`: nothing is there that is not whole, and it is told why. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parseDatabaseUrl } from '../../src/config/database-url.ts';
@@ -14,6 +14,7 @@ import {
   BUCKET,
   createBackupWorld,
   descendants,
+  type ProcessSeen,
   until,
 } from '../worlds/backup-world.ts';
 import { type ProgramResult, runProgram } from './world.ts';
@@ -100,15 +101,23 @@ function wrapper({ name, path }: Engine, how: string): string {
   return folder;
 }
 
+/** Dump programs that run now. */
+function dumpsOf({ path }: Engine): ProcessSeen[] {
+  return descendants().filter(({ commandLine }) => commandLine.includes(`${path}\0`));
+}
+
 /** Runs a backup whose second part takes a while, and does `work` meanwhile. */
-function whileItDumps(engine: Engine, work: () => unknown): Promise<ProgramResult> {
+function whileItDumps(
+  engine: Engine,
+  work: (kill: (signal: NodeJS.Signals) => void) => unknown,
+): Promise<ProgramResult> {
   world.proxy.add({ path: /partNumber=2\b/, times: 1, fault: { kind: 'stall', ms: 800 } });
   const from = world.proxy.log.length;
-  return runProgram(world, args(engine), {}, () => {
+  return runProgram(world, args(engine), {}, (kill) => {
     const timer = setInterval(() => {
       if (!world.proxy.log.slice(from).some((line) => line.endsWith(' stall'))) return;
       clearInterval(timer);
-      void work();
+      void work(kill);
     }, 2);
   });
 }
@@ -152,13 +161,33 @@ function faultsOf(product: string): void {
   test('a dump program that is killed', async () => {
     const engine = engines.get(product)!;
     const killed = await whileItDumps(engine, () => {
-      for (const { pid, commandLine } of descendants()) {
-        if (commandLine.includes(engine.name) && commandLine.includes('--')) {
-          if (!commandLine.includes('longshore.mjs')) process.kill(pid, 'SIGKILL');
-        }
-      }
+      for (const { pid } of dumpsOf(engine)) process.kill(pid, 'SIGKILL');
     });
     await expectNothing(killed, /(was killed|was ended) by SIGKILL/);
+  });
+
+  test('the program itself, stopped and killed', async () => {
+    const engine = engines.get(product)!;
+    const children: number[] = [];
+    for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+      const ended = await whileItDumps(engine, (kill) => {
+        for (const { pid } of dumpsOf(engine)) children.push(pid);
+        kill(signal);
+      });
+      expect([ended.code, ended.signal]).toEqual(signal === 'SIGINT' ? [130, null] : [null, 'SIGKILL']);
+      await until('no dump goes on', () => children.every((pid) => !existsSync(`/proc/${pid}`)));
+      await until('what was on its way has arrived', () => world.proxy.underWay === 0);
+      expect((await world.keys(prefix)).filter((key) => !key.startsWith('_longshore/'))).toEqual([]);
+      if (signal === 'SIGINT') expect(await world.uploads(prefix)).toBe(0);
+      // Of a process that is killed the next one takes away what it left.
+      expect(world.temporaryFolders()).toHaveLength(signal === 'SIGINT' ? 0 : 1);
+    }
+    expect(children).toHaveLength(2);
+    expect((await runProgram(world, args(engine))).code).toBe(0);
+    expect(world.temporaryFolders()).toEqual([]);
+    expect(await world.wholeBackups(prefix)).toMatchObject([
+      { manifest: { key: expect.stringMatching(/datadump1\./) }, missing: [] },
+    ]);
   });
 
   test('a connection that is cut', async () => {

@@ -21,7 +21,7 @@ import { programEnv, runProgram } from './world.ts';
 const client = (await postgresPrograms(undefined)).find(({ name }) => name === 'pg_dump');
 if (client === undefined) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
 
-/** One that is named need not be looked for, which takes longer than a small backup. */
+/** One that is named need not be looked for. */
 const clientFolder = dirname(client?.path ?? '');
 const LIMITED = { accessKeyId: 'limited', secretAccessKey: 'limited-secret' };
 const SEED = Number(process.env['TEST_SEED'] ?? 4);

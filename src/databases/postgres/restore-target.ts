@@ -61,7 +61,7 @@ export async function openPostgresTarget(
     missingAccounts: (accounts) =>
       asked(async () => {
         const { rows } = await client.query<{ name: string }>(
-          'SELECT a.name FROM unnest($1::text[]) a (name) WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = a.name)',
+          'SELECT a.name FROM unnest($1::text[]) a (name) WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = a.name) ORDER BY a.name COLLATE "C"',
           [accounts],
         );
         return rows.map(({ name }) => name);
@@ -70,7 +70,7 @@ export async function openPostgresTarget(
       asked(async () => {
         const names = extensions.map((extension) => extension.slice(0, extension.lastIndexOf(' ')));
         const { rows } = await client.query<{ name: string }>(
-          'SELECT e.name FROM unnest($1::text[]) e (name) WHERE NOT EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = e.name)',
+          'SELECT e.name FROM unnest($1::text[]) e (name) WHERE NOT EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = e.name) ORDER BY e.name COLLATE "C"',
           [names],
         );
         return rows.map(({ name }) => name);

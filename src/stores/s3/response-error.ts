@@ -67,6 +67,8 @@ function classify(
     case 'ExpiredToken':
     case 'TokenRefreshRequired':
     case 'InvalidAccessKeyId':
+    // Of versitygw, for a key id that nobody has.
+    case 'XAdminUserNotFound':
     case 'InvalidToken':
     case 'SignatureDoesNotMatch':
       return {
