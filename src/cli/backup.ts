@@ -27,7 +27,7 @@ export function registerBackup(program: Command, finish: Finish): void {
     .option('--time-zone <zone>', 'of dates, hours and the schedule: UTC, Europe/Berlin; that of the machine')
     .option('--log <folder>', 'a file a day, a line an attempt; .longshore/backup-log')
     .option('--format <format>', 'custom, plain, directory or split; split for large tables of PostgreSQL')
-    .option('--compression <level>', 'of zstd, 1 to 19; 0 for none; 3')
+    .option('--compression <level>', 'of zstd, 1 to 19; 0 for none; 1')
     .option('--encrypt-to <recipients>', 'of age, age1…, who alone can read the backup')
     .option('--jobs <n>', 'connections that read, in the split form; 2')
     .option('--client-folder <folder>', 'of pg_dump, mariadb-dump or mysqldump')

@@ -2,8 +2,8 @@
 
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, glob, stat } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { access, glob, realpath, stat } from 'node:fs/promises';
+import { basename, delimiter, join } from 'node:path';
 
 export interface FoundProgram {
   readonly name: string;
@@ -63,10 +63,14 @@ export function clientEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.
   return { PATH, HOME, TMPDIR, LANG, LC_ALL, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, SystemRoot };
 }
 
+/** Of Debian: it starts one of the programs that lie in folders of their versions, and takes its time. */
+const DISPATCHER = 'pg_wrapper';
+
 async function isProgram(path: string): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
-    return (await stat(path)).isFile();
+    const real = await realpath(path);
+    return (await stat(real)).isFile() && basename(real) !== DISPATCHER;
   } catch {
     // Not there, or not for us: either way none that can be run.
     return false;

@@ -46,7 +46,7 @@ export function programOutput(program: ProgramOutput): Readable {
   });
   const { stdout } = child;
   const readable = new Readable({
-    highWaterMark: PIECE_BYTES,
+    highWaterMark: 4 * PIECE_BYTES,
     read() {
       stdout.resume();
     },

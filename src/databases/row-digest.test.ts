@@ -50,5 +50,7 @@ test('is another one for each change: a byte, a row less, a row twice, two parts
 });
 
 test('stays what it is: manifests of before are compared with it', () => {
-  expect(digestOf(['', 'a', 'the quick brown fox', '\\N\t{"a": 1}'])).toMatchInlineSnapshot(`"90bd8ff6739c87f7"`);
+  expect(digestOf(['', 'a', 'the quick brown fox', '\\N\t{"a": 1}'])).toMatchInlineSnapshot(
+    `"90bd8ff6739c87f7"`,
+  );
 });

@@ -9,8 +9,8 @@ export class RowDigest {
   rows = 0;
   #low = 0;
   #high = 0;
-  #bytes = new Uint8Array();
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array = new Uint8Array();
+  #view: DataView = new DataView(this.#bytes.buffer);
 
   /** Adds the row that lies there, without its end. @param from where it begins @param to behind its last byte */
   add(bytes: Uint8Array, from: number, to: number): void {

@@ -50,7 +50,7 @@ export const backupSchema = z.strictObject({
     .enum(['custom', 'plain', 'directory', 'split'])
     .optional()
     .describe('custom for PostgreSQL and plain for MySQL and MariaDB; split for large tables of PostgreSQL'),
-  compression: z.coerce.number().int().min(0).max(19).default(3).describe('the level of zstd; 0 for none'),
+  compression: z.coerce.number().int().min(0).max(19).default(1).describe('the level of zstd; 0 for none'),
   encryptTo: z
     .union([z.string(), z.array(z.string())])
     .transform((value) => (typeof value === 'string' ? value.split(',') : value).map((one) => one.trim()))

@@ -65,7 +65,7 @@ export interface TakenBackup {
   readonly manifest: BackupManifest;
 }
 
-const ZSTD_LEVEL = 3;
+const ZSTD_LEVEL = 1;
 
 /** @throws CONFIG_INVALID, URL_INVALID, CHECK_FAILED; the errors of database and store, which the log has too */
 export async function takeBackup(
@@ -179,10 +179,13 @@ async function upload(run: Run, clock: Clock, signal: AbortSignal): Promise<Back
   let written: Written | undefined;
   let globals: BackupFile | undefined;
   let manifest: BackupManifest | undefined;
+  const asked = dump.globals(signal);
+  // Looked at below, perhaps later than it fails.
+  asked.catch(() => undefined);
   try {
     written = await write(run, signal);
     await log(LOG_MESSAGES.dumped);
-    const roles = await dump.globals(signal);
+    const roles = await asked;
     if (roles !== undefined) {
       const key = `${base}.globals.sql${storedExtension(codec)}`;
       globals = await uploadStream(place, key, Readable.from([roles], { objectMode: false }), codec, signal);
