@@ -59,6 +59,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   ]) {
     register(program, finish);
   }
+  warnOfPasswords(argv);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;
@@ -72,6 +73,16 @@ export async function main(argv: readonly string[]): Promise<number> {
     return exitCodeOf(error);
   }
 }
+
+/** Whoever may list processes reads the arguments. Programs that call this one know what they do. */
+function warnOfPasswords(argv: readonly string[]): void {
+  if (!process.stderr.isTTY || !argv.some((argument) => WITH_PASSWORD.test(argument))) return;
+  process.stderr.write(
+    'note: a URL on the command line holds a password, which the list of processes shows: put it into the environment, ~/.pgpass, ~/.my.cnf or longshore.yaml\n',
+  );
+}
+
+const WITH_PASSWORD = /^(?:--[a-z-]+=)?(?:postgres(?:ql)?|mysql|mariadb):\/\/[^/?#@]*:[^/?#]+@/i;
 
 /** What a command is registered with: sets the exit code of a run that did not throw. */
 export type Finish = (exitCode: number) => void;

@@ -6,17 +6,13 @@
 
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { z } from 'zod';
 import { LongshoreError } from '../../errors.ts';
-import { isAlive } from '../../flow/is-alive.ts';
+import { processSpace } from '../../flow/process-space.ts';
 import { deleteObjects, listKeys } from '../../stores/list-keys.ts';
 import { type KeyTemplate, keyOf, nextIndex } from './dated-keys.ts';
-import { type BackupPlace, NOTES_PREFIX, putNew, readObject } from './repository.ts';
+import { CLAIMS, clearDeadClaims } from './dead-claims.ts';
+import { type BackupPlace, putNew } from './repository.ts';
 import type { RunMoment } from './run-moment.ts';
-
-const CLAIMS = `${NOTES_PREFIX}claims/`;
-
-const holder = z.object({ host: z.string(), pid: z.number(), at: z.string() });
 
 export interface Claim extends AsyncDisposable {
   /** `2026-11-20/datadump4`, without extension. */
@@ -35,9 +31,9 @@ export async function claimNumber(
 ): Promise<Claim> {
   const { store, prefix } = place;
   const at = new Date(moment.atMs).toISOString();
-  const mine = { host: hostname(), pid: process.pid, at, run: randomUUID() };
+  const mine = { host: hostname(), space: await processSpace(), pid: process.pid, at, run: randomUUID() };
   const body = Buffer.from(JSON.stringify(mine));
-  await clearDead(place, signal);
+  await clearDeadClaims(place, signal);
   for (let attempt = 0, tried = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const keys = await keysOfDay(place, template, moment, signal);
     // A number that was just refused may not be listed yet.
@@ -79,17 +75,4 @@ export async function keysOfDay(
   const claims = prefix + CLAIMS;
   for await (const key of listKeys(store, claims + before, signal)) keys.push(key.slice(claims.length));
   return keys;
-}
-
-/** Takes away what processes of this machine left that are gone. */
-async function clearDead(place: BackupPlace, signal: AbortSignal): Promise<void> {
-  const { store, prefix } = place;
-  for await (const key of listKeys(store, prefix + CLAIMS, signal)) {
-    const object = await readObject(place, key.slice(prefix.length), signal);
-    const parsed = object && holder.safeParse(JSON.parse(object.body.toString('utf8')));
-    if (parsed?.success !== true) continue;
-    const { host, pid } = parsed.data;
-    if (host !== hostname() || pid === process.pid || isAlive(pid)) continue;
-    await deleteObjects(store, [{ key, etag: object!.etag }], signal);
-  }
 }

@@ -5,7 +5,7 @@ import { pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { LongshoreError } from '../../errors.ts';
 import { deleteObjects } from '../../stores/list-keys.ts';
-import type { ObjectStore } from '../../stores/object-store.ts';
+import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
 import type { BackupFile } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
 
@@ -81,7 +81,10 @@ export async function uploadStream(
     source.destroy();
   }
   // Also where a signal came meanwhile: whoever called takes away what is returned.
-  const head = await store.head(prefix + key);
+  const head = await store.head(prefix + key).catch(async (error: unknown) => {
+    if (etag !== undefined) await deleteObjects(store, [{ key: prefix + key, etag }]);
+    throw error;
+  });
   if (etag === undefined && head?.attributes.metadata[RUN] !== run) {
     throw new LongshoreError(
       'OBJECT_FAILED',
@@ -101,6 +104,11 @@ export async function uploadStream(
 
 /** Whose object it is, in its metadata. */
 const RUN = 'longshore-run';
+
+/** Whether an object was put by {@link uploadStream}. */
+export function isUploaded({ attributes }: ObjectHead): boolean {
+  return attributes.metadata[RUN] !== undefined;
+}
 
 /** @returns its ETag; undefined where none is there, or one of somebody else */
 async function ownedBy(store: ObjectStore, key: string, run: string): Promise<string | undefined> {
