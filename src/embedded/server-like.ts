@@ -5,7 +5,7 @@ import { clientEnvironment, clientFolders, findPrograms } from '../databases/cli
 import type { DumpServer } from '../databases/dump.ts';
 import { isOlder, majorMinor } from '../databases/mysql/client-choice.ts';
 import { CLIENT_FOLDERS, majorOf, versionIn } from '../databases/postgres/client-choice.ts';
-import { postgresPrograms } from '../databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../databases/postgres/client-programs.ts';
 import { LongshoreError } from '../errors.ts';
 import { startMariadb } from './mariadb.ts';
 import { mariadbInstalled } from './mariadb-binaries.ts';

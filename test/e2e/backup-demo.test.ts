@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { postgresPrograms } from '../../src/databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { runProgram } from './world.ts';
 
 const installed = (await postgresPrograms(undefined)).some(({ name }) => name === 'pg_dump');

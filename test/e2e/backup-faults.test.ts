@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parseDatabaseUrl } from '../../src/config/database-url.ts';
 import { ClientAccess } from '../../src/databases/mysql/client-access.ts';
-import { postgresPrograms } from '../../src/databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { mariadbAvailable, mariadbServer } from '../servers/mariadb.ts';
 import { postgresServer, type TestSession } from '../servers/postgres.ts';
 import {

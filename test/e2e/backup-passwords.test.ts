@@ -4,7 +4,7 @@ import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { basename, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { postgresPrograms } from '../../src/databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { mariadbAvailable, mariadbServer } from '../servers/mariadb.ts';
 import { postgresServer } from '../servers/postgres.ts';
 import {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { postgresPrograms } from '../../src/databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { seededRandom } from '../../src/embedded/s3/faults.ts';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
 import {

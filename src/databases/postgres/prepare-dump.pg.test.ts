@@ -11,7 +11,8 @@ import { loadPagila, pagilaAvailable } from '../../../test/worlds/pagila.ts';
 import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import type { DumpFacts, DumpFormat } from '../dump.ts';
-import { postgresPrograms, preparePostgresDump } from './prepare-dump.ts';
+import { postgresPrograms } from './client-programs.ts';
+import { preparePostgresDump } from './prepare-dump.ts';
 import { openPostgresTarget } from './restore-target.ts';
 
 const clients = (await postgresPrograms(undefined)).filter(({ name }) => name === 'pg_dump');

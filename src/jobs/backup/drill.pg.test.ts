@@ -8,7 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
-import { postgresPrograms } from '../../databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { FilesStore } from '../../stores/files/files-store.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { type DrillOptions, drillBackup } from './drill.ts';

@@ -15,7 +15,7 @@ import { loadPagila, pagilaAvailable } from '../../../test/worlds/pagila.ts';
 import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { createDatabase, withDatabase } from '../../databases/make-database.ts';
-import { postgresPrograms } from '../../databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { startPostgres } from '../../embedded/postgres.ts';
 import { restoreBackup } from './restore.ts';
 import { takeBackup } from './take-backup.ts';

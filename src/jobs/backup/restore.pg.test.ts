@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type FaultProxy, startFaultProxy } from '../../../test/servers/fault-proxy.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { testStore } from '../../../test/servers/s3-store.ts';
-import { postgresPrograms } from '../../databases/postgres/prepare-dump.ts';
+import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { startS3Server } from '../../embedded/s3/server.ts';
 import { systemClock } from '../../flow/clock.ts';
 import { listKeys } from '../../stores/list-keys.ts';
