@@ -1,6 +1,7 @@
 /** The output of a program as a stream that ends only when the program did its work, and otherwise fails. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { LongshoreError, messageOf } from '../errors.ts';
 
@@ -35,7 +36,8 @@ const PIECE_BYTES = 1024 ** 2;
 
 /** Destroying the stream, or aborting, ends the program; the stream is closed when it is gone. */
 export function programOutput(program: ProgramOutput): Readable {
-  const child = spawn(program.path, program.flags, {
+  const [path, ...flags] = withLargeWrites(program.path, program.flags);
+  const child = spawn(path, flags, {
     env: program.env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -99,6 +101,17 @@ export function programOutput(program: ProgramOutput): Readable {
   });
   return readable;
 }
+
+/**
+ * Dump programs write 4 KB at a time, and each write costs both sides a turn: half of the time of a dump. GNU's stdbuf has
+ * them write as much as a pipe takes; where it is not, they write as they do.
+ */
+function withLargeWrites(path: string, flags: readonly string[]): [string, ...string[]] {
+  // A program that is not there is better told by its own name.
+  return existsSync(STDBUF) && existsSync(path) ? [STDBUF, '--output=1M', path, ...flags] : [path, ...flags];
+}
+
+const STDBUF = '/usr/bin/stdbuf';
 
 /** Asks the program to end, and makes it. Resolves when it is gone. */
 export async function endProgram(child: ChildProcess, gone: Promise<void>): Promise<void> {
