@@ -49,7 +49,7 @@ test('no file, a file, and two dumps on one day', async () => {
     writeFileSync(watch, content);
     const { code, stdout, stderr } = await runProgram(world(), args('--json'));
     expect(code, stderr).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ shipped: [{ bytes: 3 }] });
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'shipped', watched: { shipped: [{ bytes: 3 }] } });
   }
   expect(keys()).toEqual(['datadump1.sql', 'datadump2.sql']);
   expect(readdirSync(join(folder, 'dumps'))).toEqual([]);
