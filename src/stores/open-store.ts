@@ -7,7 +7,7 @@ import { LongshoreError } from '../errors.ts';
 import { AdaptiveLimiter } from '../flow/adaptive-limiter.ts';
 import type { Clock } from '../flow/clock.ts';
 import type { RateLimiter } from '../flow/rate-limiter.ts';
-import { DEFAULT_RETRY, type RetryHooks, type RetryPolicy } from '../flow/retry.ts';
+import { DEFAULT_RETRY, type RetryHooks, type RetryPolicy, withRetry } from '../flow/retry.ts';
 import { LimitedStore } from './limited-store.ts';
 import type { ObjectStore, StoreCapabilities } from './object-store.ts';
 import { PrefixLimits } from './prefix-limits.ts';
@@ -65,7 +65,12 @@ export async function openStore(url: StoreUrl, options: OpenStoreOptions): Promi
     store,
     limiter,
     requests: () => (bare instanceof S3Store ? bare.requests : 0),
-    makeBucket: (signal) => (bare instanceof S3Store ? bare.makeBucket(signal) : makeFolder(bare.bucket)),
+    makeBucket: (signal) =>
+      withRetry(
+        () => (bare instanceof S3Store ? bare.makeBucket(signal) : makeFolder(bare.bucket)),
+        options.retry ?? DEFAULT_RETRY,
+        { clock: options.clock, onRetry: options.onRetry, signal },
+      ),
     [Symbol.asyncDispose]: async () => {
       await bare[Symbol.asyncDispose]();
     },
