@@ -1,6 +1,7 @@
 /** Backups of real databases into a bucket, and back. */
 
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -141,6 +142,35 @@ describe.skipIf(!installed)('a backup', () => {
       code: 'CHECK_FAILED',
       message: expect.stringMatching(/is not empty: there is table public.items/),
     });
+  });
+
+  test('comes into a new database, which gets the name, the owner and the settings of the old one', async () => {
+    await backup(await shop());
+    const { sql } = await server.createDatabase();
+    // One whose name leaves no room, and two that pg_restore would read as a connection.
+    for (const name of [`${'日本'.repeat(10)}語`, 'host=nowhere', 'postgres://nobody@nowhere/x']) {
+      const owner = `owner ${randomUUID()}`;
+      const quoted = `"${name}"`;
+      await sql(`CREATE ROLE "${owner}"`);
+      await sql(`CREATE DATABASE ${quoted} OWNER "${owner}"`);
+      await sql(`REVOKE CONNECT ON DATABASE ${quoted} FROM PUBLIC`);
+      await sql(`ALTER DATABASE ${quoted} SET search_path = "a b", public`);
+      await sql(`ALTER DATABASE ${quoted} SET my.setting = 'it''s'`);
+      await sql(`ALTER ROLE "${owner}" IN DATABASE ${quoted} SET work_mem = '9MB'`);
+      const facts = () =>
+        sql(`SELECT pg_get_userbyid(datdba) AS owner, datacl::text AS acl,
+                    array(SELECT setrole::regrole || ' ' || setconfig::text FROM pg_db_role_setting
+                          WHERE setdatabase = d.oid ORDER BY 1) AS settings
+             FROM pg_database d WHERE datname = '${name}'`);
+      const before = await facts();
+      const to = new URL(server.url);
+      to.pathname = `/${encodeURIComponent(name)}`;
+      const { notices } = await restore(prefix, to.href, { intoNew: true });
+      const kept = /what was there before is (.*_before_\d{14}): drop it/.exec(notices.join())?.[1];
+      expect(await facts()).toEqual(before);
+      for (const one of [name, kept]) await sql(`DROP DATABASE "${one}"`);
+      await sql(`DROP ROLE "${owner}"`);
+    }
   });
 
   test('of a folder is in that folder, and any folder knows where it lies', async () => {

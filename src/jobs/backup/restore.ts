@@ -79,8 +79,7 @@ export async function restoreBackup(
   if (!intoNew) return await restoreInto(found, database, { ...options, decrypt, clock, emit }, signal);
   const at = momentOf(clock.now(), 'UTC');
   const mark = `${at.date}-${at.time}`.replaceAll(/[-:]/g, '');
-  // Names have at most 63 bytes, and what comes behind is 24 of them.
-  const name = database.connection.database.slice(0, 36);
+  const name = shortened(database.connection.database);
   const fresh = `${name}_restored_${mark}`;
   await createDatabase(database, fresh);
   let restored: RestoredBackup;
@@ -95,6 +94,18 @@ export async function restoreBackup(
   const { notices, ...place } = swapped(swap, database, fresh);
   return { ...restored, ...place, notices: [...restored.notices, ...notices] };
 }
+
+/** Names have at most 63 bytes, and what comes behind is 25 of them. */
+function shortened(name: string): string {
+  let short = '';
+  for (const character of name) {
+    if (Buffer.byteLength(short + character) > NAME_BYTES) break;
+    short += character;
+  }
+  return short;
+}
+
+const NAME_BYTES = 38;
 
 /** What is said of where the restored database is. */
 function swapped(
