@@ -9,7 +9,7 @@ import type { DumpServer, RestoreTarget } from '../../databases/dump.ts';
 import { createDatabase, withDatabase } from '../../databases/make-database.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { startServerLike } from '../../embedded/server-like.ts';
-import { LongshoreError, messageOf } from '../../errors.ts';
+import { type ErrorCode, LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { compareFacts } from './compare-facts.ts';
@@ -54,7 +54,7 @@ export interface DrilledBackup extends DrillRecord {
 
 const DATABASE = 'drill';
 
-/** @throws CHECK_FAILED where there is no such backup or no server to drill it in; the errors of the store */
+/** @throws CHECK_FAILED where there is no such backup or no server to drill it in; CONFIG_INVALID for another identity; the errors of store and disk */
 export async function drillBackup(
   options: DrillOptions,
   environment: DrillEnvironment = {},
@@ -103,6 +103,19 @@ function serverOf({ manifest }: FoundBackup, { product }: DrillOptions): DumpSer
   });
 }
 
+/** What fails so says nothing of the backup: noting it would let one that is good be pruned. */
+const NOT_OF_THE_BACKUP: ReadonlySet<string> = new Set<ErrorCode>([
+  'CONFIG_INVALID',
+  'JOURNAL_UNWRITABLE',
+  'BUCKET_NOT_FOUND',
+  'STORE_CREDENTIALS',
+  'STORE_DENIED',
+  'STORE_SLOW_DOWN',
+  'STORE_TIMEOUT',
+  'STORE_UNAVAILABLE',
+  'STORE_UNREACHABLE',
+]);
+
 interface Outcome {
   readonly problems: string[];
   readonly recoveredMs: number;
@@ -135,6 +148,7 @@ async function tryOut(
     );
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof LongshoreError && NOT_OF_THE_BACKUP.has(error.code)) throw error;
     return failed([messageOf(error)], clock);
   }
   const recoveredMs = monotonicMs(clock);
