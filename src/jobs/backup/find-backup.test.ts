@@ -85,3 +85,21 @@ test('of a file system the whole of it is the store', () => {
     prefix: 'data/shop/2026-11-20/datadump1.sql',
   });
 });
+
+test('a manifest that names what is not its own is not followed, and one that cannot be right is none', async () => {
+  const whole = manifest('2026-11-20/datadump1.sql', '2026-11-20T03:00:00.000Z');
+  const [file] = whole.files;
+  for (const [change, said] of [
+    [{ files: [file, { ...file, key: '2026-11-20/datadump1/../../../x' }] }, /which is not its own/],
+    [{ files: [file, { ...file, key: '/etc/passwd' }] }, /which is not its own/],
+    [{ files: [file, { ...file, key: '2026-11-20/datadump2.sql' }] }, /which is not its own/],
+    [{ files: [] }, /what is restored is not among them/],
+    [{ timeZone: 'Mars/Olympus' }, /knows no such time zone/],
+  ] as const) {
+    await put('2026-11-20/datadump1.sql', Buffer.of(1));
+    const body = encodeManifest({ ...whole, ...change } as BackupManifest);
+    await put('2026-11-20/datadump1.manifest.json', body);
+    await expect(found('2026-11-20/datadump1.sql')).rejects.toThrow(said);
+    await expect(found('')).rejects.toThrow();
+  }
+});

@@ -4,7 +4,7 @@ import type { StoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
-import { type BackupPlace, readCatalogue, readObject } from './repository.ts';
+import { type BackupPlace, isOwn, readCatalogue, readObject } from './repository.ts';
 
 export interface FoundBackup {
   readonly place: BackupPlace;
@@ -24,7 +24,7 @@ export async function findBackup(
 ): Promise<FoundBackup> {
   const isPrefix = path === '' || path.endsWith('/');
   const named = path === '' ? undefined : await byKey(store, path.replace(/\/+$/, ''), signal);
-  if (named !== undefined) return named;
+  if (named !== undefined) return checked(named);
   if (!isPrefix) {
     throw new LongshoreError('CHECK_FAILED', `${store.name}/${path} has no manifest beside it`, {
       hint: 'name a backup as `longshore backup list` does, or a prefix that ends with a slash for the newest one below it',
@@ -46,7 +46,19 @@ export async function findBackup(
     );
   }
   const base = newest.manifestKey.slice(0, -MANIFEST_EXTENSION.length);
-  return { place: { store, prefix: path }, manifest: newest.manifest, base };
+  return checked({ place: { store, prefix: path }, manifest: newest.manifest, base });
+}
+
+/** Nothing is read that is not of the backup, whoever wrote its manifest. */
+function checked(found: FoundBackup): FoundBackup {
+  const { manifest, base, place } = found;
+  const foreign = manifest.files.find(({ key }) => !isOwn(key, base + MANIFEST_EXTENSION));
+  if (foreign === undefined) return found;
+  throw new LongshoreError(
+    'OBJECT_FAILED',
+    `${place.store.name}/${place.prefix}${base}${MANIFEST_EXTENSION} names ${foreign.key}, which is not its own`,
+    { hint: 'somebody else has changed it: restore another backup' },
+  );
 }
 
 /** Undefined where nothing beside the key is its manifest. */

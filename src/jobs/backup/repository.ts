@@ -90,6 +90,19 @@ export function isBeside(key: string, manifestKey: string): boolean {
   return key.startsWith(base) && /^(\/|\.|$)/.test(key.slice(base.length));
 }
 
+/**
+ * Whether a key is one that the manifest may name: what is read from the bucket, where others may write too, is not taken
+ * at its word.
+ */
+export function isOwn(key: string, manifestKey: string): boolean {
+  const parts = key.split('/');
+  return (
+    isBeside(key, manifestKey) &&
+    !key.endsWith(MANIFEST_EXTENSION) &&
+    !parts.some((part) => part === '' || part === '.' || part === '..')
+  );
+}
+
 const named = z.object({ key: z.string() });
 
 /** Whatever version of Longshore wrote it. */

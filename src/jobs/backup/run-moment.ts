@@ -29,6 +29,15 @@ export function momentOf(atMs: number, timeZone: string): RunMoment {
   };
 }
 
+export function isTimeZone(name: string): boolean {
+  try {
+    formatOf(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Of this machine, which containers have as UTC. */
 export function localTimeZone(): string {
   return Intl.DateTimeFormat().resolvedOptions().timeZone;
