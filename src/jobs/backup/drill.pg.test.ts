@@ -143,7 +143,7 @@ describe.skipIf(!installed)('a drill', () => {
       return path;
     });
     const manifest = await backup(SHOP, { encryptTo: [await identityToRecipient(identities[0]!)] });
-    for (const more of [{}, { identity: files[1] }])
+    for (const more of [{}, { identity: files[1] }, { identity: files[0], jobs: 0 }, { jobs: Number.NaN }])
       await expect(drill(more)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     expect(await readDrillRecord({ store, prefix: '' }, manifestKeyOf(manifest))).toBeUndefined();
     expect(await drill({ identity: files[0] })).toMatchObject({ ok: true });

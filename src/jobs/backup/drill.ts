@@ -18,7 +18,7 @@ import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
 import { MANIFEST_EXTENSION } from './manifest.ts';
-import { type RestoreInto, readGlobals, restoreDump } from './open-backup.ts';
+import { checkJobs, type RestoreInto, readGlobals, restoreDump } from './open-backup.ts';
 
 export interface DrillOptions {
   /** Of a backup, or a prefix that ends with a slash for the newest one below it. */
@@ -61,6 +61,7 @@ export async function drillBackup(
 ): Promise<DrilledBackup> {
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
+  checkJobs(options.jobs);
   const url = wholeStoreUrl(parseStoreUrl(options.from));
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
   await using stack = new AsyncDisposableStack();

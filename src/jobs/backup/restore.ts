@@ -22,7 +22,7 @@ import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
 import type { BackupManifest } from './manifest.ts';
-import { readGlobals, restoreDump } from './open-backup.ts';
+import { checkJobs, readGlobals, restoreDump } from './open-backup.ts';
 import { momentOf } from './run-moment.ts';
 
 export interface RestoreJobOptions extends RestoreOptions {
@@ -70,6 +70,7 @@ export async function restoreBackup(
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
   const { intoNew = false } = options;
+  checkJobs(options.jobs);
   const url = wholeStoreUrl(parseStoreUrl(options.from));
   const database = parseDatabaseUrl(options.to, env);
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
