@@ -66,6 +66,9 @@ test('the newest one below a prefix, if all of it is there', async () => {
     await put(`shop/${day}/${name}.manifest.json`, encodeManifest(manifest(key, `${day}T03:00:00.000Z`)));
   }
   expect(await found('shop/')).toEqual(['shop/', '2026-11-21/datadump1', '2026-11-21/datadump1.sql']);
+  // Whoever names the bucket, or a day, is told where they are.
+  for (const path of ['', 'shop/2026-11-21/'])
+    await expect(found(path)).rejects.toMatchObject({ hint: `there are some of ${store.name}/shop/` });
   await store.delete([{ key: 'shop/2026-11-21/datadump1.sql' }]);
   await expect(found('shop/')).rejects.toThrow(/is not whole: 2026-11-21\/datadump1.sql is gone/);
 });

@@ -4,7 +4,7 @@ import type { StoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
-import { type BackupPlace, isOwn, readCatalogue, readObject } from './repository.ts';
+import { type BackupPlace, isOwn, ownBase, readCatalogue, readObject } from './repository.ts';
 
 export interface FoundBackup {
   readonly place: BackupPlace;
@@ -30,12 +30,15 @@ export async function findBackup(
       hint: 'name a backup as `longshore backup list` does, or a prefix that ends with a slash for the newest one below it',
     });
   }
-  const { backups, unreadable } = await readCatalogue({ store, prefix: path }, signal);
+  const { backups, unreadable, elsewhere } = await readCatalogue({ store, prefix: path }, signal);
   const newest = backups.at(-1);
   if (newest === undefined) {
     const why = unreadable.length === 0 ? '' : `: ${unreadable[0]}`;
     throw new LongshoreError('CHECK_FAILED', `there is no backup below ${store.name}/${path}${why}`, {
-      hint: 'look with `longshore backup list`',
+      hint:
+        elsewhere.length === 0
+          ? 'look with `longshore backup list`'
+          : `there are some of ${elsewhere.join(', ')}`,
     });
   }
   if (newest.missing.length > 0) {
@@ -71,7 +74,7 @@ async function byKey(store: ObjectStore, key: string, signal: AbortSignal): Prom
       object.body.toString('utf8'),
       `${store.name}/${base}${MANIFEST_EXTENSION}`,
     );
-    const own = baseIn(base, manifest.key);
+    const own = ownBase(base, manifest.key);
     if (own === undefined) continue;
     const prefix = base.slice(0, base.length - own.length);
     return { place: { store, prefix }, manifest, base: own };
@@ -93,15 +96,6 @@ function basesOf(key: string): string[] {
       bases.push(folder + rest);
   }
   return bases;
-}
-
-/** The end of `base` that the key below the prefix begins with. */
-function baseIn(base: string, key: string): string | undefined {
-  for (let at = 0; at >= 0; at = base.indexOf('/', at) + 1 || -1) {
-    const own = base.slice(at);
-    if (key.startsWith(own) && /^[./]/.test(key.slice(own.length))) return own;
-  }
-  return undefined;
 }
 
 /** A key in a folder names that folder, and not the one that keys of the job begin in: that of a file system is its root. */
