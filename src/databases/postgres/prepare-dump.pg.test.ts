@@ -52,6 +52,18 @@ async function restored(
 }
 
 describe.skipIf(clients.length === 0)('a dump', () => {
+  test('locks tables alone: the server has room for so many locks', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE one (id serial)');
+    await using dump = await preparePostgresDump(connection(source.url), {});
+    expect(dump.server.product).toBe('PostgreSQL');
+    const locked = await source.sql(
+      `SELECT c.relname::text AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+       WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.relnamespace = 'public'::regnamespace`,
+    );
+    expect(locked).toEqual([{ name: 'one' }]);
+  });
+
   test('of every form has names with line breaks, and is read in pieces of any size', async () => {
     const source = await server.createDatabase();
     await source.sql(
