@@ -180,6 +180,13 @@ ${then}
     );
     await using less = await prepare(undefined, odd.url.replace(/\/\/[^@]*@/, `//${name}:pw@`));
     expect(less.notices[0]).toContain('no right to see them: triggers, procedures and functions');
+    await odd.sql(
+      `CREATE TABLE ${odd.name}.seen (i int); REVOKE SELECT ON ${odd.name}.* FROM ${name}@'%'; GRANT SELECT ON ${odd.name}.seen TO ${name}@'%'`,
+    );
+    await expect(prepare(undefined, odd.url.replace(/\/\/[^@]*@/, `//${name}:pw@`))).rejects.toMatchObject({
+      code: 'DATABASE_DENIED',
+      message: expect.stringContaining('tables that it does not see would be left out'),
+    });
     await odd.sql(`DROP USER ${name}@'%'`);
   });
 
