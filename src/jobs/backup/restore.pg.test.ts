@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../../../test/servers/fault-proxy.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { testStore } from '../../../test/servers/s3-store.ts';
@@ -187,10 +187,15 @@ describe.skipIf(!installed)('a backup', () => {
       `CREATE TABLE random AS SELECT md5(i::text || 'a') || md5(i::text || 'b') AS v FROM generate_series(1, 20000) i`,
     );
     const part = (n: number) => new RegExp(`partNumber=${n}\\b`);
-    proxy.add({ path: part(3), times: 2, fault: { kind: 'status', status: 500, code: 'InternalError' } });
+    // As often as a store that is away for half a minute fails, and without the waits.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.005);
+    proxy.add({ path: part(3), times: 8, fault: { kind: 'status', status: 500, code: 'InternalError' } });
     // Longer than the store is waited for.
     const hung = proxy.add({ path: part(4), times: 1, fault: { kind: 'stall', ms: 3_000 } });
     proxy.add({ path: part(2), times: 1, fault: { kind: 'reset-request' } });
+    const slow = { kind: 'status', status: 503, code: 'SlowDown' } as const;
+    proxy.add({ operation: 'CreateMultipartUpload', times: 1, fault: slow });
+    proxy.add({ operation: 'PutObject', path: /globals/, times: 1, fault: slow });
     const complete = 'CompleteMultipartUpload';
     proxy.add({ operation: complete, times: 1, fault: { kind: 'status', status: 503, code: 'SlowDown' } });
     const lost = proxy.add({ operation: complete, times: 1, fault: { kind: 'lost-answer' } });
@@ -203,6 +208,7 @@ describe.skipIf(!installed)('a backup', () => {
     expect(key).toMatch(/datadump1/);
     expect(await keys()).toHaveLength(4);
     expect(manifest.files[0]!.bytes).toBeGreaterThan(4 * PART_BYTES);
+    random.mockRestore();
     proxy.clear();
     const copy = await server.createDatabase();
     expect(await restore(prefix + key, copy.url)).toMatchObject({ rows: 20_000 });
