@@ -49,7 +49,10 @@ export function registerRestore(program: Command, finish: Finish): void {
       const emit = backupReporter(json ? 'ndjson' : 'terminal', process.stderr);
       const restored = await stoppable(
         (signal) => restoreBackup({ ...options, from, noOwner: !owner, jobs }, { env, signal, emit }),
-        { json, text: 'what was restored so far stays' },
+        {
+          json,
+          text: options.intoNew ? 'the database that was made for it goes' : 'what was restored so far stays',
+        },
       );
       process.stdout.write(`${json ? JSON.stringify(restored) : restoreText(restored)}\n`);
       finish(0);

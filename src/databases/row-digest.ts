@@ -9,19 +9,46 @@ export class RowDigest {
   rows = 0;
   #low = 0;
   #high = 0;
+  /** Of the row that has begun. */
+  #rowLow = SEED_LOW;
+  #rowHigh = SEED_HIGH;
+  #rowBytes = 0;
   #bytes: Uint8Array = new Uint8Array();
   #view: DataView = new DataView(this.#bytes.buffer);
 
   /** Adds the row that lies there, without its end. @param from where it begins @param to behind its last byte */
   add(bytes: Uint8Array, from: number, to: number): void {
+    let i = this.begin(bytes, from, to);
+    const size = this.#rowBytes + to - i;
+    let low = this.#rowLow;
+    let high = this.#rowHigh;
+    for (; i < to; i++) {
+      low = Math.imul(low ^ bytes[i]!, PRIME_LOW);
+      high = Math.imul(high ^ bytes[i]!, PRIME_HIGH);
+    }
+    this.#rowLow = SEED_LOW;
+    this.#rowHigh = SEED_HIGH;
+    this.#rowBytes = 0;
+    const first = mixed(low ^ size);
+    const second = mixed(high + first);
+    this.rows++;
+    this.#low = (this.#low + (first ^ second)) >>> 0;
+    this.#high = (this.#high + second) >>> 0;
+  }
+
+  /**
+   * Takes the beginning of a row that has not come whole; what it leaves is added with what comes next.
+   * @returns up to where it was taken: by whole words
+   */
+  begin(bytes: Uint8Array, from: number, to: number): number {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
       this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     const view = this.#view;
     // Words go to the two halves in turn: this is run for every byte of a database.
-    let low = SEED_LOW;
-    let high = SEED_HIGH;
+    let low = this.#rowLow;
+    let high = this.#rowHigh;
     let i = from;
     for (const whole = to - 7; i < whole; i += 8) {
       low = Math.imul(low ^ view.getInt32(i, true), PRIME_LOW);
@@ -29,15 +56,10 @@ export class RowDigest {
       high = Math.imul(high ^ view.getInt32(i + 4, true), PRIME_HIGH);
       high ^= high >>> 13;
     }
-    for (; i < to; i++) {
-      low = Math.imul(low ^ bytes[i]!, PRIME_LOW);
-      high = Math.imul(high ^ bytes[i]!, PRIME_HIGH);
-    }
-    const first = mixed(low ^ (to - from));
-    const second = mixed(high + first);
-    this.rows++;
-    this.#low = (this.#low + (first ^ second)) >>> 0;
-    this.#high = (this.#high + second) >>> 0;
+    this.#rowLow = low;
+    this.#rowHigh = high;
+    this.#rowBytes += i - from;
+    return i;
   }
 
   /** Adds what another one has, of other rows of the same table. */

@@ -12,7 +12,7 @@ import type { BackupResult } from '../jobs/backup/run.ts';
 import { momentOf } from '../jobs/backup/run-moment.ts';
 import type { WatchResult } from '../jobs/backup/ship-watched.ts';
 
-export function backupListText({ to, backups, unreadable, lastAttempt }: BackupList): string {
+export function backupListText({ to, backups, unreadable, elsewhere, lastAttempt }: BackupList): string {
   const lines =
     backups.length === 0
       ? [`there are no backups in ${to}`]
@@ -29,6 +29,7 @@ export function backupListText({ to, backups, unreadable, lastAttempt }: BackupL
           ]),
           NUMBERS,
         );
+  for (const url of elsewhere) lines.push(`there are backups of another job in ${url}`);
   for (const text of unreadable) lines.push(`✗ ${text}`);
   if (lastAttempt?.ended === 'failed')
     lines.push(`✗ the newest attempt, of ${lastAttempt.at}, failed: ${lastAttempt.what}`);

@@ -1,8 +1,9 @@
 /** Reads from the information schema what a dump of a database has to hold, and what is to be known of it before. */
 
+import { LongshoreError } from '../../errors.ts';
 import type { Client } from './connections.ts';
-import { quoteText } from './sql.ts';
-import { unseenObjects } from './unseen-objects.ts';
+import { quoteName, quoteText } from './sql.ts';
+import { mayHideTables, unseenObjects } from './unseen-objects.ts';
 
 export interface DumpCatalogue {
   /** Tables with rows of their own. */
@@ -14,6 +15,17 @@ export interface DumpCatalogue {
   readonly accounts: readonly string[];
   readonly notices: readonly string[];
   readonly bytesEstimate: number;
+}
+
+/** @throws DATABASE_DENIED where the user has the right to read some tables alone */
+export async function checkSeesTables(client: Client, database: string): Promise<void> {
+  const grants = await client.rows('SHOW GRANTS');
+  if (!mayHideTables(grants.flat(), database)) return;
+  throw new LongshoreError(
+    'DATABASE_DENIED',
+    `Cannot back up ${database}: the user may not read all of it, and tables that it does not see would be left out`,
+    { hint: `GRANT SELECT ON ${quoteName(database)}.* to the user, not on single tables` },
+  );
 }
 
 /** What the user has no right on is not there for it. */

@@ -4,7 +4,7 @@ import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { DumpOptions, PreparedDump } from '../dump.ts';
 import { ClientAccess } from './client-access.ts';
-import { readCatalogue } from './dump-catalogue.ts';
+import { checkSeesTables, readCatalogue } from './dump-catalogue.ts';
 import { type DumpRun, runDump } from './dump-run.ts';
 import { watchLocks } from './lock-watch.ts';
 
@@ -23,9 +23,10 @@ export async function prepareMysqlDump(
   const access = await ClientAccess.open(url, options.clientFolder, signal);
   try {
     const client = await access.client('dump');
-    const catalogue = await access.use(`look at ${url.name}`, signal, (connection) =>
-      readCatalogue(connection, access.database),
-    );
+    const catalogue = await access.use(`look at ${url.name}`, signal, async (connection) => {
+      await checkSeesTables(connection, access.database);
+      return await readCatalogue(connection, access.database);
+    });
     let run: DumpRun | undefined;
     return {
       server: access.server,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { unseenObjects } from './unseen-objects.ts';
+import { mayHideTables, unseenObjects } from './unseen-objects.ts';
 
 const BOTH = ['triggers', 'procedures and functions'];
 const LEAST = 'GRANT SELECT, LOCK TABLES, SHOW VIEW, EVENT ON `shop\\_1`.* TO `u`@`%`';
@@ -18,4 +18,19 @@ it.each([
   ['nothing', ["GRANT USAGE ON *.* TO 'u'@'%'"], BOTH],
 ])('knows what a user does not see who has %s', (_, grants, unseen) => {
   expect(unseenObjects(grants, 'shop_1')).toEqual(unseen);
+});
+
+it.each([
+  ['on the database', [LEAST], false],
+  ['on everything', ["GRANT ALL PRIVILEGES ON *.* TO 'root'@'%'"], false],
+  [
+    'on one table',
+    ['GRANT EVENT ON `shop\\_1`.* TO `u`@`%`', 'GRANT SELECT ON `shop_1`.`t` TO `u`@`%`'],
+    true,
+  ],
+  ['on another database', ['GRANT SELECT ON `shop`.* TO `u`@`%`'], true],
+  ['by a role of MySQL', ['GRANT USAGE ON *.* TO `u`@`%`', 'GRANT `reader`@`%` TO `u`@`%`'], false],
+  ['by a role of MariaDB', ['GRANT `reader` TO `u`@`%`', 'GRANT SELECT ON `shop_1`.* TO `reader`'], false],
+])('knows whether a user sees every table who may read %s', (_, grants, hidden) => {
+  expect(mayHideTables(grants, 'shop_1')).toBe(hidden);
 });

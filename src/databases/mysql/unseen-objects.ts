@@ -18,6 +18,16 @@ export function unseenObjects(grants: readonly string[], database: string): stri
     .filter((kind) => kind === 'triggers' || !readsAllRoutines(grants));
 }
 
+/**
+ * Whether tables may be there without being seen: who has rights on some tables alone is not shown the others, and a dump
+ * would leave them out in silence. What a role of MySQL gives is not listed.
+ */
+export function mayHideTables(grants: readonly string[], database: string): boolean {
+  const rights = grants.flatMap((grant) => rightsOn(grant, database) ?? []);
+  const byRole = grants.some((grant) => /^GRANT `[^`]*`@`[^`]*`.* TO /.test(grant));
+  return !byRole && !rights.some((text) => /^ALL PRIVILEGES$|\bSELECT\b/.test(text));
+}
+
 /** Before MySQL 8 and in MariaDB, who may read the table of routines sees all of them; in MySQL 8 who may read everything. */
 function readsAllRoutines(grants: readonly string[]): boolean {
   return grants.some((grant) =>

@@ -71,6 +71,11 @@ export class DumpArchive implements DumpReader {
   }
 
   end(): void {
+    if (this.#contents === undefined && this.#begun !== undefined) {
+      // All that comes is there, though it may be less than was waited for.
+      this.#wanted = 0;
+      this.push(Buffer.alloc(0));
+    }
     if (this.#contents === undefined) throw damaged('its table of contents does not end');
     if (this.#begun !== undefined || this.#left > 0 || this.#state !== 'block')
       throw damaged('it ends inside of a block of data');

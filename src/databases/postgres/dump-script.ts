@@ -16,8 +16,10 @@ export class DumpScript implements DumpReader {
   #lines: CopyLines | undefined;
   #begun: Buffer[] = [];
   #begunBytes = 0;
-  /** A comment that says that the rows of a table follow. */
+  /** A comment that says that the rows of a table follow, or where a sequence stands. */
   #announced = false;
+  /** Lines of a statement with a name that has line breaks in it. */
+  #statement = '';
   #complete = false;
 
   constructor(content: DumpContent) {
@@ -54,20 +56,27 @@ export class DumpScript implements DumpReader {
 
   #line(last: Buffer): void {
     const bytes = this.#begunBytes + last.byteLength;
-    const text =
-      bytes > LINE_BYTES_MAX
-        ? ''
-        : Buffer.concat([...this.#begun, last])
-            .toString('utf8')
-            .trimEnd();
+    const whole = bytes > LINE_BYTES_MAX ? '' : Buffer.concat([...this.#begun, last]).toString('utf8');
     this.#begun = [];
     this.#begunBytes = 0;
-    if (text.startsWith('-- Data for Name: ') && text.includes('; Type: TABLE DATA; '))
-      this.#announced = true;
-    else if (this.#announced && text.startsWith('COPY ')) this.#beginRows(text);
-    else if (text.startsWith('SELECT pg_catalog.setval(')) this.#content.setval(text);
+    if (this.#statement !== '' || (this.#announced && STATEMENT.test(whole))) {
+      this.#statement += whole;
+      if (isQuoteOpen(this.#statement)) this.#statement += '\n';
+      else this.#take();
+      return;
+    }
+    const text = whole.trimEnd();
+    if (ANNOUNCEMENT.test(text)) this.#announced = true;
     else if (text === '-- PostgreSQL database dump complete') this.#complete = true;
     else if (text !== '' && text !== '--') this.#announced = false;
+  }
+
+  #take(): void {
+    const statement = this.#statement;
+    this.#statement = '';
+    this.#announced = false;
+    if (statement.startsWith('COPY ')) this.#beginRows(statement);
+    else this.#content.setval(statement);
   }
 
   /** `COPY public."a b" (id, name) FROM stdin;` */
@@ -75,7 +84,15 @@ export class DumpScript implements DumpReader {
     const match = /^COPY ((?:"(?:[^"]|"")*"|[^". ]+)(?:\.(?:"(?:[^"]|"")*"|[^". ]+))?) /.exec(text);
     const [schema, name] = namesIn(match?.[1] ?? '');
     if (schema === undefined || name === undefined) throw damaged(`it has rows of nothing: ${text}`);
-    this.#announced = false;
     this.#lines = new CopyLines(this.#content.table({ schema, name }));
   }
+}
+
+const ANNOUNCEMENT = /^-- (?:Data for )?Name: .*; Type: (?:TABLE DATA|SEQUENCE SET); /;
+const STATEMENT = /^(?:COPY |SELECT pg_catalog\.setval\()/;
+
+/** Quotes inside of names and texts are doubled. */
+function isQuoteOpen(statement: string): boolean {
+  const quote = statement.startsWith('COPY ') ? '"' : "'";
+  return statement.split(quote).length % 2 === 0;
 }

@@ -57,13 +57,17 @@ export async function takeDumpSnapshot(
       client,
       tables.map(({ oid }) => oid),
     );
+    // Each is locked by being read, and the server has room for so many locks: pg_dump needs one for each itself.
+    await client.query('SAVEPOINT sequences');
+    const sequences = await readSequencePositions(client);
+    await client.query('ROLLBACK TO SAVEPOINT sequences; RELEASE SAVEPOINT sequences');
     return {
       name: rows[0]!.name,
       version: rows[0]!.version.split(' ')[0]!,
       session,
       tables,
       objects: await readObjects(client),
-      sequences: await readSequencePositions(client),
+      sequences,
       roles: await readRoles(client),
       extensions: await readExtensions(client),
       largeObjects: await countLargeObjects(client),

@@ -53,6 +53,11 @@ it.each([
   expect(postgresError(thrown, doing).code).toBe(code);
 });
 
+it('says what to do where there is no room for locks', () => {
+  const error = postgresError(server('53200', 'out of shared memory'), doing);
+  expect(error.hint).toContain('max_locks_per_transaction');
+});
+
 it('says what to do where row-level security would hide rows', () => {
   const error = postgresError(
     Object.assign(server('42501', 'query would be affected …'), { routine: 'check_enable_rls' }),

@@ -40,6 +40,7 @@ export function postgresError(error: unknown, doing: Doing): LongshoreError {
 }
 
 const LOCK_TIMEOUT = '55P03';
+const OUT_OF_MEMORY = '53200';
 /** Of a replication slot, too. */
 const IN_USE = '55006';
 
@@ -72,6 +73,8 @@ function hintOfError(error: unknown, code: ErrorCode, doing: Doing): string | un
   if (lacksPublication(error))
     return "it was dropped, and changes of then cannot be read: `longshore replicate --resync '*.*'` makes it again and loads every table";
   if (lacksSlots(error)) return 'raise max_replication_slots, or drop a slot that nobody uses';
+  if (sqlState(error) === OUT_OF_MEMORY && /shared memory/.test(messageOf(error)))
+    return 'raise max_locks_per_transaction: each table and sequence needs a lock in each session that reads it';
   return hintOf(code, sqlState(error), doing);
 }
 

@@ -12,6 +12,8 @@ import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import type { DumpFacts, DumpFormat } from '../dump.ts';
 import { postgresPrograms } from './client-programs.ts';
+import { DumpArchive } from './dump-archive.ts';
+import { DumpContent } from './dump-content.ts';
 import { preparePostgresDump } from './prepare-dump.ts';
 import { openPostgresTarget } from './restore-target.ts';
 
@@ -50,6 +52,38 @@ async function restored(
 }
 
 describe.skipIf(clients.length === 0)('a dump', () => {
+  test('locks tables alone: the server has room for so many locks', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE one (id serial)');
+    await using dump = await preparePostgresDump(connection(source.url), {});
+    expect(dump.server.product).toBe('PostgreSQL');
+    const locked = await source.sql(
+      `SELECT c.relname::text AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+       WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.relnamespace = 'public'::regnamespace`,
+    );
+    expect(locked).toEqual([{ name: 'one' }]);
+  });
+
+  test('of every form has names with line breaks, and is read in pieces of any size', async () => {
+    const source = await server.createDatabase();
+    await source.sql(
+      `CREATE TABLE "a \n b" ("c\nd" serial, "it's a ""name" text); INSERT INTO "a \n b" DEFAULT VALUES;
+       CREATE TABLE last (id int); INSERT INTO last VALUES (1)`,
+    );
+    const { bytes, facts } = await dumped(source.url, 'custom');
+    expect(facts.tables.map(({ name, rows }) => `${name} ${rows}`)).toEqual(['a \n b 1', 'last 1']);
+    for (const form of ['plain', 'directory'] as const)
+      expect((await dumped(source.url, form)).facts).toEqual(facts);
+    for (let at = 1; at < bytes.length; at += 97) {
+      const content = new DumpContent();
+      const archive = new DumpArchive(content);
+      archive.push(bytes.subarray(0, at));
+      archive.push(bytes.subarray(at));
+      archive.end();
+      expect(content.table({ schema: 'public', name: 'last' }).rows).toBe(1);
+    }
+  });
+
   test('of every form has what the database has, and brings it back', async () => {
     const source = await server.createDatabase();
     await source.sql(TORTURE_DATABASE);

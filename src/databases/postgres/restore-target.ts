@@ -139,7 +139,7 @@ async function restoreArchive(
   const { path } = chooseRestoreClient(serverVersion, await postgresPrograms(clientFolder));
   const env = await connectionEnvironment(connection, folder.path);
   const { action } = doing;
-  const args = ['--exit-on-error', '--no-password', `--dbname=${connection.database}`];
+  const args = ['--exit-on-error', '--no-password', `--dbname=${onlyName(connection.database)}`];
   if (noOwner) args.push('--no-owner', '--no-acl');
   if (format === 'directory') {
     const directory = join(folder.path, 'directory');
@@ -165,6 +165,11 @@ async function restoreArchive(
     { path, args: [...args, '--format=custom', `--jobs=${jobs}`, archive], env, action },
     signal,
   );
+}
+
+/** A name with an equals sign, or one that begins as a URL, would be read as a whole connection. */
+function onlyName(database: string): string {
+  return `dbname='${database.replace(/[\\']/g, '\\$&')}'`;
 }
 
 async function restoreScript(

@@ -2,6 +2,7 @@
 
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { copyDatabaseSettings } from './database-settings.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { openSession, type Session } from './open-session.ts';
 import { quoteText } from './schema-object.ts';
@@ -45,8 +46,8 @@ export async function dropDatabase(connection: DatabaseConnection, name: string)
 }
 
 /**
- * Gives `fresh` the name of the database that the connection names, which is called `kept` from then on; sessions of both
- * are ended. Where there is none yet, `fresh` just gets the name.
+ * Gives `fresh` the name of the database that the connection names, with its owner, grants and settings; that one is called
+ * `kept` from then on, and sessions of both are ended. Where there is none yet, `fresh` just gets the name.
  * @returns whether there was one
  * @throws DATABASE_FAILED with both under the names that they had
  */
@@ -68,6 +69,7 @@ export async function swapDatabase(
   try {
     const { rows } = await session.client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
     const isThere = rows.length > 0;
+    if (isThere) await copyDatabaseSettings(session.client, database, fresh);
     if (isThere) await persistently(() => rename(database, kept));
     try {
       await persistently(() => rename(fresh, database));

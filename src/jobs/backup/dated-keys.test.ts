@@ -52,6 +52,11 @@ test.each([
   ['{index}/dump', '{index} has to be in the last part'],
   ['{day}/dump{index}', '{day} means nothing'],
   ['/dump{index}', 'a part of it is empty'],
+  ['{index}5', 'digits right behind {index}'],
+  ['{index}{date}', 'digits right behind {index}'],
+  ['../dump{index}', 'it leaves its folder'],
+  ['a/./dump{index}', 'it leaves its folder'],
+  ['_longshore/backup/dump{index}', 'is for what Longshore notes'],
 ])('%s is no template', (text, why) => {
   expect(() => parseTemplate(text)).toThrow(why);
 });

@@ -4,6 +4,7 @@
  */
 
 import { LongshoreError } from '../../errors.ts';
+import { NOTES_PREFIX } from './repository.ts';
 import type { RunMoment } from './run-moment.ts';
 
 /** `{date}`, `{time}` and `{index}` stand for those of the run; `{index}` comes once, in the last part of the key. */
@@ -28,6 +29,12 @@ export function parseTemplate(template: string): KeyTemplate {
   if (after === undefined || more.length > 0) throw invalid(template, '{index} has to come once');
   if (after.includes('/')) throw invalid(template, '{index} has to be in the last part');
   if (template.startsWith('/') || template.includes('//')) throw invalid(template, 'a part of it is empty');
+  if (/^(?:\d|\{date\}|\{time\})/.test(after))
+    throw invalid(template, 'digits right behind {index} read as its own');
+  if (template.split('/').some((part) => part === '.' || part === '..'))
+    throw invalid(template, 'it leaves its folder');
+  if (template.startsWith(NOTES_PREFIX))
+    throw invalid(template, `${NOTES_PREFIX} is for what Longshore notes`);
   const fill = (text: string, { date, time }: RunMoment): string =>
     text.replaceAll('{date}', date).replaceAll('{time}', time.replaceAll(':', ''));
   return {

@@ -1,11 +1,12 @@
 /** A drill says no to every backup that would not bring the database back, and yes to those that do. */
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
@@ -132,6 +133,20 @@ describe.skipIf(!installed)('a drill', () => {
     expect(await drill()).toMatchObject({ ok: true, tables: 0, rows: 0 });
     await backup('CREATE TABLE empty (id int)', { format: 'plain', compression: 0 });
     expect(await drill()).toMatchObject({ ok: true, tables: 1, rows: 0 });
+  });
+
+  test('that cannot be made says nothing of the backup', async () => {
+    const identities = [await generateIdentity(), await generateIdentity()];
+    const files = identities.map((identity, i) => {
+      const path = join(folder, `identity${i}`);
+      writeFileSync(path, identity);
+      return path;
+    });
+    const manifest = await backup(SHOP, { encryptTo: [await identityToRecipient(identities[0]!)] });
+    for (const more of [{}, { identity: files[1] }, { identity: files[0], jobs: 0 }, { jobs: Number.NaN }])
+      await expect(drill(more)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(await readDrillRecord({ store, prefix: '' }, manifestKeyOf(manifest))).toBeUndefined();
+    expect(await drill({ identity: files[0] })).toMatchObject({ ok: true });
   });
 
   test('of the newest backup does not take an older one in its place', async () => {

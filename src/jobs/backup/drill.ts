@@ -9,7 +9,7 @@ import type { DumpServer, RestoreTarget } from '../../databases/dump.ts';
 import { createDatabase, withDatabase } from '../../databases/make-database.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { startServerLike } from '../../embedded/server-like.ts';
-import { LongshoreError, messageOf } from '../../errors.ts';
+import { type ErrorCode, LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
 import { openStore } from '../../stores/open-store.ts';
 import { compareFacts } from './compare-facts.ts';
@@ -18,7 +18,7 @@ import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
 import { MANIFEST_EXTENSION } from './manifest.ts';
-import { type RestoreInto, readGlobals, restoreDump } from './open-backup.ts';
+import { checkJobs, type RestoreInto, readGlobals, restoreDump } from './open-backup.ts';
 
 export interface DrillOptions {
   /** Of a backup, or a prefix that ends with a slash for the newest one below it. */
@@ -54,13 +54,14 @@ export interface DrilledBackup extends DrillRecord {
 
 const DATABASE = 'drill';
 
-/** @throws CHECK_FAILED where there is no such backup or no server to drill it in; the errors of the store */
+/** @throws CHECK_FAILED where there is no such backup or no server to drill it in; CONFIG_INVALID for another identity; the errors of store and disk */
 export async function drillBackup(
   options: DrillOptions,
   environment: DrillEnvironment = {},
 ): Promise<DrilledBackup> {
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
+  checkJobs(options.jobs);
   const url = wholeStoreUrl(parseStoreUrl(options.from));
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
   await using stack = new AsyncDisposableStack();
@@ -103,6 +104,19 @@ function serverOf({ manifest }: FoundBackup, { product }: DrillOptions): DumpSer
   });
 }
 
+/** What fails so says nothing of the backup: noting it would let one that is good be pruned. */
+const NOT_OF_THE_BACKUP: ReadonlySet<string> = new Set<ErrorCode>([
+  'CONFIG_INVALID',
+  'JOURNAL_UNWRITABLE',
+  'BUCKET_NOT_FOUND',
+  'STORE_CREDENTIALS',
+  'STORE_DENIED',
+  'STORE_SLOW_DOWN',
+  'STORE_TIMEOUT',
+  'STORE_UNAVAILABLE',
+  'STORE_UNREACHABLE',
+]);
+
 interface Outcome {
   readonly problems: string[];
   readonly recoveredMs: number;
@@ -135,6 +149,7 @@ async function tryOut(
     );
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof LongshoreError && NOT_OF_THE_BACKUP.has(error.code)) throw error;
     return failed([messageOf(error)], clock);
   }
   const recoveredMs = monotonicMs(clock);

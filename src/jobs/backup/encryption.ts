@@ -28,7 +28,7 @@ export function encryptTo(recipients: readonly string[]): BytesTransform {
   };
 }
 
-/** @throws CONFIG_INVALID for a file that holds no identity; OBJECT_FAILED, while it is read, for what is not for it */
+/** @throws CONFIG_INVALID for a file that holds no identity and, while it is read, for one of others; OBJECT_FAILED for what is damaged */
 export async function decryptWith(identityFile: string): Promise<BytesTransform> {
   const decrypter = new Decrypter();
   const identities = (await readIdentities(identityFile)).filter((line) => line.startsWith('AGE-'));
@@ -47,7 +47,8 @@ export async function decryptWith(identityFile: string): Promise<BytesTransform>
       plain = await decrypter.decrypt(webStream(encrypted));
     } catch (error) {
       if (error instanceof LongshoreError) throw error;
-      throw new LongshoreError('OBJECT_FAILED', `cannot decrypt the backup: ${messageOf(error)}`, {
+      const code = /no identity matched/.test(messageOf(error)) ? 'CONFIG_INVALID' : 'OBJECT_FAILED';
+      throw new LongshoreError(code, `cannot decrypt the backup: ${messageOf(error)}`, {
         cause: error,
         hint: 'give the file of an identity that it was encrypted to, with --identity',
       });

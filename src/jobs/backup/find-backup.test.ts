@@ -66,6 +66,9 @@ test('the newest one below a prefix, if all of it is there', async () => {
     await put(`shop/${day}/${name}.manifest.json`, encodeManifest(manifest(key, `${day}T03:00:00.000Z`)));
   }
   expect(await found('shop/')).toEqual(['shop/', '2026-11-21/datadump1', '2026-11-21/datadump1.sql']);
+  // Whoever names the bucket, or a day, is told where they are.
+  for (const path of ['', 'shop/2026-11-21/'])
+    await expect(found(path)).rejects.toMatchObject({ hint: `there are some of ${store.name}/shop/` });
   await store.delete([{ key: 'shop/2026-11-21/datadump1.sql' }]);
   await expect(found('shop/')).rejects.toThrow(/is not whole: 2026-11-21\/datadump1.sql is gone/);
 });
@@ -84,4 +87,22 @@ test('of a file system the whole of it is the store', () => {
     folder: '/',
     prefix: 'data/shop/2026-11-20/datadump1.sql',
   });
+});
+
+test('a manifest that names what is not its own is not followed, and one that cannot be right is none', async () => {
+  const whole = manifest('2026-11-20/datadump1.sql', '2026-11-20T03:00:00.000Z');
+  const [file] = whole.files;
+  for (const [change, said] of [
+    [{ files: [file, { ...file, key: '2026-11-20/datadump1/../../../x' }] }, /which is not its own/],
+    [{ files: [file, { ...file, key: '/etc/passwd' }] }, /which is not its own/],
+    [{ files: [file, { ...file, key: '2026-11-20/datadump2.sql' }] }, /which is not its own/],
+    [{ files: [] }, /what is restored is not among them/],
+    [{ timeZone: 'Mars/Olympus' }, /knows no such time zone/],
+  ] as const) {
+    await put('2026-11-20/datadump1.sql', Buffer.of(1));
+    const body = encodeManifest({ ...whole, ...change } as BackupManifest);
+    await put('2026-11-20/datadump1.manifest.json', body);
+    await expect(found('2026-11-20/datadump1.sql')).rejects.toThrow(said);
+    await expect(found('')).rejects.toThrow();
+  }
 });

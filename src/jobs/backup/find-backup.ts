@@ -4,7 +4,7 @@ import type { StoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
-import { type BackupPlace, readCatalogue, readObject } from './repository.ts';
+import { type BackupPlace, isOwn, ownBase, readCatalogue, readObject } from './repository.ts';
 
 export interface FoundBackup {
   readonly place: BackupPlace;
@@ -24,18 +24,21 @@ export async function findBackup(
 ): Promise<FoundBackup> {
   const isPrefix = path === '' || path.endsWith('/');
   const named = path === '' ? undefined : await byKey(store, path.replace(/\/+$/, ''), signal);
-  if (named !== undefined) return named;
+  if (named !== undefined) return checked(named);
   if (!isPrefix) {
     throw new LongshoreError('CHECK_FAILED', `${store.name}/${path} has no manifest beside it`, {
       hint: 'name a backup as `longshore backup list` does, or a prefix that ends with a slash for the newest one below it',
     });
   }
-  const { backups, unreadable } = await readCatalogue({ store, prefix: path }, signal);
+  const { backups, unreadable, elsewhere } = await readCatalogue({ store, prefix: path }, signal);
   const newest = backups.at(-1);
   if (newest === undefined) {
     const why = unreadable.length === 0 ? '' : `: ${unreadable[0]}`;
     throw new LongshoreError('CHECK_FAILED', `there is no backup below ${store.name}/${path}${why}`, {
-      hint: 'look with `longshore backup list`',
+      hint:
+        elsewhere.length === 0
+          ? 'look with `longshore backup list`'
+          : `there are some of ${elsewhere.join(', ')}`,
     });
   }
   if (newest.missing.length > 0) {
@@ -46,7 +49,19 @@ export async function findBackup(
     );
   }
   const base = newest.manifestKey.slice(0, -MANIFEST_EXTENSION.length);
-  return { place: { store, prefix: path }, manifest: newest.manifest, base };
+  return checked({ place: { store, prefix: path }, manifest: newest.manifest, base });
+}
+
+/** Nothing is read that is not of the backup, whoever wrote its manifest. */
+function checked(found: FoundBackup): FoundBackup {
+  const { manifest, base, place } = found;
+  const foreign = manifest.files.find(({ key }) => !isOwn(key, base + MANIFEST_EXTENSION));
+  if (foreign === undefined) return found;
+  throw new LongshoreError(
+    'OBJECT_FAILED',
+    `${place.store.name}/${place.prefix}${base}${MANIFEST_EXTENSION} names ${foreign.key}, which is not its own`,
+    { hint: 'somebody else has changed it: restore another backup' },
+  );
 }
 
 /** Undefined where nothing beside the key is its manifest. */
@@ -59,7 +74,7 @@ async function byKey(store: ObjectStore, key: string, signal: AbortSignal): Prom
       object.body.toString('utf8'),
       `${store.name}/${base}${MANIFEST_EXTENSION}`,
     );
-    const own = baseIn(base, manifest.key);
+    const own = ownBase(base, manifest.key);
     if (own === undefined) continue;
     const prefix = base.slice(0, base.length - own.length);
     return { place: { store, prefix }, manifest, base: own };
@@ -81,15 +96,6 @@ function basesOf(key: string): string[] {
       bases.push(folder + rest);
   }
   return bases;
-}
-
-/** The end of `base` that the key below the prefix begins with. */
-function baseIn(base: string, key: string): string | undefined {
-  for (let at = 0; at >= 0; at = base.indexOf('/', at) + 1 || -1) {
-    const own = base.slice(at);
-    if (key.startsWith(own) && /^[./]/.test(key.slice(own.length))) return own;
-  }
-  return undefined;
 }
 
 /** A key in a folder names that folder, and not the one that keys of the job begin in: that of a file system is its root. */

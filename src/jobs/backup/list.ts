@@ -6,7 +6,7 @@ import { type DrillRecord, readDrillRecord } from './drill-record.ts';
 import { type Attempt, readLastAttempt } from './last-attempt.ts';
 import type { BackupManifest } from './manifest.ts';
 import { openPlace, type PlaceEnvironment } from './open-place.ts';
-import { type BackupPlace, readCatalogue, type StoredBackup } from './repository.ts';
+import { type BackupCatalogue, type BackupPlace, readCatalogue, type StoredBackup } from './repository.ts';
 
 export interface ListedBackup {
   /** What a user restores, below the URL. */
@@ -41,6 +41,8 @@ export interface BackupList {
   readonly backups: readonly ListedBackup[];
   /** What looks like something of a backup and cannot be read, each as a sentence. */
   readonly unreadable: readonly string[];
+  /** Where other jobs have backups below it, each as a URL. */
+  readonly elsewhere: readonly string[];
   readonly lastAttempt?: Attempt;
 }
 
@@ -48,12 +50,13 @@ export interface BackupList {
 export async function listBackups(to: string, environment: PlaceEnvironment = {}): Promise<BackupList> {
   await using place = await openPlace(to, environment);
   const { signal } = environment;
-  const { backups, unreadable } = await readDrilled(place, signal);
+  const { backups, unreadable, elsewhere } = await readDrilled(place, signal);
   const lastAttempt = await readLastAttempt(place, signal);
   return {
     to,
     backups: backups.map(listed),
     unreadable,
+    elsewhere,
     ...(lastAttempt === undefined ? {} : { lastAttempt }),
   };
 }
@@ -69,7 +72,7 @@ const FETCHES = 16;
 export async function readDrilled(
   place: BackupPlace,
   signal?: AbortSignal,
-): Promise<{ readonly backups: readonly DrilledBackup[]; readonly unreadable: readonly string[] }> {
+): Promise<Omit<BackupCatalogue, 'backups'> & { readonly backups: readonly DrilledBackup[] }> {
   const catalogue = await readCatalogue(place, signal);
   const unreadable = [...catalogue.unreadable];
   const backups = await mapConcurrent(catalogue.backups, FETCHES, async (backup) => {
@@ -82,7 +85,7 @@ export async function readDrilled(
       return { ...backup, drill: undefined };
     }
   });
-  return { backups, unreadable };
+  return { backups, unreadable, elsewhere: catalogue.elsewhere };
 }
 
 function listed({ manifest, missing, drill }: DrilledBackup): ListedBackup {

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { DumpFacts } from '../../databases/dump.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { isTimeZone } from './run-moment.ts';
 
 /** `2026-11-20/datadump2.manifest.json` lies beside `2026-11-20/datadump2.dump.zst`. */
 export const MANIFEST_EXTENSION = '.manifest.json';
@@ -28,13 +29,13 @@ const facts: z.ZodType<DumpFacts> = z.object({
   largeObjects: z.number(),
 });
 
-const manifest = z.object({
+const fields = z.object({
   /** Of this form. */
   version: z.literal(1),
   /** The instant of the run, in ISO 8601 and UTC. */
   takenAt: z.iso.datetime(),
   /** Of the date in the key, as IANA names it. */
-  timeZone: z.string(),
+  timeZone: z.string().refine(isTimeZone, 'this machine knows no such time zone'),
   /** What a user restores; the first one of several in the split form. */
   key: z.string(),
   format: z.enum(['custom', 'plain', 'directory', 'split', 'file']),
@@ -64,6 +65,11 @@ const manifest = z.object({
       facts,
     })
     .optional(),
+});
+
+const manifest = fields.refine(({ key, files }) => files.some((one) => one.key === key), {
+  path: ['files'],
+  message: 'what is restored is not among them',
 });
 
 export type BackupManifest = z.output<typeof manifest>;

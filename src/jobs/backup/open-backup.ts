@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import type { DumpFormat, RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
+import { LongshoreError } from '../../errors.ts';
 import type { BytesTransform } from './encryption.ts';
 import type { FoundBackup } from './find-backup.ts';
 import type { BackupFile } from './manifest.ts';
@@ -13,6 +14,15 @@ import { openStoredFile } from './stored-file.ts';
 import { zstdPlain } from './zstd-plain.ts';
 
 const JOBS = 2;
+const JOBS_MAX = 64;
+
+/** @throws CONFIG_INVALID */
+export function checkJobs(jobs: number = JOBS): void {
+  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= JOBS_MAX) return;
+  throw new LongshoreError('CONFIG_INVALID', 'jobs is no number of connections', {
+    hint: `give --jobs 1 to ${JOBS_MAX}`,
+  });
+}
 
 export interface RestoreInto {
   readonly target: RestoreTarget;

@@ -144,6 +144,9 @@ describe('the list', () => {
     expect(list.backups[1]!.drill).toBeUndefined();
     expect(list.unreadable).toEqual([expect.stringContaining('other.manifest.json is no manifest')]);
     expect(list.lastAttempt).toMatchObject({ ended: 'failed', what: 'no route to host' });
+    const around = await listBackups(TO.replace(/[^/]*\/$/, ''), { env });
+    expect(around).toMatchObject({ backups: [], elsewhere: [TO] });
+    expect(backupListText(around)).toContain(`there are backups of another job in ${TO}`);
     const lines = backupListText(list).split('\n');
     expect(lines[1]).toMatch(
       /^2026-11-19\/datadump1\.dump\.zst {2}2026-11-19 03:00:00 UTC +PostgreSQL 15\.19 shop +2 +1,234 .* all there, restored in 1m 05s by the drill of 2026-11-20$/,

@@ -5,8 +5,7 @@ import type { Clock } from '../../flow/clock.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
 import type { DeleteOutcome, DeleteRequest, ObjectHead } from '../../stores/object-store.ts';
 import { drillKey } from './drill-record.ts';
-import { MANIFEST_EXTENSION } from './manifest.ts';
-import { type BackupPlace, isBeside, type StoredBackup } from './repository.ts';
+import { type BackupPlace, isOwn, type StoredBackup } from './repository.ts';
 
 export interface RemovedBackup {
   /** `held`: an object lock keeps it, and nothing of it was changed. `failed`: its manifest is there yet. */
@@ -83,16 +82,6 @@ export async function removeBackup(
     }
   }
   return { end: 'gone', ...done };
-}
-
-/** A manifest is read from the bucket, where others may write too: what it names is not taken at its word. */
-function isOwn(key: string, manifestKey: string): boolean {
-  const parts = key.split('/');
-  return (
-    isBeside(key, manifestKey) &&
-    !key.endsWith(MANIFEST_EXTENSION) &&
-    !parts.some((part) => part === '' || part === '.' || part === '..')
-  );
 }
 
 /** By their keys below the prefix, of those that are there. */

@@ -41,6 +41,8 @@ export interface BackupCatalogue {
   readonly backups: readonly StoredBackup[];
   /** What was looked like a manifest and is none that this program can read, each as a sentence. */
   readonly unreadable: readonly string[];
+  /** Where jobs have backups that lie below the prefix too, or that it is a folder of: each as a URL. */
+  readonly elsewhere: readonly string[];
 }
 
 /** Manifests that are fetched at the same time. */
@@ -57,6 +59,7 @@ export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): P
     if (!page.more || startAfter === undefined) break;
   }
   const unreadable: string[] = [];
+  const elsewhere = new Set<string>();
   const keys = [...sizes.keys()].filter((key) => key.endsWith(MANIFEST_EXTENSION));
   const found = await mapConcurrent(keys, FETCHES, async (manifestKey): Promise<StoredBackup | undefined> => {
     const object = await readObject(place, manifestKey, signal);
@@ -64,7 +67,13 @@ export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): P
     const name = `${store.name}/${prefix}${manifestKey}`;
     const text = object.body.toString('utf8');
     // One of another job, whose prefix begins with this one, names its files in its own way.
-    if (isOfAnother(text, manifestKey)) return undefined;
+    const named = keyOfAnother(text, manifestKey);
+    if (named !== undefined) {
+      const base = baseOf(prefix + manifestKey);
+      const own = ownBase(base, named);
+      if (own !== undefined) elsewhere.add(`${store.name}/${base.slice(0, base.length - own.length)}`);
+      return undefined;
+    }
     let manifest: BackupManifest;
     try {
       manifest = decodeManifest(text, name);
@@ -81,6 +90,7 @@ export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): P
       .filter((backup) => backup !== undefined)
       .sort((one, other) => (one.manifest.takenAt < other.manifest.takenAt ? -1 : 1)),
     unreadable,
+    elsewhere: [...elsewhere].sort(),
   };
 }
 
@@ -90,15 +100,37 @@ export function isBeside(key: string, manifestKey: string): boolean {
   return key.startsWith(base) && /^(\/|\.|$)/.test(key.slice(base.length));
 }
 
+/**
+ * Whether a key is one that the manifest may name: what is read from the bucket, where others may write too, is not taken
+ * at its word.
+ */
+export function isOwn(key: string, manifestKey: string): boolean {
+  const parts = key.split('/');
+  return (
+    isBeside(key, manifestKey) &&
+    !key.endsWith(MANIFEST_EXTENSION) &&
+    !parts.some((part) => part === '' || part === '.' || part === '..')
+  );
+}
+
 const named = z.object({ key: z.string() });
 
-/** Whatever version of Longshore wrote it. */
-function isOfAnother(text: string, manifestKey: string): boolean {
+/** The end of the base of a manifest that a key below its job's prefix begins with; what is before it is that prefix. */
+export function ownBase(base: string, key: string): string | undefined {
+  for (let at = 0; at >= 0; at = base.indexOf('/', at) + 1 || -1) {
+    const own = base.slice(at);
+    if (key.startsWith(own) && /^[./]/.test(key.slice(own.length))) return own;
+  }
+  return undefined;
+}
+
+/** The key that a manifest names, whatever version of Longshore wrote it; undefined where it is its own. */
+function keyOfAnother(text: string, manifestKey: string): string | undefined {
   try {
     const { success, data } = named.safeParse(JSON.parse(text));
-    return success && !isBeside(data.key, manifestKey);
+    return success && !isBeside(data.key, manifestKey) ? data.key : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError) return false;
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

@@ -1,11 +1,12 @@
 /** Backups of real databases into a bucket, and back. */
 
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../../../test/servers/fault-proxy.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { testStore } from '../../../test/servers/s3-store.ts';
@@ -143,6 +144,35 @@ describe.skipIf(!installed)('a backup', () => {
     });
   });
 
+  test('comes into a new database, which gets the name, the owner and the settings of the old one', async () => {
+    await backup(await shop());
+    const { sql } = await server.createDatabase();
+    // One whose name leaves no room, and two that pg_restore would read as a connection.
+    for (const name of [`${'日本'.repeat(10)}語`, 'host=nowhere', 'postgres://nobody@nowhere/x']) {
+      const owner = `owner ${randomUUID()}`;
+      const quoted = `"${name}"`;
+      await sql(`CREATE ROLE "${owner}"`);
+      await sql(`CREATE DATABASE ${quoted} OWNER "${owner}"`);
+      await sql(`REVOKE CONNECT ON DATABASE ${quoted} FROM PUBLIC`);
+      await sql(`ALTER DATABASE ${quoted} SET search_path = "a b", public`);
+      await sql(`ALTER DATABASE ${quoted} SET my.setting = 'it''s'`);
+      await sql(`ALTER ROLE "${owner}" IN DATABASE ${quoted} SET work_mem = '9MB'`);
+      const facts = () =>
+        sql(`SELECT pg_get_userbyid(datdba) AS owner, datacl::text AS acl,
+                    array(SELECT setrole::regrole || ' ' || setconfig::text FROM pg_db_role_setting
+                          WHERE setdatabase = d.oid ORDER BY 1) AS settings
+             FROM pg_database d WHERE datname = '${name}'`);
+      const before = await facts();
+      const to = new URL(server.url);
+      to.pathname = `/${encodeURIComponent(name)}`;
+      const { notices } = await restore(prefix, to.href, { intoNew: true });
+      const kept = /what was there before is (.*_before_\d{14}): drop it/.exec(notices.join())?.[1];
+      expect(await facts()).toEqual(before);
+      for (const one of [name, kept]) await sql(`DROP DATABASE "${one}"`);
+      await sql(`DROP ROLE "${owner}"`);
+    }
+  });
+
   test('of a folder is in that folder, and any folder knows where it lies', async () => {
     const to = `file://${join(folder, 'files', prefix)}`;
     const { key } = await backup(await shop(), { to, compression: 0 });
@@ -157,10 +187,15 @@ describe.skipIf(!installed)('a backup', () => {
       `CREATE TABLE random AS SELECT md5(i::text || 'a') || md5(i::text || 'b') AS v FROM generate_series(1, 20000) i`,
     );
     const part = (n: number) => new RegExp(`partNumber=${n}\\b`);
-    proxy.add({ path: part(3), times: 2, fault: { kind: 'status', status: 500, code: 'InternalError' } });
+    // As often as a store that is away for half a minute fails, and without the waits.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.005);
+    proxy.add({ path: part(3), times: 8, fault: { kind: 'status', status: 500, code: 'InternalError' } });
     // Longer than the store is waited for.
     const hung = proxy.add({ path: part(4), times: 1, fault: { kind: 'stall', ms: 3_000 } });
     proxy.add({ path: part(2), times: 1, fault: { kind: 'reset-request' } });
+    const slow = { kind: 'status', status: 503, code: 'SlowDown' } as const;
+    proxy.add({ operation: 'CreateMultipartUpload', times: 1, fault: slow });
+    proxy.add({ operation: 'PutObject', path: /globals/, times: 1, fault: slow });
     const complete = 'CompleteMultipartUpload';
     proxy.add({ operation: complete, times: 1, fault: { kind: 'status', status: 503, code: 'SlowDown' } });
     const lost = proxy.add({ operation: complete, times: 1, fault: { kind: 'lost-answer' } });
@@ -173,6 +208,7 @@ describe.skipIf(!installed)('a backup', () => {
     expect(key).toMatch(/datadump1/);
     expect(await keys()).toHaveLength(4);
     expect(manifest.files[0]!.bytes).toBeGreaterThan(4 * PART_BYTES);
+    random.mockRestore();
     proxy.clear();
     const copy = await server.createDatabase();
     expect(await restore(prefix + key, copy.url)).toMatchObject({ rows: 20_000 });

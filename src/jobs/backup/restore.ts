@@ -22,7 +22,7 @@ import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
 import type { BackupManifest } from './manifest.ts';
-import { readGlobals, restoreDump } from './open-backup.ts';
+import { checkJobs, readGlobals, restoreDump } from './open-backup.ts';
 import { momentOf } from './run-moment.ts';
 
 export interface RestoreJobOptions extends RestoreOptions {
@@ -70,6 +70,7 @@ export async function restoreBackup(
   const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
   const { intoNew = false } = options;
+  checkJobs(options.jobs);
   const url = wholeStoreUrl(parseStoreUrl(options.from));
   const database = parseDatabaseUrl(options.to, env);
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
@@ -79,8 +80,7 @@ export async function restoreBackup(
   if (!intoNew) return await restoreInto(found, database, { ...options, decrypt, clock, emit }, signal);
   const at = momentOf(clock.now(), 'UTC');
   const mark = `${at.date}-${at.time}`.replaceAll(/[-:]/g, '');
-  // Names have at most 63 bytes, and what comes behind is 24 of them.
-  const name = database.connection.database.slice(0, 36);
+  const name = shortened(database.connection.database);
   const fresh = `${name}_restored_${mark}`;
   await createDatabase(database, fresh);
   let restored: RestoredBackup;
@@ -95,6 +95,18 @@ export async function restoreBackup(
   const { notices, ...place } = swapped(swap, database, fresh);
   return { ...restored, ...place, notices: [...restored.notices, ...notices] };
 }
+
+/** Names have at most 63 bytes, and what comes behind is 25 of them. */
+function shortened(name: string): string {
+  let short = '';
+  for (const character of name) {
+    if (Buffer.byteLength(short + character) > NAME_BYTES) break;
+    short += character;
+  }
+  return short;
+}
+
+const NAME_BYTES = 38;
 
 /** What is said of where the restored database is. */
 function swapped(

@@ -1,6 +1,6 @@
 /** Dates and hours of a run in its time zone, over midnight and when clocks are changed. */
 
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { localTimeZone, momentOf } from './run-moment.ts';
 
 const at = (iso: string, zone: string) => {
@@ -27,4 +27,11 @@ test.each([
 test('a time zone that there is not', () => {
   expect(() => momentOf(0, 'Mars/Olympus')).toThrow('there is no time zone Mars/Olympus');
   expect(momentOf(0, localTimeZone()).timeZone).toBe(localTimeZone());
+});
+
+test('a machine that does not name its time zone', () => {
+  const options = { ...new Intl.DateTimeFormat().resolvedOptions(), timeZone: undefined as never };
+  const told = vi.spyOn(Intl.DateTimeFormat.prototype, 'resolvedOptions').mockReturnValue(options);
+  expect(() => localTimeZone()).toThrow('does not say in which time zone it is');
+  told.mockRestore();
 });

@@ -29,9 +29,25 @@ export function momentOf(atMs: number, timeZone: string): RunMoment {
   };
 }
 
-/** Of this machine, which containers have as UTC. */
+export function isTimeZone(name: string): boolean {
+  try {
+    formatOf(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Of this machine, which containers have as UTC.
+ * @throws CONFIG_INVALID where it has none by name, as with `TZ=:/etc/localtime`
+ */
 export function localTimeZone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions() as { readonly timeZone?: string };
+  if (timeZone !== undefined) return timeZone;
+  throw new LongshoreError('CONFIG_INVALID', 'this machine does not say in which time zone it is', {
+    hint: 'give --time-zone UTC or Europe/Berlin, or set TZ to such a name',
+  });
 }
 
 function formatOf(timeZone: string): Intl.DateTimeFormat {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { LongshoreError } from '../../errors.ts';
+import { DEFAULT_RETRY } from '../../flow/retry.ts';
 import type { CopyOutcome, PutRequest } from '../object-store.ts';
 import { attributeHeaders } from './attributes.ts';
 import {
@@ -39,7 +40,10 @@ export async function putObject(
   );
 }
 
-/** Of a size that nobody knows: what fits into the first part is put whole. */
+/**
+ * Of a size that nobody knows: what fits into the first part is put whole. What comes out of a stream comes once, and nobody
+ * behind can try it again.
+ */
 async function putStream(client: S3Client, request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
   const { limits } = client;
   const parts = inParts(
@@ -49,9 +53,11 @@ async function putStream(client: S3Client, request: PutRequest, signal?: AbortSi
     request.key,
   );
   const first = await parts.next();
-  if (first.done === true) return putWhole(client, Buffer.alloc(0), request, signal);
+  const whole = (body: Buffer): Promise<CopyOutcome> =>
+    client.retryPart(() => putWhole(client, body, request, signal), signal, DEFAULT_RETRY);
+  if (first.done === true) return whole(Buffer.alloc(0));
   const second = await parts.next();
-  if (second.done === true) return putWhole(client, first.value, request, signal);
+  if (second.done === true) return whole(first.value);
   const all = async function* (): AsyncGenerator<Buffer> {
     yield first.value;
     yield second.value;
@@ -100,7 +106,9 @@ async function putInParts(
   signal: AbortSignal | undefined,
 ): Promise<CopyOutcome> {
   const headers = attributeHeaders(request.attributes);
-  const uploadId = await createUpload(client, request.key, headers, request.tags ?? [], signal);
+  const policy = request.sizeBytes === undefined ? DEFAULT_RETRY : undefined;
+  const begin = () => createUpload(client, request.key, headers, request.tags ?? [], signal);
+  const uploadId = await client.retryPart(begin, signal, policy);
   const underWay = new Set<Promise<void>>();
   try {
     // Of what nobody knows the size of, nobody has an MD5 to hold this against.
@@ -111,7 +119,7 @@ async function putInParts(
       md5?.update(part);
       const number = ++partNumber;
       const attempt = () => uploadPart(client, request.key, uploadId, number, part, signal);
-      const upload = client.retryPart(attempt, signal).then((done) => {
+      const upload = client.retryPart(attempt, signal, policy).then((done) => {
         parts[number - 1] = done;
         underWay.delete(upload);
       });

@@ -82,8 +82,12 @@ export class S3Client {
   }
 
   /** Tries one part of an upload again, so that a passing error does not cost the parts that are done. */
-  retryPart<T>(attempt: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    return withRetry(attempt, PART_RETRY, { clock: this.wire.options.clock, signal });
+  retryPart<T>(
+    attempt: () => Promise<T>,
+    signal: AbortSignal | undefined,
+    policy: RetryPolicy = PART_RETRY,
+  ): Promise<T> {
+    return withRetry(attempt, policy, { clock: this.wire.options.clock, signal });
   }
 
   error(action: string, request: WireRequest, response: WireResponse): LongshoreError {
