@@ -85,6 +85,8 @@ function optionsOf(job: string | undefined, flags: Record<string, unknown>): Bac
       ([flag, value]) => value !== undefined && !NOT_SETTINGS.has(flag) && value !== true,
     ),
   );
-  const byFile = readJob(String(flags['config']), 'backup', job, process.env) ?? {};
+  // Flags that say what is backed up describe a job alone.
+  const isWhole = job === undefined && (byFlags['database'] ?? byFlags['watch']) !== undefined;
+  const byFile = isWhole ? {} : (readJob(String(flags['config']), 'backup', job, process.env) ?? {});
   return { ...byFile, ...byFlags };
 }

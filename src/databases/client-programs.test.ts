@@ -16,15 +16,19 @@ it('finds programs in the order of folders and names, and asks them', async () =
     program('two/b', 'echo two');
     program('two/a', 'echo not to be run', 0o644);
     mkdirSync(join(root, 'three/a'), { recursive: true });
-    const folders = clientFolders(join(root, 'one'), { PATH: `:${join(root, 'two')}` }, [
-      join(root, 'three'),
-      join(root, 'one'),
-    ]);
-    expect(await findPrograms(['a', 'b'], folders, { KEPT: 'kept' })).toEqual([
+    const env = { PATH: `:${join(root, 'two')}` };
+    const folders = clientFolders(undefined, env, [join(root, 'thr*'), join(root, 'one')]);
+    const inOne = [
       { name: 'a', path: join(root, 'one/a'), versionText: '' },
       { name: 'b', path: join(root, 'one/b'), versionText: 'b --version kept' },
+    ];
+    expect(await findPrograms(['a', 'b'], folders, { KEPT: 'kept' })).toEqual([
+      ...inOne,
       { name: 'b', path: join(root, 'two/b'), versionText: 'two' },
     ]);
+    // One that is named is looked at alone.
+    const named = clientFolders(join(root, 'one'), env, [join(root, 'two')]);
+    expect(await findPrograms(['a', 'b'], named, { KEPT: 'kept' })).toEqual(inOne);
   } finally {
     rmSync(root, { recursive: true });
   }

@@ -84,3 +84,18 @@ test('what is said wrongly is told in one line', async () => {
   const schedule = await runProgram(world(), args('--schedule', 'daily'));
   expect([schedule.code, schedule.stderr]).toEqual([2, expect.stringContaining('no schedule: daily')]);
 });
+
+test('a job of longshore.yaml by its name, beside which flags alone describe another one', async () => {
+  const jobs = { one: { watch, to: `file://${join(folder, 'jobs')}/` }, two: { watch } };
+  writeFileSync(join(folder, 'longshore.yaml'), JSON.stringify({ backup: jobs }));
+  writeFileSync(watch, 'one');
+  const named = await runProgram(world(), ['backup', 'one', '--time-zone', 'UTC']);
+  expect([named.code, named.stdout]).toEqual([
+    0,
+    expect.stringMatching(/datadump1\.sql: 3 bytes are in file:.*jobs/),
+  ]);
+  const unnamed = await runProgram(world(), ['backup']);
+  expect([unnamed.code, unnamed.stderr]).toEqual([2, expect.stringContaining('2 backup jobs: one, two')]);
+  const flags = await runProgram(world(), args());
+  expect([flags.code, flags.stdout]).toEqual([0, 'there is no file to upload\n']);
+});
