@@ -82,7 +82,7 @@ function hintOfError(error: unknown, code: ErrorCode, doing: Doing): string | un
 export function rowSecurityHint(user: string | undefined): string {
   const role = user === undefined ? 'CURRENT_USER' : quoteName(user);
   return (
-    'what hidden rows name would be taken for unused: ask for a role that owns the table (without FORCE ROW LEVEL ' +
+    'hidden rows would be passed over in silence: ask for a role that owns the table (without FORCE ROW LEVEL ' +
     `SECURITY) or that has BYPASSRLS: ALTER ROLE ${role} BYPASSRLS`
   );
 }
