@@ -15,6 +15,9 @@ export default defineConfig({
       {
         test: {
           name: 'servers',
+          // Most of the time of these is that of servers, and waits: two at a time also on two cores.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           include: ['src/**/*.{pg,mysql,s3}.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -23,6 +26,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          sequence: { groupOrder: 2 },
           include: ['test/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 180_000,
