@@ -33,6 +33,9 @@ export interface DumpFacts {
   readonly largeObjects: number;
 }
 
+/** Connections that read or load at the same time, where nothing else is said. */
+export const JOBS = 2;
+
 export interface DumpProgram {
   /** `pg_dump`, `mariadb-dump` */
   readonly name: string;

@@ -21,6 +21,7 @@ import { type ReplicateEnvironment, replicate } from '../jobs/replicate/run.ts';
 import type { ReplicateOptions } from '../jobs/replicate/settings.ts';
 import { type ReplicateStatus, replicateStatus } from '../jobs/replicate/status.ts';
 import { type VerifiedReplica, verifyReplica } from '../jobs/replicate/verify.ts';
+import { listObjects } from '../stores/list-keys.ts';
 import type { ListedObject, ObjectStore } from '../stores/object-store.ts';
 import { openStore } from '../stores/open-store.ts';
 import { pagilaSample } from './pagila-sample.ts';
@@ -78,7 +79,7 @@ export async function runReplicateDemo(options: ReplicateDemoOptions): Promise<R
 
   await using opened = await openStore(parseStoreUrl(TO), { env, clock: systemClock });
   const { prefix } = parseStoreUrl(TO);
-  const files = await listAll(opened.store, prefix, signal);
+  const files = await Array.fromAsync(listObjects(opened.store, prefix, signal));
   await forEachConcurrent(files, 8, ({ key }) =>
     download(opened.store, key, join(folder, key.slice(prefix.length)), signal),
   );
@@ -165,15 +166,6 @@ async function replicateUnderWrites(
 
 /** Why following ends in the demo. */
 const STOPPED = new Error('the program has stopped');
-
-async function listAll(store: ObjectStore, prefix: string, signal: AbortSignal): Promise<ListedObject[]> {
-  const files: ListedObject[] = [];
-  for (;;) {
-    const page = await store.list({ prefix, startAfter: files.at(-1)?.key }, signal);
-    files.push(...page.objects);
-    if (!page.more) return files;
-  }
-}
 
 async function download(store: ObjectStore, key: string, path: string, signal: AbortSignal): Promise<void> {
   const object = await store.get({ key }, signal);

@@ -12,6 +12,7 @@ import { LongshoreError } from '../errors.ts';
 import { installedPrograms, type MariadbPrograms } from './mariadb-binaries.ts';
 import { freePort } from './postgres.ts';
 import { type ServerUser, unprivilegedUser } from './postgres-binaries.ts';
+import { runningServer } from './running-server.ts';
 import { serverEnvironment } from './server-environment.ts';
 import { watched } from './watched.ts';
 
@@ -73,23 +74,9 @@ export async function startMariadb(options: EmbeddedMariadbOptions = {}): Promis
     const socket = join(root, 'socket');
     const flags = ['--no-defaults', `--datadir=${data}`, `--socket=${socket}`, `--port=${port}`, ...SETTINGS];
     const start = (more: readonly string[]) => launch(programs.server, [...flags, ...more], root, url, user);
-    let server = await start([`--init-file=${accounts}`]);
+    const server = await start([`--init-file=${accounts}`]);
     await rm(accounts);
-    const kill = () => void server.kill('SIGTERM');
-    process.on('exit', kill);
-    return {
-      url,
-      port,
-      async restart() {
-        await stop(server);
-        server = await start([]);
-      },
-      async [Symbol.asyncDispose]() {
-        process.off('exit', kill);
-        await stop(server);
-        await remove();
-      },
-    };
+    return runningServer(server, { url, port, signal: 'SIGTERM', start: () => start([]), stop, remove });
   } catch (error) {
     await remove();
     throw error;

@@ -16,6 +16,7 @@ import {
   type ServerUser,
   unprivilegedUser,
 } from './postgres-binaries.ts';
+import { runningServer } from './running-server.ts';
 import { serverEnvironment } from './server-environment.ts';
 import { watched } from './watched.ts';
 
@@ -77,22 +78,8 @@ export async function startPostgres(options: EmbeddedPostgresOptions = {}): Prom
     await initialise(binFolder, data, root, password, user);
     const port = options.port ?? (await freePort());
     const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-    let server = await launch(binFolder, data, port, url, user);
-    const kill = () => void server.kill('SIGINT');
-    process.on('exit', kill);
-    return {
-      url,
-      port,
-      async restart() {
-        await stop(server);
-        server = await launch(binFolder, data, port, url, user);
-      },
-      async [Symbol.asyncDispose]() {
-        process.off('exit', kill);
-        await stop(server);
-        await remove();
-      },
-    };
+    const start = () => launch(binFolder, data, port, url, user);
+    return runningServer(await start(), { url, port, signal: 'SIGINT', start, stop, remove });
   } catch (error) {
     await remove();
     throw error;

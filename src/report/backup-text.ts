@@ -3,6 +3,7 @@
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
 import type { ComparedBackup } from '../jobs/backup/compare-backup.ts';
+import { rowsIn } from '../jobs/backup/compare-facts.ts';
 import type { DrilledBackup as DrillResult } from '../jobs/backup/drill.ts';
 import type { BackupList, ListedBackup } from '../jobs/backup/list.ts';
 import type { BackupPlan } from '../jobs/backup/plan-backup.ts';
@@ -75,9 +76,8 @@ export function backupResultText(result: BackupResult): string {
   const { dump, files, durationMs } = manifest;
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const tables = dump?.facts.tables ?? [];
-  const rows = tables.reduce((sum, table) => sum + table.rows, 0);
   const lines = [
-    `${key}: ${counted(tables.length, 'table')}, ${counted(rows, 'row')}, ${formatBytes(dump?.bytes ?? 0)} in ${formatBytes(bytes)}, in ${formatDuration(durationMs)}: in ${result.to}, and proven`,
+    `${key}: ${counted(tables.length, 'table')}, ${counted(rowsIn(dump?.facts), 'row')}, ${formatBytes(dump?.bytes ?? 0)} in ${formatBytes(bytes)}, in ${formatDuration(durationMs)}: in ${result.to}, and proven`,
   ];
   if (result.pruned !== undefined) lines.push(pruneText(result.pruned));
   return lines.join('\n');

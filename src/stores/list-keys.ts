@@ -1,7 +1,7 @@
 /** Keys under a prefix, over as many pages as there are. */
 
 import { LongshoreError } from '../errors.ts';
-import type { DeleteRequest, ObjectStore } from './object-store.ts';
+import type { DeleteRequest, ListedObject, ObjectStore } from './object-store.ts';
 
 /** In the order of the store. @throws the errors of the store */
 export async function* listKeys(
@@ -9,9 +9,18 @@ export async function* listKeys(
   prefix: string,
   signal?: AbortSignal,
 ): AsyncGenerator<string> {
+  for await (const { key } of listObjects(store, prefix, signal)) yield key;
+}
+
+/** The same, with what a listing says of each. */
+export async function* listObjects(
+  store: ObjectStore,
+  prefix: string,
+  signal?: AbortSignal,
+): AsyncGenerator<ListedObject> {
   for (let startAfter: string | undefined; ; ) {
     const page = await store.list({ prefix, startAfter }, signal);
-    for (const { key } of page.objects) yield key;
+    yield* page.objects;
     startAfter = page.objects.at(-1)?.key;
     if (!page.more || startAfter === undefined) return;
   }

@@ -4,11 +4,10 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
+import { installedPgDump } from '../servers/pg-dump.ts';
 import { runProgram } from './world.ts';
 
-const installed = (await postgresPrograms(undefined)).some(({ name }) => name === 'pg_dump');
-if (!installed) console.warn('skipped: no pg_dump; apt-get install postgresql');
+const installed = (await installedPgDump()) !== undefined;
 
 let folder: string;
 beforeEach(() => {

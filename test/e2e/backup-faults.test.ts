@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parseDatabaseUrl } from '../../src/config/database-url.ts';
 import { ClientAccess } from '../../src/databases/mysql/client-access.ts';
-import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { mariadbAvailable, mariadbServer } from '../servers/mariadb.ts';
+import { installedPgDump } from '../servers/pg-dump.ts';
 import { postgresServer, type TestSession } from '../servers/postgres.ts';
 import {
   type BackupWorld,
@@ -19,8 +19,7 @@ import {
 } from '../worlds/backup-world.ts';
 import { type ProgramResult, runProgram } from './world.ts';
 
-const pgDump = (await postgresPrograms(undefined)).find(({ name }) => name === 'pg_dump');
-if (pgDump === undefined) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+const pgDump = await installedPgDump();
 
 interface Engine {
   readonly url: string;

@@ -4,8 +4,8 @@ import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { basename, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { mariadbAvailable, mariadbServer } from '../servers/mariadb.ts';
+import { installedPgDump } from '../servers/pg-dump.ts';
 import { postgresServer } from '../servers/postgres.ts';
 import {
   type BackupWorld,
@@ -18,7 +18,7 @@ import { runProgram } from './world.ts';
 
 const onLinux = process.platform === 'linux';
 if (!onLinux) console.warn('skipped: passwords in the process list; it is read from /proc, which Linux has');
-const hasClient = (await postgresPrograms(undefined)).some(({ name }) => name === 'pg_dump');
+const hasClient = (await installedPgDump()) !== undefined;
 
 /** Its letters stay as they are however it is quoted, escaped or encoded. */
 const TOKEN = 'hush7Zq';

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { postgresPrograms } from '../../src/databases/postgres/client-programs.ts';
 import { seededRandom } from '../../src/embedded/s3/faults.ts';
+import { installedPgDump } from '../servers/pg-dump.ts';
 import { type PostgresServer, postgresServer } from '../servers/postgres.ts';
 import {
   type BackupWorld,
@@ -18,8 +18,7 @@ import {
 } from '../worlds/backup-world.ts';
 import { programEnv, runProgram } from './world.ts';
 
-const client = (await postgresPrograms(undefined)).find(({ name }) => name === 'pg_dump');
-if (client === undefined) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+const client = await installedPgDump();
 
 /** One that is named need not be looked for. */
 const clientFolder = dirname(client?.path ?? '');

@@ -1,6 +1,7 @@
 /** What a database of PostgreSQL is made of, as far as a backup tells of it and a restore is held against it. */
 
 import type pg from 'pg';
+import { readSequenceValues } from './sequence-values.ts';
 
 export interface CatalogueTable {
   readonly oid: number;
@@ -39,27 +40,10 @@ export async function readSequences(client: pg.ClientBase): Promise<Map<string, 
 
 /** In the order of schema and name. */
 export async function readSequencePositions(client: pg.ClientBase): Promise<SequencePosition[]> {
-  const { rows: names } = await client.query<{ schema: string; name: string; quoted: string }>(SEQUENCES);
-  const positions: SequencePosition[] = [];
-  for (let at = 0; at < names.length; at += SEQUENCES_AT_ONCE) {
-    const some = names.slice(at, at + SEQUENCES_AT_ONCE);
-    const { rows } = await client.query<{ place: number; value: string }>(
-      some
-        .map(
-          ({ quoted }, i) =>
-            `SELECT ${i} AS place, last_value || ' ' || is_called::text AS value FROM ${quoted}`,
-        )
-        .join(' UNION ALL '),
-    );
-    for (const { place, value } of rows) {
-      const { schema, name } = some[place]!;
-      positions.push({ schema, name, value });
-    }
-  }
-  return positions;
+  const { rows: names } = await client.query<{ schema: string; name: string }>(SEQUENCES);
+  const values = await readSequenceValues(client, names);
+  return values.map(({ schema, name, value, given }) => ({ schema, name, value: `${value} ${given}` }));
 }
-
-const SEQUENCES_AT_ONCE = 200;
 
 /** Roles that own something, or that something was granted to. */
 export async function readRoles(client: pg.ClientBase): Promise<string[]> {
@@ -138,7 +122,7 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${OF_USERS} AND NOT ${ofEx
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 const SEQUENCES = `
-SELECT n.nspname AS schema, c.relname AS name, format('%I.%I', n.nspname, c.relname) AS quoted
+SELECT n.nspname AS schema, c.relname AS name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${OF_USERS} AND NOT ${ofExtension('pg_class', 'c.oid')}
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;

@@ -1,5 +1,6 @@
 /** The roles of a server as a script, by pg_dumpall; and how PostgreSQL's programs are called for a dump. */
 
+import { buffer } from 'node:stream/consumers';
 import { clientOutput } from '../client-process.ts';
 import type { FoundProgram } from '../client-programs.ts';
 import type { DumpOptions, DumpProgram } from '../dump.ts';
@@ -16,21 +17,19 @@ export async function dumpGlobals(
 ): Promise<Buffer | undefined> {
   const { path } = chooseClient('pg_dumpall', serverVersion, programs);
   const attempt = async (args: readonly string[]): Promise<Buffer> => {
-    let complete = false;
     const pieces: Buffer[] = [];
     const output = clientOutput(
       call.of(['--globals-only', '--no-password', ...args], path),
       {
         push: (chunk) => pieces.push(chunk),
         end: () => {
-          complete = Buffer.concat(pieces).includes('-- PostgreSQL database cluster dump complete');
-          if (!complete) throw damaged('the roles of it do not end');
+          if (!Buffer.concat(pieces).includes('-- PostgreSQL database cluster dump complete'))
+            throw damaged('the roles of it do not end');
         },
       },
       signal,
     );
-    for await (const _ of output);
-    return Buffer.concat(pieces);
+    return buffer(output);
   };
   if (rolePasswords) {
     try {

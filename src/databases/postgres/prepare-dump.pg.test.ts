@@ -6,19 +6,18 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { loadPagila, pagilaAvailable } from '../../../test/worlds/pagila.ts';
 import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import type { DumpFacts, DumpFormat } from '../dump.ts';
-import { postgresPrograms } from './client-programs.ts';
 import { DumpArchive } from './dump-archive.ts';
 import { DumpContent } from './dump-content.ts';
 import { preparePostgresDump } from './prepare-dump.ts';
 import { openPostgresTarget } from './restore-target.ts';
 
-const clients = (await postgresPrograms(undefined)).filter(({ name }) => name === 'pg_dump');
-if (clients.length === 0) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+const pgDump = await installedPgDump();
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -51,7 +50,7 @@ async function restored(
   return { facts: await target.facts({} as DumpFacts, signal), url };
 }
 
-describe.skipIf(clients.length === 0)('a dump', () => {
+describe.skipIf(pgDump === undefined)('a dump', () => {
   test('locks tables alone: the server has room for so many locks', async () => {
     const source = await server.createDatabase();
     await source.sql('CREATE TABLE one (id serial)');
@@ -169,7 +168,7 @@ describe('a dump program', () => {
   };
   const end = `printf -- '--\\n-- PostgreSQL database dump complete\\n--\\n'`;
 
-  test.skipIf(clients.length === 0)('has to end well', async () => {
+  test.skipIf(pgDump === undefined)('has to end well', async () => {
     expect(await withProgram(end)).toContain('dump complete');
     expect(await withProgram(`${end}; echo 'the disk is gone' >&2; exit 2`)).toMatchObject({
       code: 'DATABASE_FAILED',

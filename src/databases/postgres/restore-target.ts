@@ -9,7 +9,7 @@ import type { DatabaseConnection } from '../../config/database-url.ts';
 import { diskError } from '../../flow/disk-error.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
 import { runClient } from '../client-process.ts';
-import type { DumpFacts, DumpFormat, RestoreOptions, RestoreTarget } from '../dump.ts';
+import { type DumpFacts, type DumpFormat, JOBS, type RestoreOptions, type RestoreTarget } from '../dump.ts';
 import { chooseRestoreClient } from './client-choice.ts';
 import { connectionEnvironment } from './client-environment.ts';
 import { postgresPrograms } from './client-programs.ts';
@@ -20,8 +20,6 @@ import { restoreRoles } from './restore-roles.ts';
 import { runSqlScript } from './run-script.ts';
 import { leftOut } from './script-left-out.ts';
 import { readTableFacts } from './table-digests.ts';
-
-const JOBS = 2;
 
 /** @throws DATABASE_UNREACHABLE, DATABASE_DENIED */
 export async function openPostgresTarget(

@@ -20,6 +20,14 @@ export async function readSequences(
   tables: readonly number[],
 ): Promise<SequenceValue[]> {
   const { rows: names } = await client.query<{ schema: string; name: string }>(SEQUENCES, [tables]);
+  return readSequenceValues(client, names);
+}
+
+/** In the order of the names. */
+export async function readSequenceValues(
+  client: pg.ClientBase,
+  names: readonly { readonly schema: string; readonly name: string }[],
+): Promise<SequenceValue[]> {
   const values: SequenceValue[] = [];
   for (let at = 0; at < names.length; at += BATCH) {
     const some = names.slice(at, at + BATCH);

@@ -9,7 +9,7 @@ import type { DatabaseConnection } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
 import { clientOutput } from '../client-process.ts';
-import type { DumpFacts, DumpOptions, PreparedDump } from '../dump.ts';
+import { type DumpFacts, type DumpOptions, JOBS, type PreparedDump } from '../dump.ts';
 import { RowDigest } from '../row-digest.ts';
 import { chooseClient, majorOf } from './client-choice.ts';
 import { connectionEnvironment } from './client-environment.ts';
@@ -27,8 +27,6 @@ import { beginUnderSnapshot } from './replication-setup.ts';
 import { type PartSizes, partQuery, planParts, type SplitPart } from './split-parts.ts';
 import { quotedTable } from './table-catalogue.ts';
 import { TableRows } from './table-rows.ts';
-
-const JOBS = 2;
 
 export interface SplitDumpOptions extends DumpOptions {
   /** Connections that read tables. */

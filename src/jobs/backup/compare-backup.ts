@@ -1,14 +1,12 @@
 /** Holds a database that is there against a backup of it, and changes nothing. */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseStoreUrl } from '../../config/store-url.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { LongshoreError } from '../../errors.ts';
-import { systemClock } from '../../flow/clock.ts';
-import { openStore } from '../../stores/open-store.ts';
 import { compareFacts } from './compare-facts.ts';
-import { findBackup, wholeStoreUrl } from './find-backup.ts';
-import type { RestoreEnvironment, RestoreJobOptions } from './restore.ts';
+import { openBackup } from './find-backup.ts';
+import type { PlaceEnvironment } from './open-place.ts';
+import type { RestoreJobOptions } from './restore.ts';
 
 export interface ComparedBackup {
   /** Below the prefix of its job. */
@@ -23,12 +21,12 @@ export interface ComparedBackup {
 /** @throws CHECK_FAILED where there is no such backup, or it does not say what it holds; the errors of store and database */
 export async function compareBackup(
   options: Pick<RestoreJobOptions, 'from' | 'to' | 'clientFolder' | 'jobs'>,
-  { env = process.env, clock = systemClock, signal = new AbortController().signal }: RestoreEnvironment = {},
+  environment: PlaceEnvironment = {},
 ): Promise<ComparedBackup> {
-  const url = wholeStoreUrl(parseStoreUrl(options.from));
+  const { env = process.env, signal = new AbortController().signal } = environment;
   const database = parseDatabaseUrl(options.to, env);
-  await using opened = await openStore(url, { env, clock });
-  const { manifest } = await findBackup(opened.store, url.prefix, signal);
+  await using found = await openBackup(options.from, environment);
+  const { manifest } = found;
   if (manifest.dump === undefined) {
     throw new LongshoreError('CHECK_FAILED', `${manifest.key} does not say what it holds`, {
       hint: 'it is a file that another program dumped: restore it, or drill it with assertions',

@@ -18,6 +18,11 @@ export function compareFacts(expected: DumpFacts, found: DumpFacts): string[] {
   ];
 }
 
+/** Of all tables; none where nobody knows. */
+export function rowsIn(facts: Pick<DumpFacts, 'tables'> | undefined): number {
+  return facts?.tables.reduce((sum, { rows }) => sum + rows, 0) ?? 0;
+}
+
 function compareTables(expected: readonly TableFacts[], found: readonly TableFacts[]): string[] {
   const there = new Map(found.map((table) => [nameOf(table), table]));
   const problems: string[] = [];

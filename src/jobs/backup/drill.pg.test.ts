@@ -8,8 +8,8 @@ import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
-import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { FilesStore } from '../../stores/files/files-store.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import { type DrillOptions, drillBackup } from './drill.ts';
@@ -18,8 +18,7 @@ import { type BackupManifest, encodeManifest } from './manifest.ts';
 import { readCatalogue } from './repository.ts';
 import { type BackupOptions, takeBackup } from './take-backup.ts';
 
-const installed = (await postgresPrograms(undefined)).some(({ name }) => name === 'pg_dump');
-if (!installed) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+const installed = (await installedPgDump()) !== undefined;
 
 let server: PostgresServer;
 let folder: string;

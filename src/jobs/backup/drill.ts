@@ -4,21 +4,20 @@
  */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseStoreUrl } from '../../config/store-url.ts';
 import type { DumpServer, RestoreTarget } from '../../databases/dump.ts';
 import { createDatabase, withDatabase } from '../../databases/make-database.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { startServerLike } from '../../embedded/server-like.ts';
 import { type ErrorCode, LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
-import { openStore } from '../../stores/open-store.ts';
-import { compareFacts } from './compare-facts.ts';
+import { compareFacts, rowsIn } from './compare-facts.ts';
 import { type DrillRecord, putDrillRecord } from './drill-record.ts';
 import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
-import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
-import { MANIFEST_EXTENSION } from './manifest.ts';
+import { type FoundBackup, openBackup } from './find-backup.ts';
+import { manifestKey } from './manifest.ts';
 import { checkJobs, type RestoreInto, readGlobals, restoreDump } from './open-backup.ts';
+import type { RestoreEnvironment } from './restore.ts';
 
 export interface DrillOptions {
   /** Of a backup, or a prefix that ends with a slash for the newest one below it. */
@@ -36,13 +35,6 @@ export interface DrillOptions {
   readonly product?: DumpServer['product'] | undefined;
 }
 
-export interface DrillEnvironment {
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  readonly clock?: Clock | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly emit?: EmitBackup | undefined;
-}
-
 export interface DrilledBackup extends DrillRecord {
   /** Below the prefix of its job. */
   readonly key: string;
@@ -57,16 +49,14 @@ const DATABASE = 'drill';
 /** @throws CHECK_FAILED where there is no such backup or no server to drill it in; CONFIG_INVALID for another identity; the errors of store and disk */
 export async function drillBackup(
   options: DrillOptions,
-  environment: DrillEnvironment = {},
+  environment: RestoreEnvironment = {},
 ): Promise<DrilledBackup> {
-  const { env = process.env, clock = systemClock, emit = () => undefined } = environment;
+  const { clock = systemClock, emit = () => undefined } = environment;
   const { signal = new AbortController().signal } = environment;
   checkJobs(options.jobs);
-  const url = wholeStoreUrl(parseStoreUrl(options.from));
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
   await using stack = new AsyncDisposableStack();
-  const { store } = stack.use(await openStore(url, { env, clock }));
-  const found = await findBackup(store, url.prefix, signal);
+  const found = stack.use(await openBackup(options.from, environment));
   const { key } = found.manifest;
   const like = serverOf(found, options);
   const beganMs = monotonicMs(clock);
@@ -84,7 +74,7 @@ export async function drillBackup(
     recoveryMs: Math.round(outcome.recoveredMs - beganMs),
     problems: outcome.problems,
   };
-  await putDrillRecord(found.place, found.base + MANIFEST_EXTENSION, record, signal);
+  await putDrillRecord(found.place, manifestKey(found.base), record, signal);
   return {
     ...record,
     key,
@@ -160,7 +150,7 @@ async function tryOut(
     problems,
     recoveredMs,
     tables: facts?.tables.length ?? 0,
-    rows: facts?.tables.reduce((sum, { rows }) => sum + rows, 0) ?? 0,
+    rows: rowsIn(facts),
   };
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import {
   type PostgresServer,
   type PostgresTestDatabase,
@@ -15,14 +16,12 @@ import { loadPagila, pagilaAvailable } from '../../../test/worlds/pagila.ts';
 import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { createDatabase, withDatabase } from '../../databases/make-database.ts';
-import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { startPostgres } from '../../embedded/postgres.ts';
 import { restoreBackup } from './restore.ts';
 import { takeBackup } from './take-backup.ts';
 
-const client = (await postgresPrograms(undefined)).find(({ name }) => name === 'pg_dump');
+const client = await installedPgDump();
 const installed = client !== undefined;
-if (!installed) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
 
 /** Roles that are in the whole server: named for this file alone. */
 const ROLES = `

@@ -1,9 +1,12 @@
 /** Finds the backup that a user names: by the key of its dump or of its manifest, or the newest one below a prefix. */
 
-import type { StoreUrl } from '../../config/store-url.ts';
+import { parseStoreUrl, type StoreUrl } from '../../config/store-url.ts';
 import { LongshoreError } from '../../errors.ts';
+import { systemClock } from '../../flow/clock.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
-import { type BackupManifest, decodeManifest, MANIFEST_EXTENSION } from './manifest.ts';
+import { openStore } from '../../stores/open-store.ts';
+import { type BackupManifest, baseOf, decodeManifest, MANIFEST_EXTENSION, manifestKey } from './manifest.ts';
+import type { PlaceEnvironment } from './open-place.ts';
 import { type BackupPlace, isOwn, ownBase, readCatalogue, readObject } from './repository.ts';
 
 export interface FoundBackup {
@@ -11,6 +14,27 @@ export interface FoundBackup {
   readonly manifest: BackupManifest;
   /** Below the prefix, without extension: `2026-11-20/datadump2`. */
   readonly base: string;
+}
+
+export interface OpenedBackup extends FoundBackup, AsyncDisposable {}
+
+/**
+ * Opens the store that it is in, too.
+ * @param from of a backup, or a prefix that ends with a slash for the newest one below it
+ * @throws URL_INVALID, CHECK_FAILED
+ */
+export async function openBackup(from: string, environment: PlaceEnvironment): Promise<OpenedBackup> {
+  const { env = process.env, clock = systemClock } = environment;
+  const { signal = new AbortController().signal } = environment;
+  const url = wholeStoreUrl(parseStoreUrl(from));
+  const opened = await openStore(url, { env, clock });
+  try {
+    const found = await findBackup(opened.store, url.prefix, signal);
+    return { ...found, [Symbol.asyncDispose]: async () => await opened[Symbol.asyncDispose]() };
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /**
@@ -48,18 +72,18 @@ export async function findBackup(
       { hint: 'name an older one, as `longshore backup list` shows them' },
     );
   }
-  const base = newest.manifestKey.slice(0, -MANIFEST_EXTENSION.length);
+  const base = baseOf(newest.manifestKey);
   return checked({ place: { store, prefix: path }, manifest: newest.manifest, base });
 }
 
 /** Nothing is read that is not of the backup, whoever wrote its manifest. */
 function checked(found: FoundBackup): FoundBackup {
   const { manifest, base, place } = found;
-  const foreign = manifest.files.find(({ key }) => !isOwn(key, base + MANIFEST_EXTENSION));
+  const foreign = manifest.files.find(({ key }) => !isOwn(key, manifestKey(base)));
   if (foreign === undefined) return found;
   throw new LongshoreError(
     'OBJECT_FAILED',
-    `${place.store.name}/${place.prefix}${base}${MANIFEST_EXTENSION} names ${foreign.key}, which is not its own`,
+    `${place.store.name}/${place.prefix}${manifestKey(base)} names ${foreign.key}, which is not its own`,
     { hint: 'somebody else has changed it: restore another backup' },
   );
 }
@@ -68,12 +92,9 @@ function checked(found: FoundBackup): FoundBackup {
 async function byKey(store: ObjectStore, key: string, signal: AbortSignal): Promise<FoundBackup | undefined> {
   const place = { store, prefix: '' };
   for (const base of basesOf(key)) {
-    const object = await readObject(place, base + MANIFEST_EXTENSION, signal);
+    const object = await readObject(place, manifestKey(base), signal);
     if (object === undefined) continue;
-    const manifest = decodeManifest(
-      object.body.toString('utf8'),
-      `${store.name}/${base}${MANIFEST_EXTENSION}`,
-    );
+    const manifest = decodeManifest(object.body.toString('utf8'), `${store.name}/${manifestKey(base)}`);
     const own = ownBase(base, manifest.key);
     if (own === undefined) continue;
     const prefix = base.slice(0, base.length - own.length);
@@ -84,7 +105,7 @@ async function byKey(store: ObjectStore, key: string, signal: AbortSignal): Prom
 
 /** `a/datadump2.sql.zst` → `a/datadump2.sql.zst`, `a/datadump2.sql`, `a/datadump2`; a file of the split form → its folder. */
 function basesOf(key: string): string[] {
-  if (key.endsWith(MANIFEST_EXTENSION)) return [key.slice(0, -MANIFEST_EXTENSION.length)];
+  if (key.endsWith(MANIFEST_EXTENSION)) return [baseOf(key)];
   const bases: string[] = [];
   for (const name of [key, key.slice(0, Math.max(0, key.lastIndexOf('/')))]) {
     const folder = name.slice(0, name.lastIndexOf('/') + 1);

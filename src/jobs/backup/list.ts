@@ -2,6 +2,7 @@
 
 import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
+import { rowsIn } from './compare-facts.ts';
 import { type DrillRecord, readDrillRecord } from './drill-record.ts';
 import { type Attempt, readLastAttempt } from './last-attempt.ts';
 import type { BackupManifest } from './manifest.ts';
@@ -105,6 +106,5 @@ function summaryOf({
   database,
   facts,
 }: NonNullable<BackupManifest['dump']>): ListedBackup['dump'] & object {
-  const rows = facts.tables.reduce((sum, table) => sum + table.rows, 0);
-  return { product, serverVersion, database, tables: facts.tables.length, rows };
+  return { product, serverVersion, database, tables: facts.tables.length, rows: rowsIn(facts) };
 }

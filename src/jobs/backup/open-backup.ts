@@ -4,7 +4,7 @@ import { PassThrough, pipeline, type Readable, Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import type { DatabaseUrl } from '../../config/database-url.ts';
-import type { DumpFormat, RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
+import { type DumpFormat, JOBS, type RestoreOptions, type RestoreTarget } from '../../databases/dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { BytesTransform } from './encryption.ts';
 import type { FoundBackup } from './find-backup.ts';
@@ -13,7 +13,6 @@ import { restoreSplit } from './split-restore.ts';
 import { openStoredFile } from './stored-file.ts';
 import { zstdPlain } from './zstd-plain.ts';
 
-const JOBS = 2;
 const JOBS_MAX = 64;
 
 /** @throws CONFIG_INVALID */

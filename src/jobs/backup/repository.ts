@@ -5,7 +5,9 @@
 
 import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
+import { messageOf } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
+import { listObjects } from '../../stores/list-keys.ts';
 import type { ObjectStore } from '../../stores/object-store.ts';
 import {
   type BackupManifest,
@@ -52,12 +54,8 @@ const FETCHES = 16;
 export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): Promise<BackupCatalogue> {
   const { store, prefix } = place;
   const sizes = new Map<string, number>();
-  for (let startAfter: string | undefined; ; ) {
-    const page = await store.list({ prefix, startAfter }, signal);
-    for (const { key, sizeBytes } of page.objects) sizes.set(key.slice(prefix.length), sizeBytes);
-    startAfter = page.objects.at(-1)?.key;
-    if (!page.more || startAfter === undefined) break;
-  }
+  for await (const { key, sizeBytes } of listObjects(store, prefix, signal))
+    sizes.set(key.slice(prefix.length), sizeBytes);
   const unreadable: string[] = [];
   const elsewhere = new Set<string>();
   const keys = [...sizes.keys()].filter((key) => key.endsWith(MANIFEST_EXTENSION));
@@ -66,19 +64,17 @@ export async function readCatalogue(place: BackupPlace, signal?: AbortSignal): P
     if (object === undefined) return undefined;
     const name = `${store.name}/${prefix}${manifestKey}`;
     const text = object.body.toString('utf8');
+    const { manifest, problem } = decoded(text, name);
     // One of another job, whose prefix begins with this one, names its files in its own way.
-    const named = keyOfAnother(text, manifestKey);
-    if (named !== undefined) {
+    const key = manifest?.key ?? keyIn(text);
+    if (key !== undefined && !isBeside(key, manifestKey)) {
       const base = baseOf(prefix + manifestKey);
-      const own = ownBase(base, named);
+      const own = ownBase(base, key);
       if (own !== undefined) elsewhere.add(`${store.name}/${base.slice(0, base.length - own.length)}`);
       return undefined;
     }
-    let manifest: BackupManifest;
-    try {
-      manifest = decodeManifest(text, name);
-    } catch (error) {
-      unreadable.push((error as Error).message);
+    if (manifest === undefined) {
+      unreadable.push(problem);
       return undefined;
     }
     const missing = manifest.files.filter(({ key, bytes }) => sizes.get(key) !== bytes).map(({ key }) => key);
@@ -124,11 +120,22 @@ export function ownBase(base: string, key: string): string | undefined {
   return undefined;
 }
 
-/** The key that a manifest names, whatever version of Longshore wrote it; undefined where it is its own. */
-function keyOfAnother(text: string, manifestKey: string): string | undefined {
+type Decoded =
+  | { readonly manifest: BackupManifest; readonly problem?: undefined }
+  | { readonly manifest?: undefined; readonly problem: string };
+
+function decoded(text: string, name: string): Decoded {
   try {
-    const { success, data } = named.safeParse(JSON.parse(text));
-    return success && !isBeside(data.key, manifestKey) ? data.key : undefined;
+    return { manifest: decodeManifest(text, name) };
+  } catch (error) {
+    return { problem: messageOf(error) };
+  }
+}
+
+/** The key that a manifest names which cannot be read otherwise: of another version of Longshore. */
+function keyIn(text: string): string | undefined {
+  try {
+    return named.safeParse(JSON.parse(text)).data?.key;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../../../test/servers/fault-proxy.ts';
+import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { testStore } from '../../../test/servers/s3-store.ts';
-import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { startS3Server } from '../../embedded/s3/server.ts';
 import { systemClock } from '../../flow/clock.ts';
 import { listKeys } from '../../stores/list-keys.ts';
@@ -23,8 +23,7 @@ import { readCatalogue } from './repository.ts';
 import { type RestoreJobOptions, restoreBackup } from './restore.ts';
 import { type BackupEnvironment, type BackupOptions, takeBackup } from './take-backup.ts';
 
-const installed = (await postgresPrograms(undefined)).some(({ name }) => name === 'pg_dump');
-if (!installed) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+const installed = (await installedPgDump()) !== undefined;
 
 let server: PostgresServer;
 let folder: string;

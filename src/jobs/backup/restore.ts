@@ -4,7 +4,6 @@
  */
 
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseStoreUrl } from '../../config/store-url.ts';
 import type { RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
 import {
   createDatabase,
@@ -16,13 +15,13 @@ import {
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
-import { openStore } from '../../stores/open-store.ts';
-import { compareFacts } from './compare-facts.ts';
+import { compareFacts, rowsIn } from './compare-facts.ts';
 import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
-import { type FoundBackup, findBackup, wholeStoreUrl } from './find-backup.ts';
+import { type FoundBackup, openBackup } from './find-backup.ts';
 import type { BackupManifest } from './manifest.ts';
 import { checkJobs, readGlobals, restoreDump } from './open-backup.ts';
+import type { PlaceEnvironment } from './open-place.ts';
 import { momentOf } from './run-moment.ts';
 
 export interface RestoreJobOptions extends RestoreOptions {
@@ -38,10 +37,7 @@ export interface RestoreJobOptions extends RestoreOptions {
   readonly identity?: string | undefined;
 }
 
-export interface RestoreEnvironment {
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  readonly clock?: Clock | undefined;
-  readonly signal?: AbortSignal | undefined;
+export interface RestoreEnvironment extends PlaceEnvironment {
   readonly emit?: EmitBackup | undefined;
 }
 
@@ -71,12 +67,9 @@ export async function restoreBackup(
   const { signal = new AbortController().signal } = environment;
   const { intoNew = false } = options;
   checkJobs(options.jobs);
-  const url = wholeStoreUrl(parseStoreUrl(options.from));
   const database = parseDatabaseUrl(options.to, env);
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
-  await using stack = new AsyncDisposableStack();
-  const { store } = stack.use(await openStore(url, { env, clock }));
-  const found = await findBackup(store, url.prefix, signal);
+  await using found = await openBackup(options.from, environment);
   if (!intoNew) return await restoreInto(found, database, { ...options, decrypt, clock, emit }, signal);
   const at = momentOf(clock.now(), 'UTC');
   const mark = `${at.date}-${at.time}`.replaceAll(/[-:]/g, '');
@@ -159,7 +152,7 @@ async function restoreInto(
     key,
     database: database.name,
     tables: facts?.tables.length ?? 0,
-    rows: facts?.tables.reduce((sum, { rows }) => sum + rows, 0) ?? 0,
+    rows: rowsIn(facts),
     restoreMs: Math.round(restoredMs - beganMs),
     compareMs: Math.round(compareMs),
     compared: facts !== undefined,

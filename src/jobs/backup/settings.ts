@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from '../../config/duration.ts';
 import { readUnit } from '../../config/read-unit.ts';
+import { JOBS } from '../../databases/dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import { DEFAULT_TEMPLATE } from './dated-keys.ts';
 import { localTimeZone } from './run-moment.ts';
@@ -61,7 +62,7 @@ export const backupSchema = z.strictObject({
     .int()
     .min(1)
     .max(64)
-    .default(2)
+    .default(JOBS)
     .describe('connections that read, in the split form'),
   clientFolder: z.string().optional().describe('of pg_dump, mariadb-dump or mysqldump'),
   lockWait: duration.default(60_000).describe('how long a locked table is waited for'),

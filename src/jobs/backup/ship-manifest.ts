@@ -2,7 +2,7 @@
 
 import { LongshoreError } from '../../errors.ts';
 import { type BackupManifest, decodeManifest, encodeManifest, manifestKey } from './manifest.ts';
-import { type BackupPlace, readObject } from './repository.ts';
+import { type BackupPlace, putNew, readObject } from './repository.ts';
 import type { RunMoment } from './run-moment.ts';
 
 export interface FileInPlace {
@@ -37,11 +37,10 @@ export async function putFileManifest(
     files: [{ key, bytes: file.bytes, sha256: file.sha256 }],
     durationMs: Math.round(durationMs),
   };
-  const body = encodeManifest(manifest);
-  const attributes = { contentType: 'application/json', metadata: {} };
-  const request = { key: prefix + beside, body, sizeBytes: body.byteLength, attributes, ifAbsent: true };
-  if ((await store.put(request, signal)).kind === 'copied') return true;
-  const there = await readObject({ store, prefix }, beside, signal);
+  const place = { store, prefix };
+  const object = { body: encodeManifest(manifest), contentType: 'application/json' };
+  if ((await putNew(place, beside, object, signal)) !== undefined) return true;
+  const there = await readObject(place, beside, signal);
   if (there === undefined) {
     throw new LongshoreError('OBJECT_FAILED', `${store.name}/${prefix}${beside} was there and is gone`, {
       hint: 'look who else writes below this prefix; the local file stays, and is shipped by the next look',

@@ -12,7 +12,8 @@ import type { PreparedSplitDump, SplitScript } from '../../databases/postgres/sp
 import type { SplitPart } from '../../databases/postgres/split-parts.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { forEachUntilError } from '../../flow/for-each-concurrent.ts';
-import { deleteObjects } from '../../stores/list-keys.ts';
+import { deleteObjects, listObjects } from '../../stores/list-keys.ts';
+import type { ListedObject } from '../../stores/object-store.ts';
 import type { BackupFile } from './manifest.ts';
 import type { BackupPlace } from './repository.ts';
 import { encodeSplitIndex, type IndexedPart } from './split-index.ts';
@@ -140,15 +141,12 @@ const OURS = /^(\d+\.copy|(pre-data|post-data|large-objects)\.sql|split\.json)(\
 
 async function takeAway({ store, prefix }: BackupPlace, base: string, signal?: AbortSignal): Promise<void> {
   const folder = `${prefix}${base}/`;
-  for (let startAfter: string | undefined; ; ) {
-    const { objects, more } = await store.list({ prefix: folder, startAfter }, signal);
-    const ours = objects.filter(({ key }) => OURS.test(key.slice(folder.length)));
-    await deleteObjects(
-      store,
-      ours.map(({ key, etag }) => ({ key, etag })),
-      signal,
-    );
-    startAfter = objects.at(-1)?.key;
-    if (!more || startAfter === undefined) return;
-  }
+  const ours: ListedObject[] = [];
+  for await (const object of listObjects(store, folder, signal))
+    if (OURS.test(object.key.slice(folder.length))) ours.push(object);
+  await deleteObjects(
+    store,
+    ours.map(({ key, etag }) => ({ key, etag })),
+    signal,
+  );
 }

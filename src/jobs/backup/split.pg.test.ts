@@ -5,13 +5,13 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import { type PostgresServer, postgresServer } from '../../../test/servers/postgres.ts';
 import { testStore } from '../../../test/servers/s3-store.ts';
 import { loadPagila, pagilaAvailable } from '../../../test/worlds/pagila.ts';
 import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import type { DumpFacts } from '../../databases/dump.ts';
-import { postgresPrograms } from '../../databases/postgres/client-programs.ts';
 import { readDumpTables } from '../../databases/postgres/dump-catalogue.ts';
 import { openSession } from '../../databases/postgres/open-session.ts';
 import { preparePostgresDump } from '../../databases/postgres/prepare-dump.ts';
@@ -28,8 +28,7 @@ import { type UploadedSplit, uploadSplit } from './split-backup.ts';
 import { decodeSplitIndex, encodeSplitIndex, type SplitIndex } from './split-index.ts';
 import { type OpenBackupFile, restoreSplit } from './split-restore.ts';
 
-const clients = (await postgresPrograms(undefined)).filter(({ name }) => name === 'pg_dump');
-if (clients.length === 0) console.warn('skipped: no pg_dump; apt-get install postgresql-client');
+const pgDump = await installedPgDump();
 
 const signal = new AbortController().signal;
 const ZSTD = { zstdLevel: 1 };
@@ -137,7 +136,7 @@ async function emptied(): Promise<void> {
   for (const key of await keys()) await place.store.delete([{ key }]);
 }
 
-describe.skipIf(clients.length === 0)('a backup in parts', () => {
+describe.skipIf(pgDump === undefined)('a backup in parts', () => {
   test('has what every other form has, and brings it back', async () => {
     await emptied();
     const source = await server.createDatabase();

@@ -9,14 +9,18 @@
 
 import { Readable } from 'node:stream';
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
-import { folderPrefix, parseStoreUrl } from '../../config/store-url.ts';
-import type { DumpFacts, DumpFormat, DumpOptions, PreparedDump } from '../../databases/dump.ts';
+import {
+  type DumpFacts,
+  type DumpFormat,
+  type DumpOptions,
+  JOBS,
+  type PreparedDump,
+} from '../../databases/dump.ts';
 import { prepareDump } from '../../databases/open-dump.ts';
 import type { PreparedSplitDump } from '../../databases/postgres/split-dump.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
 import { deleteKeys, deleteObjects } from '../../stores/list-keys.ts';
-import { type OpenStoreOptions, openStore } from '../../stores/open-store.ts';
 import { claimNumber } from './claim.ts';
 import { LOG_MESSAGES, logAttempt } from './daily-log.ts';
 import { DEFAULT_TEMPLATE, parseTemplate } from './dated-keys.ts';
@@ -24,6 +28,7 @@ import { encryptTo } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { noteAttempt } from './last-attempt.ts';
 import { type BackupFile, type BackupManifest, encodeManifest, manifestKey } from './manifest.ts';
+import { openPlace, type PlaceEnvironment } from './open-place.ts';
 import { type BackupPlace, putNew, readObject } from './repository.ts';
 import { localTimeZone, momentOf, type RunMoment } from './run-moment.ts';
 import { uploadSplit } from './split-backup.ts';
@@ -50,13 +55,8 @@ export interface BackupOptions extends Omit<DumpOptions, 'format'> {
   readonly encryptTo?: readonly string[] | undefined;
 }
 
-export interface BackupEnvironment {
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  readonly clock?: Clock | undefined;
-  readonly signal?: AbortSignal | undefined;
+export interface BackupEnvironment extends PlaceEnvironment {
   readonly emit?: EmitBackup | undefined;
-  /** Of the store, where it is not as AWS has it. */
-  readonly store?: Pick<OpenStoreOptions, 'limits' | 'timeoutMs'> | undefined;
 }
 
 export interface TakenBackup {
@@ -82,9 +82,8 @@ export async function takeBackup(
     const template = parseTemplate(options.key ?? DEFAULT_TEMPLATE);
     const database = parseDatabaseUrl(options.database, env);
     const codec = codecOf(options);
-    const url = parseStoreUrl(options.to);
-    const opened = stack.use(await openStore(url, { ...environment.store, env, clock }));
-    place = { store: opened.store, prefix: folderPrefix(url.prefix) };
+    const opened = stack.use(await openPlace(options.to, environment));
+    place = opened;
     for (const text of (await opened.makeBucket(signal)).notices) emit({ type: 'notice', text });
     const dump = stack.use(await prepare(database, options, signal));
     for (const text of dump.notices) emit({ type: 'notice', text });
@@ -132,8 +131,6 @@ export function codecOf({
 }
 
 type AnyDump = PreparedDump | (PreparedSplitDump & { readonly jobs: number });
-
-const JOBS = 2;
 
 async function prepare(
   database: DatabaseUrl,
