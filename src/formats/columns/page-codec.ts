@@ -1,8 +1,8 @@
 /** How pages of Parquet are compressed: by libraries, on the thread pool or by the calling thread. */
 
+import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { constants, gzip, gzipSync, zstdCompress, zstdCompressSync } from 'node:zlib';
-import { compress as snappy, compressSync as snappySync } from 'snappy';
 
 export type ParquetCompression = 'none' | 'snappy' | 'zstd' | 'gzip';
 
@@ -14,6 +14,8 @@ export interface PageCodec {
   readonly here: (page: Uint8Array) => Uint8Array;
 }
 
+/** Native code, in every thread that has it: only where it is asked for. */
+const snappy = (): typeof import('snappy') => createRequire(import.meta.url)('snappy');
 const gzipped = promisify(gzip);
 const zstd = promisify(zstdCompress);
 
@@ -26,8 +28,8 @@ export const CODECS: Readonly<Record<ParquetCompression, PageCodec>> = {
   none: { number: 0, onPool: (page) => Promise.resolve(page), here: (page) => page },
   snappy: {
     number: 1,
-    onPool: (page) => snappy(page, SNAPPY_OPTIONS),
-    here: (page) => snappySync(page, SNAPPY_OPTIONS),
+    onPool: (page) => snappy().compress(page, SNAPPY_OPTIONS),
+    here: (page) => snappy().compressSync(page, SNAPPY_OPTIONS),
   },
   gzip: {
     number: 2,

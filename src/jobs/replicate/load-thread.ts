@@ -13,12 +13,13 @@ export interface ThreadData {
   readonly from: string;
 }
 
-/** In this order; after the tables are locked, as many chunks as there are. */
+/** In this order; after the tables are locked, as many chunks as there are; the thread ends by itself after the last. */
 export type ThreadTask =
   | { readonly kind: 'connect' }
   | { readonly kind: 'begin'; readonly snapshot: string }
   | { readonly kind: 'lock'; readonly tables: readonly { readonly schema: string; readonly name: string }[] }
-  | { readonly kind: 'load'; readonly task: ChunkTask };
+  | { readonly kind: 'load'; readonly task: ChunkTask }
+  | { readonly kind: 'end' };
 
 export type ThreadAnswer =
   | { readonly kind: 'ready' }
@@ -36,10 +37,17 @@ let session: Session | undefined;
 let loader: ChunkLoader | undefined;
 
 parentPort!.on('message', (task: ThreadTask) => {
-  void answer(task).then((message) => parentPort!.postMessage(message));
+  if (task.kind === 'end') void end();
+  else void answer(task).then((message) => parentPort!.postMessage(message));
 });
 
-async function answer(task: ThreadTask): Promise<ThreadAnswer> {
+/** Without its port and its connection nothing keeps the thread. */
+async function end(): Promise<void> {
+  parentPort!.close();
+  await session?.[Symbol.asyncDispose]();
+}
+
+async function answer(task: Exclude<ThreadTask, { kind: 'end' }>): Promise<ThreadAnswer> {
   const doing = (action: string): Doing => ({
     action: `${action} of ${url.name}`,
     database: url.name,
@@ -62,7 +70,7 @@ async function answer(task: ThreadTask): Promise<ThreadAnswer> {
   }
 }
 
-const ACTIONS: Readonly<Record<ThreadTask['kind'], string>> = {
+const ACTIONS: Readonly<Record<Exclude<ThreadTask['kind'], 'end'>, string>> = {
   connect: 'load tables',
   begin: 'take the snapshot',
   lock: 'lock the tables',

@@ -1,5 +1,6 @@
 /** Threads that load chunks: a chunk each at a time. */
 
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, LongshoreError } from '../../errors.ts';
 import type { ChunkTask, LoadedChunk } from './load-chunk.ts';
@@ -19,6 +20,7 @@ export class LoadThreads implements AsyncDisposable {
   /** Why a thread failed; its session is not under the snapshot any more. */
   #failure: { readonly error: unknown } | undefined;
   readonly #all = new Set<Worker>();
+  #began = false;
 
   /** Starts threads, and opens a session in each. @throws the errors of the database */
   static async connect(from: string, count: number): Promise<LoadThreads> {
@@ -40,6 +42,7 @@ export class LoadThreads implements AsyncDisposable {
     await this.#each({ kind: 'begin', snapshot: snapshot.name });
     const tables = snapshot.tables.map(({ schema, name }) => ({ schema, name }));
     await Promise.all([snapshot.lock(), this.#each({ kind: 'lock', tables })]);
+    this.#began = true;
   }
 
   /**
@@ -61,7 +64,14 @@ export class LoadThreads implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#all].map((worker) => worker.terminate()));
+    const ended = [...this.#all].map(async (worker) => {
+      const isAtRest = this.#began && this.#idle.includes(worker) && worker.threadId > 0;
+      if (!isAtRest) return await worker.terminate();
+      const exit = once(worker, 'exit');
+      worker.postMessage({ kind: 'end' } satisfies ThreadTask);
+      return await exit;
+    });
+    await Promise.all(ended);
   }
 
   async #take(): Promise<Worker> {
