@@ -2,8 +2,8 @@
 
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
+import { rowsIn } from '../databases/compare-facts.ts';
 import type { ComparedBackup } from '../jobs/backup/compare-backup.ts';
-import { rowsIn } from '../jobs/backup/compare-facts.ts';
 import type { DrilledBackup as DrillResult } from '../jobs/backup/drill.ts';
 import type { BackupList, ListedBackup } from '../jobs/backup/list.ts';
 import type { BackupPlan } from '../jobs/backup/plan-backup.ts';

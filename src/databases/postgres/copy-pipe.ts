@@ -39,13 +39,20 @@ export async function pipeCopy(
     into.done.catch((error: unknown) => from.break(error));
     await from.done;
     into.end();
-    return { rows: await into.done, bytes: from.bytes };
+    const rows = await into.done;
+    if (rows !== from.rows) throw new Error(`the source sent ${from.rows} rows, and the target took ${rows}`);
+    return { rows, bytes: from.bytes };
   } catch (error) {
     into.break(error);
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** `COPY 17` */
+function rowsOf(tag: string): number {
+  return Number(/\d+$/.exec(tag)?.[0] ?? 0);
 }
 
 /** The driver keeps its connection to itself; these parts of it are what its own copy streams use. */
@@ -114,7 +121,7 @@ class CopyInto {
   }
 
   handleCommandComplete({ text }: { readonly text: string }): void {
-    this.#rows = Number(/\d+$/.exec(text)?.[0] ?? 0);
+    this.#rows = rowsOf(text);
   }
 
   handleError(error: Error): void {
@@ -144,6 +151,8 @@ const INSIDE_A_COPY: ReadonlySet<number> = new Set([COPY_OUT_RESPONSE, PARAMETER
 class CopyFrom {
   readonly done: Promise<void>;
   bytes = 0;
+  /** That the source says it has sent. */
+  rows = 0;
   readonly #text: string;
   readonly #into: CopyInto;
   #connection: Connection | undefined;
@@ -198,7 +207,9 @@ class CopyFrom {
     this.#fail(error);
   }
 
-  handleCommandComplete(): void {}
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.rows = rowsOf(text);
+  }
 
   handleReadyForQuery(): void {
     if (this.#error === undefined) this.#finish();

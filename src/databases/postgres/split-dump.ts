@@ -14,6 +14,7 @@ import { RowDigest } from '../row-digest.ts';
 import { chooseClient, majorOf } from './client-choice.ts';
 import { connectionEnvironment } from './client-environment.ts';
 import { postgresPrograms } from './client-programs.ts';
+import { type PipedCopy, pipeCopy } from './copy-pipe.ts';
 import { readExtensionRows, readHeapSizes, type SequencePosition } from './dump-catalogue.ts';
 import { DumpContent, damaged } from './dump-content.ts';
 import { DumpCall, dumpGlobals } from './dump-globals.ts';
@@ -26,6 +27,7 @@ import { RANGES_FROM_MAJOR } from './page-ranges.ts';
 import { beginUnderSnapshot } from './replication-setup.ts';
 import { type PartSizes, partQuery, planParts, type SplitPart } from './split-parts.ts';
 import { quotedTable } from './table-catalogue.ts';
+import { readTableFacts } from './table-digests.ts';
 import { TableRows } from './table-rows.ts';
 
 export interface SplitDumpOptions extends DumpOptions {
@@ -52,6 +54,10 @@ export interface PreparedSplitDump
   script(script: SplitScript, signal: AbortSignal): Readable;
   /** As many at the same time as there are jobs. The digest is that of the part when the rows are over. */
   rows(part: SplitPart, signal: AbortSignal): TableRows;
+  /** Instead of `rows`: straight into a `COPY … FROM STDIN` of another server, as they are, without a digest. */
+  pipe(part: SplitPart, target: Parameters<typeof pipeCopy>[1], signal: AbortSignal): Promise<PipedCopy>;
+  /** What the snapshot holds, read again: before or after the parts, and not meanwhile. */
+  snapshotFacts(signal: AbortSignal): Promise<DumpFacts>;
   /** When every part was read. */
   facts(): DumpFacts;
 }
@@ -116,6 +122,23 @@ export async function prepareSplitDump(
         );
         return rows;
       },
+      async pipe(part, target, signal) {
+        const free = clients.pop();
+        if (free === undefined) throw new Error('every connection of the copy is busy');
+        const action = `copy ${quotedTable(part.table)}`;
+        try {
+          const piped = await pipeCopy({ client: free, text: partQuery(part) }, target, signal);
+          clients.push(free);
+          return piped;
+        } catch (error) {
+          signal.throwIfAborted();
+          throw postgresError(error, { ...doing, action });
+        }
+      },
+      snapshotFacts: async (signal) => ({
+        ...standing(snapshot),
+        tables: await readTableFacts(clients, snapshot.tables, signal),
+      }),
       facts: () => factsOf(parts, digests, snapshot),
       globals: (signal) => dumpGlobals(call, programs, snapshot.version, options, signal),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -192,6 +215,13 @@ function factsOf(
       }
       return { schema: table.schema, name: table.name, rows: digest.rows, digest: String(digest) };
     }),
+    ...standing(snapshot),
+  };
+}
+
+/** What needs no row to be read. */
+function standing(snapshot: DumpSnapshot): Omit<DumpFacts, 'tables'> {
+  return {
     sequences: Object.fromEntries(
       snapshot.sequences.map(({ schema, name, value }) => [`${schema}.${name}`, value] as const).sort(),
     ),

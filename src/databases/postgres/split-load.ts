@@ -33,6 +33,15 @@ export interface SplitLoad extends AsyncDisposable {
    * @throws what `rows` throws, with none of them loaded
    */
   copy(table: LoadedTable, whole: boolean, rows: AsyncIterable<Uint8Array>): Promise<number>;
+  /**
+   * The same with rows from elsewhere: `work` runs the `COPY … FROM STDIN` on the connection.
+   * @returns what `work` does
+   */
+  take<T>(
+    table: LoadedTable,
+    whole: boolean,
+    work: (target: { readonly client: pg.Client; readonly text: string }) => Promise<T>,
+  ): Promise<T>;
   setSequences(sequences: readonly SequencePosition[]): Promise<void>;
   /**
    * Durable when it resolves, as all before it.
@@ -81,26 +90,28 @@ export async function openSplitLoad(
   stack.defer(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
   const free = [...clients];
+  const take: SplitLoad['take'] = async (table, whole, work) => {
+    const client = free.pop();
+    if (client === undefined) throw new Error('every connection of the restore is busy');
+    const name = quotedTable(table);
+    const text = `COPY ${name} ${columnList(table)} FROM STDIN`;
+    return asked(`load ${name}`, async () => {
+      // A table that was emptied in the same transaction takes rows that need not be visited again.
+      if (whole) await client.query(`BEGIN; TRUNCATE ONLY ${name}`);
+      const result = await work({ client, text: whole ? `${text} WITH (FREEZE)` : text });
+      if (whole) await client.query('COMMIT');
+      free.push(client);
+      return result;
+    });
+  };
   return {
     async runScript(script) {
       await using session = await openSession(connection, { doing });
       await asked(doing.action, () => session.client.query('SET synchronous_commit = off'));
       await runSqlScript(session, textOf(script), { doing, skip, signal });
     },
-    async copy(table, whole, rows) {
-      const client = free.pop();
-      if (client === undefined) throw new Error('every connection of the restore is busy');
-      const name = quotedTable(table);
-      const text = `COPY ${name} ${columnList(table)} FROM STDIN`;
-      return asked(`load ${name}`, async () => {
-        // A table that was emptied in the same transaction takes rows that need not be visited again.
-        if (whole) await client.query(`BEGIN; TRUNCATE ONLY ${name}`);
-        const count = await copyIn(client, whole ? `${text} WITH (FREEZE)` : text, rows);
-        if (whole) await client.query('COMMIT');
-        free.push(client);
-        return count;
-      });
-    },
+    copy: (table, whole, rows) => take(table, whole, ({ client, text }) => copyIn(client, text, rows)),
+    take,
     setSequences: (sequences) =>
       asked('set the sequences', async () => {
         const columns = [

@@ -17,7 +17,7 @@ const MAINTENANCE = ['postgres', 'template1'] as const;
  */
 export async function createDatabase(connection: DatabaseConnection, name: string): Promise<void> {
   const doing: Doing = { action: `make the database ${name}`, database: name, user: connection.user };
-  await using session = await maintenance(connection, doing);
+  await using session = await maintenanceSession(connection, doing);
   try {
     const { rows } = await session.client.query<{ collate: string; ctype: string }>(
       'SELECT datcollate AS collate, datctype AS ctype FROM pg_database WHERE datname = $1',
@@ -37,7 +37,7 @@ export async function createDatabase(connection: DatabaseConnection, name: strin
 /** @throws DATABASE_DENIED, DATABASE_FAILED */
 export async function dropDatabase(connection: DatabaseConnection, name: string): Promise<void> {
   const doing: Doing = { action: `drop the database ${name}`, database: name, user: connection.user };
-  await using session = await maintenance(connection, doing);
+  await using session = await maintenanceSession(connection, doing);
   try {
     await session.client.query(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
   } catch (error) {
@@ -58,7 +58,7 @@ export async function swapDatabase(
 ): Promise<boolean> {
   const { database, user } = connection;
   const doing: Doing = { action: `put ${fresh} in the place of ${database}`, database, user };
-  await using session = await maintenance(connection, doing);
+  await using session = await maintenanceSession(connection, doing);
   const rename = async (from: string, to: string): Promise<void> => {
     await session.client.query(
       'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()',
@@ -102,7 +102,8 @@ async function persistently(rename: () => Promise<void>): Promise<void> {
   }
 }
 
-async function maintenance(connection: DatabaseConnection, doing: Doing): Promise<Session> {
+/** A session in a database that is neither made nor dropped. @throws DATABASE_UNREACHABLE, DATABASE_DENIED */
+export async function maintenanceSession(connection: DatabaseConnection, doing: Doing): Promise<Session> {
   const [first, second] = MAINTENANCE;
   try {
     return await openSession({ ...connection, database: first }, { doing });

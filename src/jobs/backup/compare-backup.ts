@@ -1,9 +1,9 @@
 /** Holds a database that is there against a backup of it, and changes nothing. */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { compareFacts } from '../../databases/compare-facts.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { LongshoreError } from '../../errors.ts';
-import { compareFacts } from './compare-facts.ts';
 import { openBackup } from './find-backup.ts';
 import type { PlaceEnvironment } from './open-place.ts';
 import type { RestoreJobOptions } from './restore.ts';

@@ -100,10 +100,7 @@ describe.skipIf(!installed)('a drill', () => {
     for (const [sql, said] of [
       ['SELECT 1', /table public.empty is missing; table public.items is missing/],
       [`${SHOP} DROP TABLE items`, /table public.items is missing/],
-      [
-        `${SHOP} UPDATE items SET name = 'other' WHERE id = 7`,
-        /has 1000 rows, and they are not those of the backup/,
-      ],
+      [`${SHOP} UPDATE items SET name = 'other' WHERE id = 7`, /has 1000 rows, and they are not the same/],
     ] as const) {
       const other = await backup(sql);
       const body = await contentOf(other.key);

@@ -4,13 +4,13 @@
  */
 
 import { parseDatabaseUrl } from '../../config/database-url.ts';
+import { compareFacts, rowsIn } from '../../databases/compare-facts.ts';
 import type { DumpServer, RestoreTarget } from '../../databases/dump.ts';
 import { createDatabase, withDatabase } from '../../databases/make-database.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { startServerLike } from '../../embedded/server-like.ts';
 import { type ErrorCode, LongshoreError, messageOf } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
-import { compareFacts, rowsIn } from './compare-facts.ts';
 import { type DrillRecord, putDrillRecord } from './drill-record.ts';
 import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';

@@ -1,8 +1,8 @@
 /** What backups there are, and how good each is, from the bucket alone. */
 
+import { rowsIn } from '../../databases/compare-facts.ts';
 import { LongshoreError } from '../../errors.ts';
 import { mapConcurrent } from '../../flow/for-each-concurrent.ts';
-import { rowsIn } from './compare-facts.ts';
 import { type DrillRecord, readDrillRecord } from './drill-record.ts';
 import { type Attempt, readLastAttempt } from './last-attempt.ts';
 import type { BackupManifest } from './manifest.ts';

@@ -4,6 +4,7 @@
  */
 
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
+import { compareFacts, rowsIn } from '../../databases/compare-facts.ts';
 import type { RestoreOptions, RestoreTarget } from '../../databases/dump.ts';
 import {
   createDatabase,
@@ -15,7 +16,6 @@ import {
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, monotonicMs, systemClock } from '../../flow/clock.ts';
-import { compareFacts, rowsIn } from './compare-facts.ts';
 import { type BytesTransform, decryptWith } from './encryption.ts';
 import type { EmitBackup } from './events.ts';
 import { type FoundBackup, openBackup } from './find-backup.ts';

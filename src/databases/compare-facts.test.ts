@@ -1,8 +1,8 @@
 /** What a restored database lacks, or has too much of. */
 
 import { expect, test } from 'vitest';
-import type { DumpFacts } from '../../databases/dump.ts';
 import { compareFacts } from './compare-facts.ts';
+import type { DumpFacts } from './dump.ts';
 
 const FACTS: DumpFacts = {
   tables: [
@@ -32,14 +32,14 @@ test('each difference is a sentence', () => {
   expect(compareFacts(FACTS, found)).toEqual([
     'table public.items has 4 rows and not 3',
     'table public.orders is missing',
-    'table public.strange is not of the backup',
+    'table public.strange should not be there',
     'sequence public.items_id_seq stands at 4 true and not at 3 true',
     'view public.totals is missing',
-    'trigger audit on public.items is not of the backup',
+    'trigger audit on public.items should not be there',
     'there are 0 large objects and not 1',
   ]);
   expect(compareFacts(FACTS, { ...FACTS, tables: FACTS.tables.with(0, { ...items!, digest: 'c' }) })).toEqual(
-    ['table public.items has 3 rows, and they are not those of the backup'],
+    ['table public.items has 3 rows, and they are not the same'],
   );
   expect(compareFacts(FACTS, { ...FACTS, sequences: {} })).toEqual([
     'sequence public.items_id_seq is missing',

@@ -1,6 +1,6 @@
-/** Holds what a restored database has against what its backup held. Pure. */
+/** Holds what a database that was brought back, or copied, has against what it should have. Pure. */
 
-import type { DumpFacts, TableFacts } from '../../databases/dump.ts';
+import type { DumpFacts, TableFacts } from './dump.ts';
 
 /** How many differences of each kind are listed. */
 const LISTED = 10;
@@ -11,7 +11,7 @@ export function compareFacts(expected: DumpFacts, found: DumpFacts): string[] {
     ...listed(compareTables(expected.tables, found.tables)),
     ...listed(compareSequences(expected.sequences, found.sequences)),
     ...listed(missing(expected.objects, found.objects).map((object) => `${object} is missing`)),
-    ...listed(missing(found.objects, expected.objects).map((object) => `${object} is not of the backup`)),
+    ...listed(missing(found.objects, expected.objects).map((object) => `${object} should not be there`)),
     ...(expected.largeObjects === found.largeObjects
       ? []
       : [`there are ${found.largeObjects} large objects and not ${expected.largeObjects}`]),
@@ -34,9 +34,9 @@ function compareTables(expected: readonly TableFacts[], found: readonly TableFac
     else if (other.rows !== table.rows)
       problems.push(`table ${name} has ${other.rows} rows and not ${table.rows}`);
     else if (other.digest !== table.digest)
-      problems.push(`table ${name} has ${table.rows} rows, and they are not those of the backup`);
+      problems.push(`table ${name} has ${table.rows} rows, and they are not the same`);
   }
-  for (const name of there.keys()) problems.push(`table ${name} is not of the backup`);
+  for (const name of there.keys()) problems.push(`table ${name} should not be there`);
   return problems;
 }
 

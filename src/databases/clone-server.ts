@@ -1,0 +1,86 @@
+/**
+ * What clones ask of a server: databases with a note of whoever made them, made under a name that nobody looks for and
+ * published under their own when they are whole.
+ */
+
+import { type DatabaseUrl, nameOf } from '../config/database-url.ts';
+import { LongshoreError } from '../errors.ts';
+import type { DumpServer } from './dump.ts';
+
+export interface NotedDatabase {
+  readonly name: string;
+  /** As it was put; undefined of one that was left behind before it had one. */
+  readonly note: string | undefined;
+  readonly bytes: number;
+}
+
+export interface LocalCopy {
+  /** How the server made it: `file copy`, `reflink`. */
+  readonly how: string;
+}
+
+export interface CloneServer extends AsyncDisposable {
+  readonly server: DumpServer;
+  /** Databases with a note, and those under a working name. */
+  noted(): Promise<NotedDatabase[]>;
+  exists(name: string): Promise<boolean>;
+  /** Its size on the disk; undefined where there is none. */
+  bytesOf(name: string): Promise<number | undefined>;
+  /** Sessions in it, ours not counted. */
+  sessionsIn(name: string): Promise<number>;
+  /** Under which a database is made until it is published; the same for the same name. */
+  workingName(name: string): string;
+  /** Waits until no other process works on that name; until it is disposed of none does. */
+  lock(name: string, signal: AbortSignal): Promise<AsyncDisposable>;
+  /** Makes an empty one that only its owner may connect to. */
+  create(name: string, note: string): Promise<void>;
+  /**
+   * Makes a copy of another database of this server, which nobody may be connected to.
+   * @returns undefined where somebody is, or where the server cannot
+   */
+  copy(source: string, name: string, note: string): Promise<LocalCopy | undefined>;
+  /** Replaces the note of one that has its own name. */
+  setNote(name: string, note: string): Promise<void>;
+  /**
+   * Gives the database its own name, and lets others in, both at once.
+   * @param like whose owner, grants and settings it gets; of this server
+   * @returns what it could not be given
+   */
+  publish(working: string, name: string, note: string, like: string | undefined): Promise<string[]>;
+  /** Gives a database that is published another name with another note, in one step. @returns whether it was still there */
+  rename(from: string, to: string, note: string): Promise<boolean>;
+  /** With whoever is in it. */
+  drop(name: string): Promise<void>;
+}
+
+/** @throws CHECK_FAILED for a server that clones cannot be made on; the errors of the database */
+export async function openCloneServer(url: DatabaseUrl): Promise<CloneServer> {
+  if (url.dialect === 'postgres') {
+    const { openPostgresCloneServer } = await import('./postgres/clone-server.ts');
+    return openPostgresCloneServer(url.connection);
+  }
+  const { openMariadbCloneServer } = await import('./mysql/clone-server.ts');
+  return openMariadbCloneServer(url);
+}
+
+/** Whether two URLs name the same server, as far as their text says it. */
+export function isSameServer(one: DatabaseUrl, other: DatabaseUrl): boolean {
+  const place = ({ dialect, connection: { host, port } }: DatabaseUrl) => `${dialect} ${host} ${port}`;
+  return place(one) === place(other);
+}
+
+/** A name for the database of a URL, as a person reads it. */
+export function placeOf(url: DatabaseUrl, database: string): string {
+  return nameOf({ ...url.connection, database }, url.dialect);
+}
+
+/** @throws CONFIG_INVALID for what would need quotes, or is reserved */
+export function checkDatabaseName(name: string): void {
+  if (/^[a-z_][a-z0-9_]{0,62}$/i.test(name) && !name.startsWith(RESERVED)) return;
+  throw new LongshoreError('CONFIG_INVALID', `cannot call a database ${JSON.stringify(name)}`, {
+    hint: `take letters, digits and _, at most 63, not a digit first, and not ${RESERVED}… first`,
+  });
+}
+
+/** Of databases that are not published yet, and of those that wait in a pool. */
+export const RESERVED = 'longshore_';

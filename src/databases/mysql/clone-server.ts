@@ -1,0 +1,139 @@
+/** Clones on a MariaDB server: the note of a clone is the comment of its database. */
+
+import type { DatabaseUrl } from '../../config/database-url.ts';
+import { LongshoreError } from '../../errors.ts';
+import type { CloneServer } from '../clone-server.ts';
+import { type Client, MysqlConnections } from './connections.ts';
+import { quoteName, quoteText } from './sql.ts';
+
+const NOTE = 'longshore clone ';
+/** A comment may have so many characters. */
+const COMMENT_CHARACTERS = 1024;
+/** Seconds that a name is waited for at a time, so that an abort is seen. */
+const LOCK_SECONDS = 1;
+
+/** @throws CHECK_FAILED for MySQL, and for a MariaDB that knows no comments of databases */
+export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneServer> {
+  const stack = new AsyncDisposableStack();
+  const open = (): MysqlConnections =>
+    stack.use(new MysqlConnections({ ...url.connection, database: 'information_schema' }, 1));
+  const connections = open();
+  const { database, user } = url.connection;
+  const asked = <T>(action: string, work: (client: Client) => Promise<T>): Promise<T> =>
+    connections.use({ action, database, user }, undefined, work);
+  const version = await asked(
+    'make clones',
+    async (client) => (await client.rows('SELECT version()'))[0]![0]!,
+  );
+  if (!isSupported(version)) {
+    await stack.disposeAsync();
+    throw new LongshoreError('CHECK_FAILED', `clones cannot be made on this server (${version})`, {
+      hint: 'MariaDB 10.5 or later has comments of databases, in which a clone is noted; MySQL has none: use Aurora, or MariaDB',
+    });
+  }
+  const sizeOf = async (client: Client, name: string): Promise<number> => {
+    const rows = await client.rows(
+      `SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = ${quoteText(name)}`,
+    );
+    return Number(rows[0]![0]);
+  };
+  const isThere = async (client: Client, name: string): Promise<boolean> =>
+    (
+      await client.rows(
+        `SELECT schema_name FROM information_schema.schemata WHERE schema_name = ${quoteText(name)}`,
+      )
+    ).length > 0;
+  const setNote = (name: string, note: string): Promise<number> =>
+    asked(`note what ${name} is`, (client) =>
+      client.change(`ALTER DATABASE ${quoteName(name)} COMMENT ${commentText(note)}`),
+    );
+  return {
+    server: { product: 'MariaDB', version: version.split('-')[0]! },
+    noted: () =>
+      asked('look for clones', async (client) => {
+        const rows = await client.rows(
+          `SELECT schema_name, schema_comment FROM information_schema.schemata WHERE schema_comment LIKE ${quoteText(`${NOTE}%`)} ORDER BY schema_name`,
+        );
+        const noted = [];
+        for (const [name, comment] of rows as [string, string][])
+          noted.push({ name, note: comment.slice(NOTE.length), bytes: await sizeOf(client, name) });
+        return noted;
+      }),
+    exists: (name) => asked(`look for ${name}`, (client) => isThere(client, name)),
+    bytesOf: (name) =>
+      asked(`look at ${name}`, async (client) =>
+        (await isThere(client, name)) ? await sizeOf(client, name) : undefined,
+      ),
+    sessionsIn: (name) =>
+      asked(`look who is in ${name}`, async (client) => {
+        const rows = await client.rows(
+          `SELECT COUNT(*) FROM information_schema.processlist WHERE db = ${quoteText(name)}`,
+        );
+        return Number(rows[0]![0]);
+      }),
+    // Databases are not renamed: one is made under its own name, and its note says that it is not whole.
+    workingName: (name) => name,
+    lock: async (name, signal) => {
+      const own = open();
+      const action = `wait for whoever works on ${name}`;
+      const held = Promise.withResolvers<void>();
+      const free = Promise.withResolvers<void>();
+      const holding = own.use({ action, database, user }, undefined, async (client) => {
+        for (let got = '0'; got !== '1'; ) {
+          signal.throwIfAborted();
+          const rows = await client.rows(
+            `SELECT GET_LOCK(CONCAT('longshore clone ', SHA1(${quoteText(name)})), ${LOCK_SECONDS})`,
+          );
+          got = rows[0]![0]!;
+        }
+        held.resolve();
+        await free.promise;
+        await client.rows('SELECT RELEASE_ALL_LOCKS()');
+      });
+      holding.catch(held.reject);
+      await held.promise;
+      return {
+        [Symbol.asyncDispose]: async () => {
+          free.resolve();
+          await holding;
+        },
+      };
+    },
+    create: (name, note) =>
+      asked(`make the database ${name}`, async (client) => {
+        await client.change(
+          `CREATE DATABASE ${quoteName(name)} CHARACTER SET utf8mb4 COMMENT ${commentText(note)}`,
+        );
+      }),
+    copy: async () => undefined,
+    setNote: async (name, note) => void (await setNote(name, note)),
+    publish: async (working, _name, note) => {
+      await setNote(working, note);
+      return [];
+    },
+    rename: async () => {
+      throw new LongshoreError('CHECK_FAILED', 'MariaDB does not rename databases', {
+        hint: 'a pool of ready clones needs PostgreSQL',
+      });
+    },
+    drop: (name) =>
+      asked(
+        `drop ${name}`,
+        async (client) => void (await client.change(`DROP DATABASE IF EXISTS ${quoteName(name)}`)),
+      ),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+function isSupported(version: string): boolean {
+  const [, major, minor] = /^(\d+)\.(\d+).*mariadb/i.exec(version) ?? [];
+  return Number(major) > 10 || (Number(major) === 10 && Number(minor) >= 5);
+}
+
+function commentText(note: string): string {
+  const text = NOTE + note;
+  if (text.length <= COMMENT_CHARACTERS) return quoteText(text);
+  throw new LongshoreError('CONFIG_INVALID', 'the note of this clone is too long for MariaDB', {
+    hint: 'give it a shorter owner',
+  });
+}

@@ -1,0 +1,225 @@
+/** Clones on a PostgreSQL server: the note of a clone is the comment of its database. */
+
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import type { DatabaseConnection } from '../../config/database-url.ts';
+import { messageOf } from '../../errors.ts';
+import { type CloneServer, type LocalCopy, RESERVED } from '../clone-server.ts';
+import { majorOf } from './client-choice.ts';
+import { copyDatabaseSettings } from './database-settings.ts';
+import { type Doing, postgresError } from './errors.ts';
+import { quoteText } from './schema-object.ts';
+import { quoteName } from './sql.ts';
+import { maintenanceSession } from './swap-database.ts';
+
+const NOTE = 'longshore clone ';
+const OBJECT_IN_USE = '55006';
+/** From here on files are copied and not written through the log: that costs two checkpoints, and less for each byte. */
+const FILE_COPY_BYTES = 64 * 1024 ** 2;
+/** Of advisory locks, so that they meet no others. */
+const LOCK_SPACE = 'longshore clone';
+
+export async function openPostgresCloneServer(connection: DatabaseConnection): Promise<CloneServer> {
+  const doing: Doing = {
+    action: `make clones on ${connection.host}`,
+    database: connection.database,
+    user: connection.user,
+  };
+  const stack = new AsyncDisposableStack();
+  const { client } = stack.use(await maintenanceSession(connection, doing));
+  const asked = async <T>(action: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw postgresError(error, { ...doing, action });
+    }
+  };
+  const one = async (
+    text: string,
+    values: readonly unknown[],
+  ): Promise<Record<string, unknown> | undefined> =>
+    (await client.query<Record<string, unknown>>(text, values as unknown[])).rows[0];
+  const version = await asked(
+    doing.action,
+    async () => String((await one(`SELECT current_setting('server_version') AS v`, []))!['v']).split(' ')[0]!,
+  );
+  const bytesOf = (name: string): Promise<number | undefined> =>
+    asked(`look at ${name}`, async () => {
+      const row = await one(
+        'SELECT pg_database_size(oid)::float8 AS bytes FROM pg_database WHERE datname = $1',
+        [name],
+      );
+      return row?.['bytes'] as number | undefined;
+    });
+  return {
+    server: { product: 'PostgreSQL', version },
+    bytesOf,
+    noted: () =>
+      asked('look for clones', async () => {
+        const { rows } = await client.query<{ name: string; comment: string | null; bytes: number }>(NOTED, [
+          NOTE,
+          WORKING,
+        ]);
+        return rows.map(({ name, comment, bytes }) => ({
+          name,
+          bytes,
+          note: comment?.startsWith(NOTE) ? comment.slice(NOTE.length) : undefined,
+        }));
+      }),
+    exists: (name) =>
+      asked(
+        `look for ${name}`,
+        async () => (await one('SELECT FROM pg_database WHERE datname = $1', [name])) !== undefined,
+      ),
+    sessionsIn: (name) =>
+      asked(`look who is in ${name}`, async () => {
+        const row = await one(
+          'SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()',
+          [name],
+        );
+        return Number(row!['n']);
+      }),
+    workingName: (name) => `${WORKING}${createHash('sha256').update(name).digest('hex').slice(0, 16)}`,
+    lock: (name, signal) => lock(connection, name, doing, signal),
+    create: (name, note) =>
+      asked(`make the database ${name}`, async () => {
+        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'`);
+        await close(client, name, note);
+      }),
+    copy: (source, name, note) =>
+      asked(`copy ${source}`, async () => {
+        const bytes = (await bytesOf(source)) ?? 0;
+        const copied = await copyHere(client, source, name, majorOf(version), bytes);
+        if (copied !== undefined) await close(client, name, note);
+        return copied;
+      }),
+    setNote: (name, note) => asked(`note what ${name} is`, () => comment(client, name, note)),
+    publish: (working, name, note, like) =>
+      asked(`publish ${name}`, async () => {
+        await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
+        const missing = like === undefined ? [] : await settingsLike(client, like, working);
+        await renameNoted(client, working, name, note);
+        return missing;
+      }),
+    rename: (from, to, note) =>
+      asked(`hand out ${to}`, async () => {
+        try {
+          await renameNoted(client, from, to, note);
+          return true;
+        } catch (error) {
+          if ((error as { code?: string }).code === INVALID_CATALOG_NAME) return false;
+          throw error;
+        }
+      }),
+    drop: (name) =>
+      asked(`drop ${name}`, async () => {
+        await client.query(`DROP DATABASE IF EXISTS ${quoteName(name)}${forced(version)}`);
+      }),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+const WORKING = `${RESERVED}making_`;
+const INVALID_CATALOG_NAME = '3D000';
+
+const NOTED = `
+SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment, pg_database_size(oid)::float8 AS bytes
+FROM pg_database
+WHERE starts_with(shobj_description(oid, 'pg_database'), $1) OR starts_with(datname, $2)
+ORDER BY datname COLLATE "C"`;
+
+/** Whoever is not its owner stays out until it is published. */
+async function close(client: pg.ClientBase, name: string, note: string): Promise<void> {
+  await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
+  await comment(client, name, note);
+}
+
+async function comment(client: pg.ClientBase, name: string, note: string): Promise<void> {
+  await client.query(`COMMENT ON DATABASE ${quoteName(name)} IS ${quoteText(NOTE + note)}`);
+}
+
+async function renameNoted(client: pg.ClientBase, from: string, to: string, note: string): Promise<void> {
+  await client.query('BEGIN');
+  try {
+    await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
+    await comment(client, to, note);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
+  }
+}
+
+/** From PostgreSQL 13 on. */
+const forced = (version: string): string => (majorOf(version) >= 13 ? ' WITH (FORCE)' : '');
+
+/** @returns undefined where somebody is in it */
+async function copyHere(
+  client: pg.ClientBase,
+  source: string,
+  name: string,
+  major: number,
+  bytes: number,
+): Promise<LocalCopy | undefined> {
+  const make = async (strategy: string): Promise<'made' | 'in use'> => {
+    try {
+      await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}`);
+      return 'made';
+    } catch (error) {
+      if ((error as { code?: string }).code === OBJECT_IN_USE) return 'in use';
+      throw error;
+    }
+  };
+  if (major >= 18 && bytes >= FILE_COPY_BYTES) {
+    const made = await byReflink(client, () => make(' STRATEGY FILE_COPY'));
+    if (made !== undefined) return made === 'made' ? { how: 'reflink' } : undefined;
+  }
+  const files = major >= 15 && bytes >= FILE_COPY_BYTES;
+  if ((await make(files ? ' STRATEGY FILE_COPY' : '')) === 'in use') return undefined;
+  return { how: files || major < 15 ? 'file copy' : 'template copy' };
+}
+
+/** @returns undefined where the file system, or the platform, has none: what else is wrong shows without it, too */
+async function byReflink<T>(client: pg.ClientBase, make: () => Promise<T>): Promise<T | undefined> {
+  try {
+    await client.query(`SET file_copy_method = 'clone'`);
+    return await make();
+  } catch {
+    return undefined;
+  } finally {
+    await client.query('RESET file_copy_method');
+  }
+}
+
+/** Only a superuser, or a member of the owner, can give everything. */
+async function settingsLike(client: pg.ClientBase, like: string, name: string): Promise<string[]> {
+  try {
+    await copyDatabaseSettings(client, like, name);
+    return [];
+  } catch (error) {
+    return [`owner, grants and settings of ${like}: ${messageOf(error)}`];
+  }
+}
+
+/** Held by a session of its own, so that it goes with the process. */
+async function lock(
+  connection: DatabaseConnection,
+  name: string,
+  doing: Doing,
+  signal: AbortSignal,
+): Promise<AsyncDisposable> {
+  const session = await maintenanceSession(connection, doing);
+  const stop = (): void => void session[Symbol.asyncDispose]();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await session.client.query('SET lock_timeout = 0');
+    await session.client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`${LOCK_SPACE} ${name}`]);
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    signal.throwIfAborted();
+    throw postgresError(error, { ...doing, action: `wait for whoever works on ${name}` });
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+  return session;
+}
