@@ -30,8 +30,14 @@ export interface CloneServer extends AsyncDisposable {
   sessionsIn(name: string): Promise<number>;
   /** Under which a database is made until it is published; the same for the same name. */
   workingName(name: string): string;
-  /** Waits until no other process works on that name; until it is disposed of none does. */
-  lock(name: string, signal: AbortSignal): Promise<AsyncDisposable>;
+  /** Waits until no other process works under that working name; until it is disposed of none does. */
+  lock(working: string, signal: AbortSignal): Promise<AsyncDisposable>;
+  /** The same without waiting. @returns undefined where another process does */
+  tryLock(working: string): Promise<AsyncDisposable | undefined>;
+  /** Databases whose names begin so. */
+  names(prefix: string): Promise<string[]>;
+  /** Whether the server can copy that one by itself, and lets us. */
+  mayCopy(source: string): Promise<boolean>;
   /** Makes an empty one that only its owner may connect to. */
   create(name: string, note: string): Promise<void>;
   /**
@@ -47,7 +53,7 @@ export interface CloneServer extends AsyncDisposable {
    * @returns what it could not be given
    */
   publish(working: string, name: string, note: string, like: string | undefined): Promise<string[]>;
-  /** Gives a database that is published another name with another note, in one step. @returns whether it was still there */
+  /** Gives one that is published another name and another note, both at once. @returns whether it was still there */
   rename(from: string, to: string, note: string): Promise<boolean>;
   /** With whoever is in it. */
   drop(name: string): Promise<void>;

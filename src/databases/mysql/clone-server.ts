@@ -73,32 +73,14 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       }),
     // Databases are not renamed: one is made under its own name, and its note says that it is not whole.
     workingName: (name) => name,
-    lock: async (name, signal) => {
-      const own = open();
-      const action = `wait for whoever works on ${name}`;
-      const held = Promise.withResolvers<void>();
-      const free = Promise.withResolvers<void>();
-      const holding = own.use({ action, database, user }, undefined, async (client) => {
-        for (let got = '0'; got !== '1'; ) {
-          signal.throwIfAborted();
-          const rows = await client.rows(
-            `SELECT GET_LOCK(CONCAT('longshore clone ', SHA1(${quoteText(name)})), ${LOCK_SECONDS})`,
-          );
-          got = rows[0]![0]!;
-        }
-        held.resolve();
-        await free.promise;
-        await client.rows('SELECT RELEASE_ALL_LOCKS()');
-      });
-      holding.catch(held.reject);
-      await held.promise;
-      return {
-        [Symbol.asyncDispose]: async () => {
-          free.resolve();
-          await holding;
-        },
-      };
-    },
+    lock: async (working, signal) => (await lock(open(), working, url, signal))!,
+    tryLock: (working) => lock(open(), working, url, undefined),
+    names: (prefix) =>
+      asked('look for databases', async (client) => {
+        const rows = await client.rows('SELECT schema_name FROM information_schema.schemata ORDER BY 1');
+        return rows.map(([name]) => name!).filter((name) => name.startsWith(prefix));
+      }),
+    mayCopy: async () => false,
     create: (name, note) =>
       asked(`make the database ${name}`, async (client) => {
         await client.change(
@@ -136,4 +118,37 @@ function commentText(note: string): string {
   throw new LongshoreError('CONFIG_INVALID', 'the note of this clone is too long for MariaDB', {
     hint: 'give it a shorter owner',
   });
+}
+
+/** Held by a session of its own, so that it goes with the process. @param signal of the waiting; without it nothing is waited for */
+async function lock(
+  connections: MysqlConnections,
+  working: string,
+  { connection: { database, user } }: DatabaseUrl,
+  signal: AbortSignal | undefined,
+): Promise<AsyncDisposable | undefined> {
+  const held = Promise.withResolvers<boolean>();
+  const free = Promise.withResolvers<void>();
+  const action = `wait for whoever works on ${working}`;
+  const seconds = signal === undefined ? 0 : LOCK_SECONDS;
+  const text = `SELECT GET_LOCK(CONCAT('longshore clone ', SHA1(${quoteText(working)})), ${seconds})`;
+  const holding = connections.use({ action, database, user }, undefined, async (client) => {
+    let got = false;
+    do {
+      signal?.throwIfAborted();
+      got = (await client.rows(text))[0]![0] === '1';
+    } while (!got && signal !== undefined);
+    held.resolve(got);
+    if (!got) return;
+    await free.promise;
+    await client.rows('SELECT RELEASE_ALL_LOCKS()');
+  });
+  holding.catch(held.reject);
+  if (!(await held.promise)) return undefined;
+  return {
+    [Symbol.asyncDispose]: async () => {
+      free.resolve();
+      await holding;
+    },
+  };
 }

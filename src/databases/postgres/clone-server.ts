@@ -80,7 +80,21 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         return Number(row!['n']);
       }),
     workingName: (name) => `${WORKING}${createHash('sha256').update(name).digest('hex').slice(0, 16)}`,
-    lock: (name, signal) => lock(connection, name, doing, signal),
+    lock: async (working, signal) => (await lock(connection, working, doing, signal))!,
+    tryLock: (working) => lock(connection, working, doing, undefined),
+    names: (prefix) =>
+      asked('look for databases', async () => {
+        const { rows } = await client.query<{ name: string }>(
+          'SELECT datname::text AS name FROM pg_database WHERE starts_with(datname, $1) ORDER BY datname',
+          [prefix],
+        );
+        return rows.map(({ name }) => name);
+      }),
+    mayCopy: (source) =>
+      asked(`look at ${source}`, async () => {
+        const row = await one(MAY_COPY, [source]);
+        return row?.['may'] === true;
+      }),
     create: (name, note) =>
       asked(`make the database ${name}`, async () => {
         await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'`);
@@ -201,25 +215,41 @@ async function settingsLike(client: pg.ClientBase, like: string, name: string): 
   }
 }
 
-/** Held by a session of its own, so that it goes with the process. */
+const MAY_COPY = `
+SELECT (datistemplate OR pg_has_role(datdba, 'USAGE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+   AND (SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user) AS may
+FROM pg_database WHERE datname = $1`;
+
+/**
+ * Held by a session of its own, so that it goes with the process.
+ * @param signal of the waiting; without it nothing is waited for
+ */
 async function lock(
   connection: DatabaseConnection,
-  name: string,
+  working: string,
   doing: Doing,
-  signal: AbortSignal,
-): Promise<AsyncDisposable> {
+  signal: AbortSignal | undefined,
+): Promise<AsyncDisposable | undefined> {
   const session = await maintenanceSession(connection, doing);
+  const key = `${LOCK_SPACE} ${working}`;
   const stop = (): void => void session[Symbol.asyncDispose]();
-  signal.addEventListener('abort', stop, { once: true });
+  signal?.addEventListener('abort', stop, { once: true });
   try {
     await session.client.query('SET lock_timeout = 0');
-    await session.client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`${LOCK_SPACE} ${name}`]);
+    const { rows } = await session.client.query<{ got: boolean }>(
+      signal === undefined
+        ? 'SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS got'
+        : 'SELECT true AS got FROM pg_advisory_lock(hashtextextended($1, 0))',
+      [key],
+    );
+    if (rows[0]?.got === true) return session;
+    await session[Symbol.asyncDispose]();
+    return undefined;
   } catch (error) {
     await session[Symbol.asyncDispose]();
-    signal.throwIfAborted();
-    throw postgresError(error, { ...doing, action: `wait for whoever works on ${name}` });
+    signal?.throwIfAborted();
+    throw postgresError(error, { ...doing, action: `wait for whoever works on ${working}` });
   } finally {
-    signal.removeEventListener('abort', stop);
+    signal?.removeEventListener('abort', stop);
   }
-  return session;
 }

@@ -176,6 +176,55 @@ export async function createSlot(
   return { consistentLsn: parseLsn(point), snapshot };
 }
 
+/**
+ * Makes a slot from which changes are read. While one is made, the server does not see what transactions commit that
+ * alter tables, and would decode later changes as if these were as before: columns are lost in silence. A slot that was
+ * made beside such a transaction is dropped and made again.
+ * @param client as that of {@link createSlot}
+ * @param watch of another session, to the same database
+ * @throws DATABASE_CONFLICT where tables are altered again and again
+ */
+export async function createSoundSlot(
+  client: pg.ClientBase,
+  watch: pg.ClientBase,
+  slot: string,
+): Promise<CreatedSlot> {
+  for (let attempt = 1; attempt <= SLOT_ATTEMPTS; attempt++) {
+    const before = await catalogueState(watch);
+    const created = await createSlot(client, slot);
+    if ((await catalogueState(watch)) === before) return created;
+    await client.query(`DROP_REPLICATION_SLOT ${quoteName(slot)}`);
+  }
+  throw new LongshoreError(
+    'DATABASE_CONFLICT',
+    `tables were altered each time that the slot ${slot} was made, ${SLOT_ATTEMPTS} times`,
+    { hint: 'start again when nobody makes or alters tables' },
+  );
+}
+
+const SLOT_ATTEMPTS = 5;
+
+/** What decoding reads of the catalogue, as one text that is another after each change. Not temporary tables: they are not decoded. */
+async function catalogueState(client: pg.ClientBase): Promise<string> {
+  const { rows } = await client.query<{ state: string }>(CATALOGUE_STATE);
+  return rows[0]!.state;
+}
+
+const CATALOGUE_STATE = `
+WITH r AS (SELECT oid, xmin, ctid FROM pg_class WHERE relpersistence <> 't' AND oid >= 16384)
+SELECT concat_ws(' ',
+  (SELECT md5(string_agg(concat_ws(' ', oid, xmin, ctid), ',' ORDER BY oid)) FROM r),
+  (SELECT md5(string_agg(concat_ws(' ', a.attrelid, a.attnum, a.xmin, a.ctid), ',' ORDER BY a.attrelid, a.attnum))
+   FROM pg_attribute a JOIN r ON r.oid = a.attrelid),
+  (SELECT md5(string_agg(concat_ws(' ', i.indexrelid, i.xmin, i.ctid), ',' ORDER BY i.indexrelid))
+   FROM pg_index i JOIN r ON r.oid = i.indrelid),
+  (SELECT md5(string_agg(concat_ws(' ', t.oid, t.xmin, t.ctid), ',' ORDER BY t.oid))
+   FROM pg_type t WHERE t.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relpersistence = 't')
+     AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_type e ON e.typrelid = c.oid WHERE e.oid = t.typelem AND c.relpersistence = 't')),
+  (SELECT md5(string_agg(concat_ws(' ', oid, xmin, ctid), ',' ORDER BY oid)) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'),
+  (SELECT md5(string_agg(concat_ws(' ', oid, xmin, ctid), ',' ORDER BY oid)) FROM pg_publication),
+  (SELECT md5(string_agg(concat_ws(' ', oid, xmin, ctid), ',' ORDER BY oid)) FROM pg_publication_rel)) AS state`;
+
 /** Transactions that have written or may write, which a slot that is made waits for; the oldest first, as text. */
 export async function openTransactions(client: pg.ClientBase): Promise<string[]> {
   const { rows } = await client.query<{ text: string }>(`

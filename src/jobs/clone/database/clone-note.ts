@@ -1,0 +1,60 @@
+/** The note that a clone on a server carries: who made it of what, and until when it lives. Pure. */
+
+import { z } from 'zod';
+import type { NotedDatabase } from '../../../databases/clone-server.ts';
+import type { CloneEntry } from '../clone.ts';
+
+const noteSchema = z.strictObject({
+  v: z.literal(1),
+  /** Its own, or the one that it is to get. */
+  name: z.string(),
+  source: z.string(),
+  mode: z.enum(['clone', 'create']),
+  how: z.string(),
+  owner: z.string(),
+  madeAt: z.string(),
+  expiresAt: z.string().optional(),
+  state: z.enum(['making', 'ready', 'pooled']),
+  /** Of all that it was made of: two with the same are the same. */
+  key: z.string(),
+});
+
+export type CloneNote = z.output<typeof noteSchema>;
+
+export function noteText(note: CloneNote): string {
+  return JSON.stringify(note);
+}
+
+/** Undefined for what this program did not write. */
+export function parseNote(text: string | undefined): CloneNote | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return noteSchema.safeParse(JSON.parse(text)).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined for what was left behind without a note that can be read. */
+export function entryOf({ name, note: text, bytes }: NotedDatabase): CloneEntry | undefined {
+  const note = parseNote(text);
+  if (note === undefined) return undefined;
+  const { source, mode, owner, madeAt, expiresAt, state } = note;
+  return {
+    name: state === 'making' ? note.name : name,
+    kind: 'database',
+    source,
+    mode,
+    owner,
+    state,
+    madeAt,
+    expiresAt,
+    bytes,
+    costSoFar: 0,
+  };
+}
+
+export function isExpired({ expiresAt }: Pick<CloneNote, 'expiresAt'>, nowMs: number): boolean {
+  return expiresAt !== undefined && Date.parse(expiresAt) <= nowMs;
+}

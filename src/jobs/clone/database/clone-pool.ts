@@ -1,0 +1,108 @@
+/**
+ * A pool of clones that are ready before anyone asks: copies of a template, which is made once of whatever the clones are
+ * made of. Handing one out is renaming it. Of PostgreSQL.
+ */
+
+import { type CloneServer, openCloneServer, RESERVED } from '../../../databases/clone-server.ts';
+import { LongshoreError } from '../../../errors.ts';
+import { monotonicMs, systemClock } from '../../../flow/clock.ts';
+import type { ConvergedClone } from '../clone.ts';
+import type { CloneEnvironment } from '../settings.ts';
+import { noteText, parseNote } from './clone-note.ts';
+import { keyOf, make, makeNote, refuse, result } from './converge-database.ts';
+import { planDatabase } from './plan-database.ts';
+import type { DatabaseRequest } from './request.ts';
+
+/** Milliseconds that what nobody takes is kept. */
+const POOLED_TTL_MS = 7 * 24 * 3_600_000;
+
+const templateOf = (key: string): string => `${RESERVED}template_${key}`;
+const memberPrefix = (key: string): string => `${RESERVED}pool_${key}_`;
+
+/**
+ * Makes the template where there is none yet, and copies until so many are ready.
+ * @returns how many were made
+ * @throws CHECK_FAILED for a server that does not rename databases; as converging does
+ */
+export async function fillPool(
+  request: DatabaseRequest,
+  size: number,
+  environment: CloneEnvironment = {},
+): Promise<number> {
+  const { clock = systemClock, signal = new AbortController().signal } = environment;
+  await using server = await openCloneServer(request.on);
+  if (server.server.product !== 'PostgreSQL')
+    throw new LongshoreError('CHECK_FAILED', `${server.server.product} has no pool of clones`, {
+      hint: 'it needs databases that can be renamed, which PostgreSQL has',
+    });
+  const key = keyOf(request);
+  const template = { ...request, name: templateOf(key), ttlMs: POOLED_TTL_MS };
+  await using _ = await server.lock(server.workingName(template.name), signal);
+  if (!(await server.exists(template.name))) {
+    // Its own name is reserved, and nobody else's.
+    const plan = await planDatabase({ ...template, name: `template_${key}` }, server, signal);
+    refuse(plan, template.name);
+    const note = { ...makeNote(template, plan.how, clock.now()), state: 'pooled' as const };
+    await make(template, plan, server, note, environment);
+  }
+  const there = new Set(await server.names(memberPrefix(key)));
+  let made = 0;
+  for (let n = 0; there.size < size; n++) {
+    const name = `${memberPrefix(key)}${n}`;
+    if (there.has(name)) continue;
+    signal.throwIfAborted();
+    await addMember(server, { ...template, name }, clock.now());
+    there.add(name);
+    made++;
+  }
+  return made;
+}
+
+async function addMember(server: CloneServer, member: DatabaseRequest, nowMs: number): Promise<void> {
+  const working = server.workingName(member.name);
+  const source = templateOf(keyOf(member));
+  const note = noteText({ ...makeNote(member, 'pool', nowMs), state: 'pooled' });
+  await server.drop(working);
+  const copied = await server.copy(source, working, note);
+  if (copied === undefined)
+    throw new LongshoreError('DATABASE_CONFLICT', `somebody is connected to ${source}`, {
+      hint: 'nobody should: it is what the clones of a pool are copied from',
+    });
+  await server.publish(working, member.name, note, source);
+}
+
+/**
+ * Hands one out, under the name that is asked for.
+ * @returns undefined where none is ready
+ * @throws CHECK_FAILED where a database of that name is there
+ */
+export async function takeFromPool(
+  request: DatabaseRequest,
+  environment: CloneEnvironment = {},
+): Promise<ConvergedClone | undefined> {
+  const { clock = systemClock } = environment;
+  const beganMs = monotonicMs(clock);
+  await using server = await openCloneServer(request.on);
+  if (await server.exists(request.name))
+    throw new LongshoreError('CHECK_FAILED', `there is a database ${request.name} already`, {
+      hint: 'take another --name',
+    });
+  const handed = { ...makeNote(request, 'pool', clock.now()), state: 'ready' as const };
+  for (const name of await server.names(memberPrefix(handed.key))) {
+    // Whoever is faster has it.
+    if (await server.rename(name, request.name, noteText(handed)))
+      return result(request, handed, false, Math.round(monotonicMs(clock) - beganMs));
+  }
+  return undefined;
+}
+
+/** Drops the pool with its template. @returns how many databases */
+export async function dropPool(request: DatabaseRequest): Promise<number> {
+  await using server = await openCloneServer(request.on);
+  const key = keyOf(request);
+  const names = [...(await server.names(memberPrefix(key))), ...(await server.names(templateOf(key)))];
+  const noted = new Map((await server.noted()).map(({ name, note }) => [name, parseNote(note)]));
+  const ours = names.filter((name) => noted.get(name)?.state === 'pooled');
+  for (const name of ours) await server.drop(name);
+  return ours.length;
+}

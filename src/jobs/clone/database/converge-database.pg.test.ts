@@ -1,0 +1,194 @@
+/** Clones on real PostgreSQL servers: every way they are made, what is left of those that fail, and how they end. */
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { installedPgDump } from '../../../../test/servers/pg-dump.ts';
+import {
+  type PostgresServer,
+  type PostgresTestDatabase,
+  postgresServer,
+} from '../../../../test/servers/postgres.ts';
+import { TORTURE_DATABASE } from '../../../../test/worlds/torture-database.ts';
+import { parseDatabaseUrl } from '../../../config/database-url.ts';
+import { compareFacts } from '../../../databases/compare-facts.ts';
+import { withDatabase } from '../../../databases/make-database.ts';
+import { openRestoreTarget } from '../../../databases/open-dump.ts';
+import type { CloneEvent } from '../events.ts';
+import type { Way } from './choose-way.ts';
+import { dropPool, fillPool, takeFromPool } from './clone-pool.ts';
+import { convergeDatabase } from './converge-database.ts';
+import type { DatabaseRequest } from './request.ts';
+import { dropServerClone, listServerClones, sweepServerClones } from './server-clones.ts';
+
+const pgDump = await installedPgDump();
+const { signal } = new AbortController();
+let server: PostgresServer;
+let source: PostgresTestDatabase;
+let number = 0;
+beforeAll(async () => {
+  server = await postgresServer();
+});
+afterAll(async () => {
+  for (const { name } of await listServerClones(parseDatabaseUrl(server.url)))
+    await dropServerClone(parseDatabaseUrl(server.url), name).catch(() => undefined);
+  await server[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  source = await server.createDatabase();
+  number++;
+});
+
+function request(more: Partial<DatabaseRequest> = {}): DatabaseRequest {
+  return {
+    mode: 'clone',
+    source: parseDatabaseUrl(source.url),
+    on: parseDatabaseUrl(server.url),
+    name: `clone_${process.pid}_${number}`,
+    ttlMs: 3_600_000,
+    owner: 'ada@here',
+    changelog: undefined,
+    masking: undefined,
+    way: undefined,
+    jobs: 2,
+    clientFolder: undefined,
+    noOwner: false,
+    compare: false,
+    backups: undefined,
+    ...more,
+  };
+}
+
+const on = () => parseDatabaseUrl(server.url);
+const named = async (name: string) => (await listServerClones(on())).find((entry) => entry.name === name);
+
+async function differences(name: string): Promise<string[]> {
+  const like = { tables: [], sequences: {}, objects: [], largeObjects: 0 };
+  await using was = await openRestoreTarget(parseDatabaseUrl(source.url), {});
+  await using is = await openRestoreTarget(withDatabase(on(), name), {});
+  return compareFacts(await was.facts(like, signal), await is.facts(like, signal));
+}
+
+/** Ends the sessions of the pool, so that nobody is connected. */
+async function leave(): Promise<void> {
+  await source.sql('SELECT 1');
+  await using session = await (await server.createDatabase()).session();
+  await session.sql(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${source.name}'`,
+  );
+}
+
+const ways: Way[] = pgDump === undefined ? ['template'] : ['template', 'copy', 'dump'];
+
+test.each(ways)(
+  'by %s: the same in every table and object, noted, listed, swept when it has expired',
+  async (way) => {
+    await source.sql(TORTURE_DATABASE);
+    await leave();
+    const events: CloneEvent[] = [];
+    const asked = request({ way, compare: way !== 'template' });
+    const made = await convergeDatabase(asked, { emit: (event) => events.push(event) });
+    expect(made).toMatchObject({ name: asked.name, existed: false, database: asked.name, owner: 'ada@here' });
+    expect(made.url).toContain(`/${asked.name}`);
+    expect(await differences(asked.name)).toEqual([]);
+    expect(events.some(({ type }) => type === 'phase')).toBe(true);
+    expect(await named(asked.name)).toMatchObject({
+      state: 'ready',
+      source: asked.source.name,
+      costSoFar: 0,
+    });
+    expect(await convergeDatabase(asked)).toMatchObject({ existed: true, how: made.how });
+    expect(await sweepServerClones(on(), {})).toEqual([]);
+    const later = { now: () => Date.now() + 2 * 3_600_000, wait: async () => undefined };
+    expect(await sweepServerClones(on(), { plan: true }, { clock: later })).toEqual([
+      { name: asked.name, why: 'expired' },
+    ]);
+    expect(await named(asked.name)).toBeDefined();
+    await sweepServerClones(on(), {}, { clock: later });
+    expect(await named(asked.name)).toBeUndefined();
+  },
+);
+
+test.skipIf(pgDump === undefined)(
+  'while somebody is connected rows are copied, and the plan says why',
+  async () => {
+    await source.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)');
+    await using _ = await source.session();
+    const { how } = await convergeDatabase(request());
+    expect(how).toBe('copy');
+    expect(await differences(request().name)).toEqual([]);
+  },
+);
+
+describe('what is in the way', () => {
+  test('a database that Longshore did not make is not touched', async () => {
+    const other = await server.createDatabase();
+    await expect(convergeDatabase(request({ name: other.name }))).rejects.toThrow(
+      'Longshore did not make it',
+    );
+    await expect(dropServerClone(on(), other.name)).rejects.toThrow('no clone of Longshore');
+    await other.sql(`COMMENT ON DATABASE ${other.name} IS 'longshore clone {"v":1}'`);
+    await sweepServerClones(on(), {});
+    expect(await other.sql('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  test('a clone of something else under that name', async () => {
+    await leave();
+    await convergeDatabase(request());
+    const another = await server.createDatabase();
+    await expect(convergeDatabase(request({ source: parseDatabaseUrl(another.url) }))).rejects.toThrow(
+      'made of something else',
+    );
+    await dropServerClone(on(), request().name);
+    expect(await named(request().name)).toBeUndefined();
+  });
+
+  test.each(['a b', 'x'.repeat(64), '1a', 'longshore_a', 'drop"'])('the name %j', async (name) => {
+    await expect(convergeDatabase(request({ name }))).rejects.toThrow('cannot call a database');
+  });
+
+  test('a source that is not there', async () => {
+    const gone = withDatabase(parseDatabaseUrl(source.url), 'nowhere');
+    await expect(convergeDatabase(request({ source: gone }))).rejects.toThrow(/nowhere/);
+    expect(await named(request().name)).toBeUndefined();
+  });
+});
+
+test('what a process left behind is made anew, and swept', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  await leave();
+  const failpoint = (): void => {
+    throw new Error('killed');
+  };
+  await expect(convergeDatabase(request(), { failpoint })).rejects.toThrow('killed');
+  expect(await source.sql("SELECT FROM pg_database WHERE datname LIKE 'longshore_making%'")).toEqual([]);
+  await leave();
+  await convergeDatabase(request());
+  await source.sql(`ALTER DATABASE ${request().name} RENAME TO longshore_making_0123456789abcdef`);
+  await source.sql('COMMENT ON DATABASE longshore_making_0123456789abcdef IS NULL');
+  expect(await sweepServerClones(on(), {})).toEqual([
+    { name: 'longshore_making_0123456789abcdef', why: 'left behind' },
+  ]);
+});
+
+test.skipIf(pgDump === undefined)('two at once make one', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  const both = await Promise.all([convergeDatabase(request()), convergeDatabase(request())]);
+  expect(both.map(({ existed }) => existed).sort()).toEqual([false, true]);
+});
+
+test('a pool hands each out once, and not what is made of something else', async () => {
+  await source.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)');
+  await leave();
+  expect(await fillPool(request(), 3)).toBe(3);
+  expect(await fillPool(request(), 3)).toBe(0);
+  const names = [0, 1, 2, 3].map((n) => `${request().name}_${n}`);
+  const taken = await Promise.all(names.map((name) => takeFromPool(request({ name }))));
+  expect(taken.filter((clone) => clone !== undefined)).toHaveLength(3);
+  for (const clone of taken) {
+    if (clone === undefined) continue;
+    expect(await differences(clone.name)).toEqual([]);
+    expect(await named(clone.name)).toMatchObject({ state: 'ready', owner: 'ada@here' });
+  }
+  expect(await takeFromPool(request({ name: 'masked', masking: 'columns: {}' }))).toBeUndefined();
+  expect(await fillPool(request(), 1)).toBe(1);
+  expect(await dropPool(request())).toBe(2);
+});

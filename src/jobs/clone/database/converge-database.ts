@@ -1,0 +1,141 @@
+/**
+ * Makes a clone on a PostgreSQL or MariaDB server. It is made under a name that nobody looks for, masked, compared, and
+ * only then published under its own; one that fails on the way is dropped.
+ *
+ * What a crash leaves: a database under its working name, whose lock is free. The same call drops it and begins anew; so
+ * does `sweep`.
+ */
+
+import { createHash } from 'node:crypto';
+import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
+import { withDatabase } from '../../../databases/make-database.ts';
+import { LongshoreError } from '../../../errors.ts';
+import { monotonicMs, systemClock } from '../../../flow/clock.ts';
+import { noFailpoint } from '../../../flow/failpoint.ts';
+import type { ConvergedClone } from '../clone.ts';
+import { type CloneEnvironment, expiryOf } from '../settings.ts';
+import { type CloneNote, noteText, parseNote } from './clone-note.ts';
+import { fill } from './fill-database.ts';
+import { type DatabasePlan, planDatabase } from './plan-database.ts';
+import type { DatabaseRequest } from './request.ts';
+
+/**
+ * @returns the clone that is there already, where it was made of the same
+ * @throws CHECK_FAILED with what the plan found, before anything is made; the errors of the databases
+ */
+export async function convergeDatabase(
+  request: DatabaseRequest,
+  environment: CloneEnvironment = {},
+): Promise<ConvergedClone> {
+  const { clock = systemClock, signal = new AbortController().signal } = environment;
+  const { name, on } = request;
+  const beganMs = monotonicMs(clock);
+  await using server = await openCloneServer(on);
+  const working = server.workingName(name);
+  await using _ = await server.lock(working, signal);
+  const there = parseNote((await server.noted()).find((database) => database.name === name)?.note);
+  if (there?.state === 'ready') return existing(request, there, monotonicMs(clock) - beganMs);
+  const plan = await planDatabase(request, server, signal);
+  refuse(plan, name);
+  const note = makeNote(request, plan.how, clock.now());
+  const how = await make(request, plan, server, note, environment);
+  return result(request, { ...note, how }, false, Math.round(monotonicMs(clock) - beganMs));
+}
+
+/** @throws CHECK_FAILED with every problem that the plan found */
+export function refuse({ findings }: Pick<DatabasePlan, 'findings'>, name: string): void {
+  const problems = findings.filter(({ kind }) => kind === 'problem');
+  if (problems.length === 0) return;
+  throw new LongshoreError(
+    'CHECK_FAILED',
+    `${name} cannot be made: ${problems.map(({ text }) => text).join('; ')}`,
+    { hint: problems.find(({ hint }) => hint !== undefined)?.hint },
+  );
+}
+
+/** Makes, masks, compares and publishes one. @returns how it was made */
+export async function make(
+  request: DatabaseRequest,
+  plan: DatabasePlan,
+  server: CloneServer,
+  note: CloneNote,
+  environment: CloneEnvironment,
+): Promise<string> {
+  const { emit = () => undefined, failpoint = noFailpoint } = environment;
+  const working = server.workingName(request.name);
+  // Of one that was killed.
+  await server.drop(working);
+  try {
+    const how = await fill(request, plan, { server, working, note: noteText(note) }, environment);
+    failpoint('filled');
+    const like =
+      request.mode === 'clone' && plan.way === 'template' ? request.source.connection.database : undefined;
+    const ready = noteText({ ...note, how, state: note.state === 'making' ? 'ready' : note.state });
+    for (const text of await server.publish(working, request.name, ready, like))
+      emit({ type: 'notice', text: `it does not have the ${text}` });
+    return how;
+  } catch (error) {
+    // Whatever went wrong, nobody gets to see what is not whole.
+    await server.drop(working);
+    throw error;
+  }
+}
+
+/** Of one that is being made. */
+export function makeNote(request: DatabaseRequest, how: string, nowMs: number): CloneNote {
+  const { name, source, mode, owner, ttlMs } = request;
+  const expiresAt = expiryOf(ttlMs, nowMs);
+  return {
+    v: 1,
+    name,
+    source: source.name,
+    mode,
+    how,
+    owner,
+    madeAt: new Date(nowMs).toISOString(),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    state: 'making',
+    key: keyOf(request),
+  };
+}
+
+/** Of all that decides what is in the clone. */
+export function keyOf({ mode, source, changelog, masking }: DatabaseRequest): string {
+  const hash = createHash('sha256').update(JSON.stringify([mode, source.name, masking ?? null]));
+  for (const { path, bytes } of changelog?.files ?? []) hash.update(JSON.stringify(path)).update(bytes);
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** @throws CHECK_FAILED where it was made of something else */
+function existing(request: DatabaseRequest, note: CloneNote, tookMs: number): ConvergedClone {
+  if (note.key === keyOf(request)) return result(request, note, true, Math.round(tookMs));
+  throw new LongshoreError(
+    'CHECK_FAILED',
+    `${request.name} is a clone already, of ${note.source} by ${note.owner}, and made of something else`,
+    { hint: `take another --name, or drop it: longshore clone drop ${request.name}` },
+  );
+}
+
+export function result(
+  { on, name, mode }: DatabaseRequest,
+  { how, owner, expiresAt }: Pick<CloneNote, 'how' | 'owner' | 'expiresAt'>,
+  existed: boolean,
+  tookMs: number,
+): ConvergedClone {
+  const url = withDatabase(on, name);
+  const { host, port } = url.connection;
+  return {
+    mode,
+    name,
+    how,
+    existed,
+    host,
+    port,
+    database: name,
+    url: url.name,
+    stackName: undefined,
+    owner,
+    expiresAt,
+    tookMs,
+  };
+}
