@@ -202,7 +202,7 @@ export async function createSoundSlot(
   );
 }
 
-const SLOT_ATTEMPTS = 5;
+const SLOT_ATTEMPTS = 30;
 
 /** What decoding reads of the catalogue, as one text that is another after each change. Not temporary tables: they are not decoded. */
 async function catalogueState(client: pg.ClientBase): Promise<string> {

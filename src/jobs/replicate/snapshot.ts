@@ -9,7 +9,11 @@ import { type Doing, postgresError } from '../../databases/postgres/errors.ts';
 import { changedMeanwhile, checkNotRewritten, lockTables } from '../../databases/postgres/lock-tables.ts';
 import { type Lsn, parseLsn } from '../../databases/postgres/lsn.ts';
 import { openSession, type Session } from '../../databases/postgres/open-session.ts';
-import { beginUnderSnapshot, createSlot } from '../../databases/postgres/replication-setup.ts';
+import {
+  beginUnderSnapshot,
+  createSlot,
+  createSoundSlot,
+} from '../../databases/postgres/replication-setup.ts';
 import { quotedTable, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 import { LongshoreError } from '../../errors.ts';
 
@@ -45,7 +49,10 @@ export async function snapshotOfSlot(
 ): Promise<HeldSnapshot> {
   const replication = await openSession(connection, { doing, replication: true });
   try {
-    const { consistentLsn, snapshot } = await createSlot(replication.client, slot, temporary);
+    await using watch = await openSession(connection, { doing });
+    const { consistentLsn, snapshot } = temporary
+      ? await createSlot(replication.client, slot, true)
+      : await createSoundSlot(replication.client, watch.client, slot);
     const held = await underSnapshot({ connection, doing, tables }, snapshot, consistentLsn);
     // The session under the snapshot keeps it from now on.
     await replication[Symbol.asyncDispose]();

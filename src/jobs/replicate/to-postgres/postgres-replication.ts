@@ -3,7 +3,7 @@
 import { formatLsn, type Lsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import {
   checkServer,
-  createSlot,
+  createSoundSlot,
   dropReplication,
   type SlotState,
   serverFacts,
@@ -182,7 +182,7 @@ export class PostgresReplication {
     const { lsn, columns } = await sides.within('source', 'make a slot', async () => {
       await setPublication(control.client, slot, tables, facts.version);
       await using replication = await sides.openReplication('make a slot');
-      const { consistentLsn } = await createSlot(replication.client, slot, false);
+      const { consistentLsn } = await createSoundSlot(replication.client, control.client, slot);
       const oids = tables.map(({ oid }) => oid);
       return { lsn: consistentLsn, columns: await readJobColumns(control.client, oids) };
     });
