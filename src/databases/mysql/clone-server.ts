@@ -136,7 +136,7 @@ async function lock(
     let got = false;
     do {
       signal?.throwIfAborted();
-      got = (await client.rows(text))[0]![0] === '1';
+      got = Number((await client.rows(text))[0]![0]) === 1;
     } while (!got && signal !== undefined);
     held.resolve(got);
     if (!got) return;
