@@ -5,9 +5,9 @@
 
 import { type CloneServer, openCloneServer, RESERVED } from '../../../databases/clone-server.ts';
 import { LongshoreError } from '../../../errors.ts';
-import { monotonicMs, systemClock } from '../../../flow/clock.ts';
+import { monotonicMs } from '../../../flow/clock.ts';
 import type { ConvergedClone } from '../clone.ts';
-import type { CloneEnvironment } from '../settings.ts';
+import { type CloneEnvironment, cloneEnvironment } from '../settings.ts';
 import { noteText, parseNote } from './clone-note.ts';
 import { keyOf, make, makeNote, refuse, result } from './converge-database.ts';
 import { planDatabase } from './plan-database.ts';
@@ -27,9 +27,10 @@ const memberPrefix = (key: string): string => `${RESERVED}pool_${key}_`;
 export async function fillPool(
   request: DatabaseRequest,
   size: number,
-  environment: CloneEnvironment = {},
+  given: Partial<CloneEnvironment> = {},
 ): Promise<number> {
-  const { clock = systemClock, signal = new AbortController().signal } = environment;
+  const environment = cloneEnvironment(given);
+  const { clock, signal = new AbortController().signal } = environment;
   await using server = await openCloneServer(request.on);
   if (server.server.product !== 'PostgreSQL')
     throw new LongshoreError('CHECK_FAILED', `${server.server.product} has no pool of clones`, {
@@ -78,9 +79,9 @@ async function addMember(server: CloneServer, member: DatabaseRequest, nowMs: nu
  */
 export async function takeFromPool(
   request: DatabaseRequest,
-  environment: CloneEnvironment = {},
+  given: Partial<CloneEnvironment> = {},
 ): Promise<ConvergedClone | undefined> {
-  const { clock = systemClock } = environment;
+  const { clock } = cloneEnvironment(given);
   const beganMs = monotonicMs(clock);
   await using server = await openCloneServer(request.on);
   if (await server.exists(request.name))

@@ -10,10 +10,10 @@ import { createHash } from 'node:crypto';
 import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { LongshoreError } from '../../../errors.ts';
-import { monotonicMs, systemClock } from '../../../flow/clock.ts';
+import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
-import { type CloneEnvironment, expiryOf } from '../settings.ts';
+import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
 import { type CloneNote, noteText, parseNote } from './clone-note.ts';
 import { fill } from './fill-database.ts';
 import { type DatabasePlan, planDatabase } from './plan-database.ts';
@@ -25,9 +25,10 @@ import type { DatabaseRequest } from './request.ts';
  */
 export async function convergeDatabase(
   request: DatabaseRequest,
-  environment: CloneEnvironment = {},
+  given: Partial<CloneEnvironment> = {},
 ): Promise<ConvergedClone> {
-  const { clock = systemClock, signal = new AbortController().signal } = environment;
+  const environment = cloneEnvironment(given);
+  const { clock, signal = new AbortController().signal } = environment;
   const { name, on } = request;
   const beganMs = monotonicMs(clock);
   await using server = await openCloneServer(on);
@@ -61,7 +62,7 @@ export async function make(
   note: CloneNote,
   environment: CloneEnvironment,
 ): Promise<string> {
-  const { emit = () => undefined, failpoint = noFailpoint } = environment;
+  const { emit, failpoint = noFailpoint } = environment;
   const working = server.workingName(request.name);
   // Of one that was killed.
   await server.drop(working);

@@ -24,7 +24,7 @@ export async function fill(
   place: Working,
   environment: CloneEnvironment,
 ): Promise<string> {
-  const { emit = () => undefined, signal = new AbortController().signal } = environment;
+  const { emit, signal = new AbortController().signal } = environment;
   const database = withDatabase(request.on, place.working);
   if (request.mode === 'create') {
     await place.server.create(place.working, place.note);
@@ -59,7 +59,7 @@ async function fillByWay(
   environment: CloneEnvironment & { readonly signal: AbortSignal },
 ): Promise<Made> {
   const { source, on, compare, backups } = request;
-  const { emit = () => undefined, signal } = environment;
+  const { emit, signal } = environment;
   const database = withDatabase(on, working);
   if (way === 'template') {
     emit({ type: 'phase', phase: 'copy files' });

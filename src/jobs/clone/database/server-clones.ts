@@ -31,7 +31,7 @@ export interface Swept {
 export async function sweepServerClones(
   on: DatabaseUrl,
   { plan = false }: { readonly plan?: boolean | undefined },
-  { clock = systemClock }: CloneEnvironment = {},
+  { clock = systemClock }: Partial<CloneEnvironment> = {},
 ): Promise<Swept[]> {
   await using server = await openCloneServer(on);
   const swept: Swept[] = [];
