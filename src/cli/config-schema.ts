@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { backupSchema } from '../jobs/backup/settings.ts';
+import { cloneSchema } from '../jobs/clone/options.ts';
 import { moveSchema } from '../jobs/move/settings.ts';
 import { replicateSchema } from '../jobs/replicate/settings.ts';
 
@@ -14,6 +15,7 @@ export function configJsonSchema(): object {
       .optional()
       .describe('replications by name'),
     backup: z.record(z.string(), backupSchema).optional().describe('backups by name'),
+    clone: z.record(z.string(), cloneSchema).optional().describe('clones by name'),
   });
   return { ...z.toJSONSchema(file, { io: 'input' }), title: 'longshore.yaml' };
 }

@@ -22,6 +22,7 @@ const fileSchema = z.strictObject({
   move: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   replicate: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   backup: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  clone: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
 });
 
 export type JobKind = keyof z.output<typeof fileSchema>;

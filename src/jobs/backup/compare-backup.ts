@@ -1,12 +1,11 @@
 /** Holds a database that is there against a backup of it, and changes nothing. */
 
-import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { compareFacts } from '../../databases/compare-facts.ts';
 import { openRestoreTarget } from '../../databases/open-dump.ts';
 import { LongshoreError } from '../../errors.ts';
 import { openBackup } from './find-backup.ts';
 import type { PlaceEnvironment } from './open-place.ts';
-import type { RestoreJobOptions } from './restore.ts';
+import { databaseOf, type RestoreJobOptions } from './restore.ts';
 
 export interface ComparedBackup {
   /** Below the prefix of its job. */
@@ -24,7 +23,7 @@ export async function compareBackup(
   environment: PlaceEnvironment = {},
 ): Promise<ComparedBackup> {
   const { env = process.env, signal = new AbortController().signal } = environment;
-  const database = parseDatabaseUrl(options.to, env);
+  const database = databaseOf(options.to, env);
   await using found = await openBackup(options.from, environment);
   const { manifest } = found;
   if (manifest.dump === undefined) {

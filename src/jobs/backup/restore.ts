@@ -27,8 +27,8 @@ import { momentOf } from './run-moment.ts';
 export interface RestoreJobOptions extends RestoreOptions {
   /** Of a backup, or a prefix that ends with a slash for the newest one below it. */
   readonly from: string;
-  /** `postgres://…/database`, `mysql://…/database` */
-  readonly to: string;
+  /** `postgres://…/database`, `mysql://…/database`, or one that is read already. */
+  readonly to: string | DatabaseUrl;
   /** Brings back the roles that the backup has beside it, where they are not there. */
   readonly roles?: boolean | undefined;
   /** Restores into a database that is made for it, and puts that in the place of the one that `to` names. */
@@ -67,7 +67,7 @@ export async function restoreBackup(
   const { signal = new AbortController().signal } = environment;
   const { intoNew = false } = options;
   checkJobs(options.jobs);
-  const database = parseDatabaseUrl(options.to, env);
+  const database = databaseOf(options.to, env);
   const decrypt = options.identity === undefined ? undefined : await decryptWith(options.identity);
   await using found = await openBackup(options.from, environment);
   if (!intoNew) return await restoreInto(found, database, { ...options, decrypt, clock, emit }, signal);
@@ -87,6 +87,14 @@ export async function restoreBackup(
   const swap = await swapDatabase(database, fresh, `${name}_before_${mark}`);
   const { notices, ...place } = swapped(swap, database, fresh);
   return { ...restored, ...place, notices: [...restored.notices, ...notices] };
+}
+
+/** @throws URL_INVALID */
+export function databaseOf(
+  to: RestoreJobOptions['to'],
+  env: Readonly<Record<string, string | undefined>>,
+): DatabaseUrl {
+  return typeof to === 'string' ? parseDatabaseUrl(to, env) : to;
 }
 
 /** Names have at most 63 bytes, and what comes behind is 25 of them. */

@@ -74,8 +74,7 @@ async function addMember(server: CloneServer, member: DatabaseRequest, nowMs: nu
 
 /**
  * Hands one out, under the name that is asked for.
- * @returns undefined where none is ready
- * @throws CHECK_FAILED where a database of that name is there
+ * @returns undefined where none is ready, or a database of that name is there
  */
 export async function takeFromPool(
   request: DatabaseRequest,
@@ -84,10 +83,7 @@ export async function takeFromPool(
   const { clock } = cloneEnvironment(given);
   const beganMs = monotonicMs(clock);
   await using server = await openCloneServer(request.on);
-  if (await server.exists(request.name))
-    throw new LongshoreError('CHECK_FAILED', `there is a database ${request.name} already`, {
-      hint: 'take another --name',
-    });
+  if (await server.exists(request.name)) return undefined;
   const handed = { ...makeNote(request, 'pool', clock.now()), state: 'ready' as const };
   for (const name of await server.names(memberPrefix(handed.key))) {
     // Whoever is faster has it.

@@ -1,0 +1,85 @@
+/** Clones that were made, and those that are there, as a person reads them. */
+
+import { formatBytes } from '../config/bytes.ts';
+import { formatDuration } from '../config/duration.ts';
+import type { CloneEntry, ClonePlan, ConvergedClone } from '../jobs/clone/clone.ts';
+import type { ClonedDatabase } from '../jobs/clone/clone-database.ts';
+
+export function convergedText(clone: ConvergedClone): string {
+  const { name, existed, how, tookMs, url, stackName, expiresAt, owner } = clone;
+  const until = expiresAt === undefined ? 'until it is dropped' : `until ${minute(expiresAt)}`;
+  return [
+    existed ? `${name} is there already (${how})` : `${name} is ready: ${how}, in ${formatDuration(tookMs)}`,
+    `  connect  ${url}`,
+    ...(stackName === undefined ? [] : [`  stack    ${stackName}`]),
+    `  lives    ${until}, for ${owner}`,
+  ].join('\n');
+}
+
+export function pooledText({ clone, pooled }: ClonedDatabase): string {
+  if (pooled > 0) return `the pool has ${pooled} more ${pooled === 1 ? 'clone' : 'clones'} ready`;
+  return clone === undefined ? 'the pool is full' : '';
+}
+
+export function clonePlanText(plan: ClonePlan): string {
+  const { name, mode, how, why, makes, estimateMs, costADay, findings } = plan;
+  const time = estimateMs === undefined ? 'not known' : `about ${formatDuration(estimateMs)}`;
+  const cost =
+    costADay === undefined ? 'not known' : costADay === 0 ? 'none' : `about $${costADay.toFixed(2)}`;
+  return [
+    `${mode} ${name}`,
+    `  how      ${how}: ${why}`,
+    ...makes.map((text, i) => `  ${i === 0 ? 'makes  ' : '       '}  ${text}`),
+    `  takes    ${time}`,
+    `  a day    ${cost}`,
+    ...findings.flatMap(({ kind, text, hint }) => [
+      `${MARKS[kind]} ${text}`,
+      ...(hint === undefined ? [] : [`    → ${hint}`]),
+    ]),
+  ].join('\n');
+}
+
+const MARKS = { ok: '  ✓', warning: '  !', problem: '  ✗' } as const;
+
+export function cloneListText(entries: readonly CloneEntry[], nowMs: number): string {
+  if (entries.length === 0) return 'there are no clones';
+  const head = ['name', 'state', 'source', 'owner', 'age', 'cost', 'size', 'expires'];
+  const rows = entries.map((entry) => [
+    entry.name,
+    entry.state,
+    entry.source,
+    entry.owner,
+    formatDuration(Math.max(0, nowMs - Date.parse(entry.madeAt))),
+    entry.costSoFar === undefined ? '?' : entry.costSoFar === 0 ? '–' : `$${entry.costSoFar.toFixed(2)}`,
+    entry.bytes === undefined ? '?' : formatBytes(entry.bytes),
+    expiry(entry, nowMs),
+  ]);
+  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
+  return [head, ...rows]
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function expiry({ expiresAt }: CloneEntry, nowMs: number): string {
+  if (expiresAt === undefined) return 'never';
+  const left = Date.parse(expiresAt) - nowMs;
+  return left <= 0 ? 'expired' : `in ${formatDuration(left)}`;
+}
+
+export function sweptText(
+  swept: readonly { readonly name: string; readonly why: string }[],
+  plan: boolean,
+): string {
+  if (swept.length === 0) return 'nothing has expired';
+  return swept.map(({ name, why }) => `${plan ? 'would drop' : 'dropped'} ${name}: ${why}`).join('\n');
+}
+
+/** `2026-11-22 10:34 UTC` */
+function minute(iso: string): string {
+  return `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
+}
