@@ -8,21 +8,41 @@ import { quotedTable } from './table-catalogue.ts';
 /** Who changes a table holds it for a moment, or waits himself for others that have locked it for the load. */
 const LOCK_WAIT_MS = 5_000;
 
-/** @throws the server's error where somebody who wants to change a table is in the way */
+/**
+ * Less than the second after which a server looks for a deadlock: who locks the same tables in another order waits for us
+ * no longer, and is not the one whom the server then breaks off.
+ */
+const ATTEMPT_MS = 500;
+const LOCK_TIMEOUT = '55P03';
+
+/**
+ * Locks all of them, in a transaction that is open. What was locked is given back while one of them has to be waited for.
+ * @throws the server's error where somebody who wants to change a table is in the way
+ */
 export async function lockTables(
   client: pg.ClientBase,
   tables: readonly { readonly schema: string; readonly name: string }[],
   waitMs = LOCK_WAIT_MS,
 ): Promise<void> {
   if (tables.length === 0) return;
-  await client.query(`SET LOCAL lock_timeout = ${waitMs}`);
-  try {
-    await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
-  } catch (error) {
-    if (!isGone(error)) throw error;
-    throw changedMeanwhile(
-      `a table was dropped or renamed while the snapshot was taken: ${messageOf(error)}`,
-    );
+  const untilMs = performance.now() + waitMs;
+  await client.query('SAVEPOINT without_locks');
+  for (;;) {
+    const leftMs = Math.max(1, Math.ceil(untilMs - performance.now()));
+    try {
+      await client.query(`SET LOCAL lock_timeout = ${Math.min(leftMs, ATTEMPT_MS)}`);
+      await client.query(`LOCK TABLE ${tables.map(quotedTable).join(', ')} IN ACCESS SHARE MODE`);
+      await client.query(`SET LOCAL lock_timeout = ${waitMs}; RELEASE SAVEPOINT without_locks`);
+      return;
+    } catch (error) {
+      if (isGone(error))
+        throw changedMeanwhile(
+          `a table was dropped or renamed while the snapshot was taken: ${messageOf(error)}`,
+        );
+      const isLate = performance.now() >= untilMs;
+      if ((error as { code?: string }).code !== LOCK_TIMEOUT || isLate) throw error;
+      await client.query('ROLLBACK TO SAVEPOINT without_locks');
+    }
   }
 }
 
