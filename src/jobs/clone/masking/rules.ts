@@ -115,7 +115,7 @@ function ruleOfRows(name: string, value: unknown, dialect: Dialect, problems: st
   const [found] = names(`${name}.x`, dialect, problems);
   const options = typeof value === 'string' ? { keep: value } : mapping(value, `subset of ${name}`, problems);
   const { keep, 'set null': setNull = [], ...others } = options as Record<string, unknown>;
-  const columns = Array.isArray(setNull) ? setNull.filter((column) => typeof column === 'string') : [setNull];
+  const columns: unknown[] = Array.isArray(setNull) ? setNull : [setNull];
   if (keep !== undefined && (typeof keep !== 'string' || keep.trim() === ''))
     problems.push(`keep of ${name} is no condition`);
   else if (Object.keys(others).length > 0)
