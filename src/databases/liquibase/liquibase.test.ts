@@ -46,6 +46,9 @@ For more information, please use the --logLevel flag`;
     changeSet: 'a.sql::2::bob',
     reason: 'ERROR: relation "x" does not exist',
   });
+  const parsing =
+    "Unexpected error running Liquibase: while parsing a flow node\n in 'reader', line 3, column 1:\n    ^\n";
+  expect(failureOf(parsing).reason).toBe('while parsing a flow node (line 3, column 1)');
   expect(failureOf(failed.replace('exist\n  Position: 13', 'exist')).reason).not.toContain('geheim');
   expect(
     failureOf(

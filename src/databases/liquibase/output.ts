@@ -44,11 +44,12 @@ function validation(text: string): string | undefined {
 function lineAfter(text: string, mark: string, withMark = false): string | undefined {
   const start = text.lastIndexOf(mark);
   if (start < 0) return undefined;
-  const line = text
-    .slice(withMark ? start : start + mark.length)
-    .split('\n', 1)[0]!
-    .trim();
-  return line === '' ? undefined : line;
+  const rest = text.slice(withMark ? start : start + mark.length);
+  const line = rest.split('\n', 1)[0]!.trim();
+  if (line === '') return undefined;
+  // A parser says on a line of its own where it stopped.
+  const place = /^\s+in .*(line \d+, column \d+)/m.exec(rest)?.[1];
+  return place === undefined ? line : `${line} (${place})`;
 }
 
 function lastLine(text: string): string {

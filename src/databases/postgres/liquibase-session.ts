@@ -49,7 +49,9 @@ export async function withLiquibaseSession<T>(
     async others() {
       const others = await rows(
         `SELECT coalesce(application_name, ''), coalesce(state <> 'idle', false)::text FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`,
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+           -- None of ours is Liquibase, which has a name of its own.
+           AND application_name <> current_setting('application_name')`,
       );
       return {
         sessionNames: others.map(([name]) => name!),
