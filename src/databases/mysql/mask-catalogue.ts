@@ -1,7 +1,8 @@
 /** Reads what masking has to know of a MySQL or MariaDB database. */
 
+import type { DatabaseUrl } from '../../config/database-url.ts';
 import type { CatalogueColumn, CatalogueTable, ForeignKey, MaskCatalogue } from '../masking/catalogue.ts';
-import type { Client } from './connections.ts';
+import { type Client, MysqlConnections } from './connections.ts';
 import { quoteName } from './sql.ts';
 
 export async function readMaskCatalogue(client: Client): Promise<MaskCatalogue> {
@@ -27,6 +28,13 @@ export async function readMaskCatalogue(client: Client): Promise<MaskCatalogue> 
       keyFrom,
     ),
   };
+}
+
+/** With a connection of its own, and without any change. @throws the errors of connections */
+export async function maskCatalogue(url: DatabaseUrl, signal: AbortSignal): Promise<MaskCatalogue> {
+  await using connections = new MysqlConnections(url.connection, 1);
+  const doing = { action: `read the tables of ${url.name}`, database: url.name, user: url.connection.user };
+  return await connections.use(doing, signal, readMaskCatalogue);
 }
 
 function tableOf(

@@ -149,8 +149,9 @@ export const BEFORE_TABLE =
 
 /** Remembers what some of the values were. */
 export function sampleText({ table }: MaskedTable, { column }: MaskedColumn, number: number): string {
-  return `INSERT IGNORE INTO longshore_before SELECT DISTINCT ${number}, ${digest(column)} FROM ${table.id} t
-    WHERE t.${quoteName(column.name)} IS NOT NULL LIMIT ${SAMPLE_ROWS}`;
+  const name = quoteName(column.name);
+  const some = `SELECT ${name} FROM ${table.id} WHERE ${name} IS NOT NULL LIMIT ${SAMPLE_ROWS}`;
+  return `INSERT IGNORE INTO longshore_before SELECT DISTINCT ${number}, ${digest(column)} FROM (${some}) t`;
 }
 
 /** How many values break their rule: they are what was there before, or not what the rule makes of everything. */

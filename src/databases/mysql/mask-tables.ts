@@ -74,11 +74,6 @@ async function mask(
   let number = 0;
   for (const masked of work.masked) {
     const { table, columns } = masked;
-    if (table.primaryKey.length === 0 && columns.some(({ rule }) => rule.kind === 'shuffle'))
-      throw new LongshoreError(
-        'CONFIG_INVALID',
-        `cannot mask: ${table.name} has no primary key, which shuffle needs`,
-      );
     run.phase(`mask ${tableName(table)}`);
     const first = number;
     for (const column of columns) {

@@ -1,10 +1,11 @@
 /** Reads what masking has to know of a PostgreSQL database. */
 
-import type pg from 'pg';
+import type { DatabaseUrl } from '../../config/database-url.ts';
 import type { CatalogueColumn, CatalogueTable, ForeignKey, MaskCatalogue } from '../masking/catalogue.ts';
+import { type Client, PostgresConnections } from './connections.ts';
 
 /** Tables of users; views, foreign tables, and tables of extensions are none that rows are masked in. */
-export async function readMaskCatalogue(client: pg.ClientBase): Promise<MaskCatalogue> {
+export async function readMaskCatalogue(client: Client): Promise<MaskCatalogue> {
   const tables = await client.query<TableRow>(TABLES);
   const columns = await client.query<CatalogueColumn & { id: string }>(COLUMNS);
   const foreignKeys = await client.query<ForeignKey>(FOREIGN_KEYS);
@@ -13,6 +14,13 @@ export async function readMaskCatalogue(client: pg.ClientBase): Promise<MaskCata
     tables: tables.rows.map((row) => tableOf(row, columnsOf.get(row.id) ?? [])),
     foreignKeys: foreignKeys.rows,
   };
+}
+
+/** With a connection of its own, and without any change. @throws the errors of connections */
+export async function maskCatalogue(url: DatabaseUrl, signal: AbortSignal): Promise<MaskCatalogue> {
+  await using connections = new PostgresConnections(url.connection, 1);
+  const doing = { action: `read the tables of ${url.name}`, database: url.name, user: url.connection.user };
+  return await connections.use(doing, signal, readMaskCatalogue);
 }
 
 interface TableRow {

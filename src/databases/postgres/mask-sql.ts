@@ -132,8 +132,9 @@ export function hidesAll({ kind }: ColumnRule): boolean {
 
 /** Remembers what some of the values were. */
 export function sampleText({ table }: MaskedTable, { column }: MaskedColumn, number: number): string {
-  return `INSERT INTO ${BEFORE} SELECT DISTINCT ${number}, ${digest(column)} FROM ${table.id} t
-    WHERE t.${quoteName(column.name)} IS NOT NULL LIMIT ${SAMPLE_ROWS}`;
+  const name = quoteName(column.name);
+  const some = `SELECT ${name} FROM ${table.id} WHERE ${name} IS NOT NULL LIMIT ${SAMPLE_ROWS}`;
+  return `INSERT INTO ${BEFORE} SELECT DISTINCT ${number}, ${digest(column)} FROM (${some}) t`;
 }
 
 /** How many values break their rule: they are what was there before, are not NULL, or not the constant. */

@@ -3,7 +3,6 @@
  * old versions of rows stay in their files until somebody does that. Whoever calls it takes the database away where it throws.
  */
 
-import type pg from 'pg';
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type MaskCatalogue, tableName } from '../masking/catalogue.ts';
@@ -14,7 +13,7 @@ import {
   type MaskWork,
   ruleName,
 } from '../masking/work.ts';
-import { PostgresConnections } from './connections.ts';
+import { type Client, PostgresConnections } from './connections.ts';
 import { postgresError } from './errors.ts';
 import { readMaskCatalogue } from './mask-catalogue.ts';
 import { CLEAR_STATISTICS, refreshTexts, rewriteTexts, VIEWS } from './mask-rewrite.ts';
@@ -35,8 +34,6 @@ import {
 } from './mask-sql.ts';
 import { withoutTriggers } from './mask-triggers.ts';
 
-type Client = Pick<pg.ClientBase, 'query'>;
-
 /**
  * @param decide from what is there to what is done
  * @throws DATABASE_FAILED, RUN_INCOMPLETE where what was done does not hold, what `decide` throws
@@ -50,7 +47,7 @@ export async function maskPostgres(
   const doing = { action: `mask ${url.name}`, database: url.name, user: url.connection.user };
   return await connections.use(doing, run.signal, async (client) => {
     await client.query("SET lock_timeout = '30s'; SET statement_timeout = 0");
-    const work = decide(await readMaskCatalogue(client as pg.ClientBase));
+    const work = decide(await readMaskCatalogue(client));
     await client.query(`SELECT set_config('${KEY_SETTING}', $1, false)`, [run.key]);
     await client.query('BEGIN');
     // Rows stay where they are while they are told apart by their place.

@@ -1,11 +1,9 @@
 /** Changes rows while no trigger of theirs fires, and no foreign key stands in the way. */
 
-import type pg from 'pg';
 import type { ForeignKey } from '../masking/catalogue.ts';
 import type { MaskWork } from '../masking/work.ts';
+import type { Client } from './connections.ts';
 import { quoteName } from './sql.ts';
-
-type Client = Pick<pg.ClientBase, 'query'>;
 
 /**
  * Inside a transaction. A role that may set `session_replication_role` does so; for any other one triggers are disabled one
@@ -23,7 +21,7 @@ export async function withoutTriggers<T>(
     asReplica ? ['A', 'R'] : ['O', 'A', 'R'],
   ]);
   for (const trigger of triggers)
-    await client.query(`ALTER TABLE ${trigger.id} DISABLE TRIGGER ${trigger.name}`);
+    await client.query(`ALTER TABLE ONLY ${trigger.id} DISABLE TRIGGER ${trigger.name}`);
   const keys = asReplica ? [] : work.foreignKeys;
   for (const key of keys) await client.query(dropText(key));
   const result = await change();
@@ -31,7 +29,7 @@ export async function withoutTriggers<T>(
   await client.query('SET CONSTRAINTS ALL IMMEDIATE');
   for (const key of keys) await client.query(addText(key));
   for (const { id, name, enabled } of triggers)
-    await client.query(`ALTER TABLE ${id} ENABLE ${ENABLED[enabled] ?? ''}TRIGGER ${name}`);
+    await client.query(`ALTER TABLE ONLY ${id} ENABLE ${ENABLED[enabled] ?? ''}TRIGGER ${name}`);
   if (asReplica) await client.query('SET LOCAL session_replication_role = DEFAULT');
   return result;
 }

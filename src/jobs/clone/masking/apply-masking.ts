@@ -20,6 +20,23 @@ export interface MaskingOptions {
 }
 
 /**
+ * Whether rules fit a database, for a plan: that of the source, or of the clone before it is masked. Nothing is changed.
+ *
+ * @throws CONFIG_INVALID, naming everything that does not fit
+ */
+export async function checkMasking(
+  url: DatabaseUrl,
+  rules: MaskingRules,
+  signal: AbortSignal,
+): Promise<void> {
+  const { maskCatalogue } =
+    url.dialect === 'mysql'
+      ? await import('../../../databases/mysql/mask-catalogue.ts')
+      : await import('../../../databases/postgres/mask-catalogue.ts');
+  planMasking(rules, await maskCatalogue(url, signal));
+}
+
+/**
  * @returns what was done, by table and column
  * @throws CONFIG_INVALID where rules do not fit; DATABASE_FAILED; RUN_INCOMPLETE where what was done does not hold
  */

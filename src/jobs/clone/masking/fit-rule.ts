@@ -41,6 +41,8 @@ export function fitRule(
   }
   if (rule.kind === 'constant' && column.lengthMax !== undefined && [...rule.value].length > column.lengthMax)
     return `holds ${column.lengthMax} characters, and the constant is longer`;
+  if (rule.kind === 'shuffle' && table.schema === undefined && table.primaryKey.length === 0)
+    return 'cannot be shuffled: its table has no primary key';
   return rule.kind === 'constant' ? { kind: 'constant', value: rule.value } : { kind: 'shuffle' };
 }
 

@@ -6,7 +6,7 @@ import {
 } from '../../../../test/servers/mariadb.ts';
 import { parseDatabaseUrl } from '../../../config/database-url.ts';
 import { Secret } from '../../../config/secret.ts';
-import { applyMasking } from './apply-masking.ts';
+import { applyMasking, checkMasking } from './apply-masking.ts';
 import { parseMaskingRules } from './rules.ts';
 
 function mask(url: string, text: string) {
@@ -85,6 +85,9 @@ columns:
   ).rejects.toThrow(
     /logged.who cannot be masked: it has an UPDATE trigger.*customers has no column cod \(did you mean "code"\?\)|no column cod.*UPDATE trigger/,
   );
+  const wrong = parseMaskingRules('columns: { logged.who: hash }', 'mysql', 'masking.yaml');
+  const checked = checkMasking(parseDatabaseUrl(database.url), wrong, new AbortController().signal);
+  await expect(checked).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   // 3 goes, and all below it; lines are only cut from their readers where those go.
   await mask(database.url, 'subset: { customers: id <> 3, order_lines: { set null: [reader] } }');
   const below = `WITH RECURSIVE gone (id) AS (SELECT 3 UNION ALL SELECT n FROM numbers JOIN gone ON n DIV 2 = id) SELECT COUNT(*) FROM gone`;

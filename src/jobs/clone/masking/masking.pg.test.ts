@@ -7,7 +7,7 @@ import {
 import { loadPagila, pagilaAvailable } from '../../../../test/worlds/pagila.ts';
 import { parseDatabaseUrl } from '../../../config/database-url.ts';
 import { Secret } from '../../../config/secret.ts';
-import { applyMasking } from './apply-masking.ts';
+import { applyMasking, checkMasking } from './apply-masking.ts';
 import { parseMaskingRules } from './rules.ts';
 
 let server: PostgresServer;
@@ -79,6 +79,9 @@ describe('masking on PostgreSQL', () => {
   test('every rule on every kind of table, by a superuser and by an owner', async () => {
     const database = await server.createDatabase();
     await database.sql(SHOP);
+    const rules = parseMaskingRules(SHOP_RULES, 'postgres', 'masking.yaml');
+    await checkMasking(parseDatabaseUrl(database.url), rules, new AbortController().signal);
+    expect(await one(database, "SELECT count(*)::int FROM customers WHERE notes = 'secret'")).toBe(200);
     const result = await mask(database.url, SHOP_RULES, 'a key');
     expect(result.tables.find(({ table }) => table === 'public.customers')).toMatchObject({
       rows: 200,

@@ -142,6 +142,15 @@ test.each([
   expect(() => plan(`columns: { ${rule} }`)).toThrow(message);
 });
 
+test('rows without a key cannot be told apart on MySQL', () => {
+  const alone = { schema: undefined, primaryKey: [] };
+  const catalogue = { tables: [table('alone', [column('v')], alone)], foreignKeys: [] };
+  const rules = parseMaskingRules('columns: { alone.v: shuffle }', 'mysql', 'masking.yaml');
+  expect(() => planMasking(rules, catalogue)).toThrow(
+    'alone.v cannot be shuffled: its table has no primary key',
+  );
+});
+
 test('a reference may be cut off, and a key of another type is named', () => {
   expect(plan('columns: { orders.referrer: null }').masked).toHaveLength(1);
   const odd = { ...CATALOGUE, foreignKeys: [key('orders', 'customer_id', 'customers', 'code')] };
