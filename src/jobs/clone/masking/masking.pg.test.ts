@@ -222,6 +222,17 @@ describe('masking on PostgreSQL', () => {
     });
     expect(result.foreignKeysProven).toBe(7);
     expect(await one(database, fileNode)).toBe(before);
+    // What breaks a foreign key is seen, whoever broke it, and nothing is kept.
+    await database.sql(
+      'SET session_replication_role = replica; INSERT INTO notes VALUES (99, NULL, NULL, 98); RESET session_replication_role',
+    );
+    await expect(mask(database.url, `subset: { people: 'id <> 4' }`)).rejects.toMatchObject({
+      code: 'RUN_INCOMPLETE',
+      message: expect.stringMatching(
+        /1 rows of public.notes have no row in public.people that they refer to by notes_reader_fkey/,
+      ),
+    });
+    expect(await one(database, 'SELECT count(*)::int FROM people')).toBe(8);
     await expect(mask(database.url, `subset: { people: 'no_such_column > 1' }`)).rejects.toMatchObject({
       code: 'COLUMN_NOT_FOUND',
     });
