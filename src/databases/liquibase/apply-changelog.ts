@@ -195,8 +195,13 @@ function failed(
   const failure = failureOf(end.said);
   const password = connection.password?.reveal();
   const reason = password ? failure.reason.replaceAll(password, '<redacted>') : failure.reason;
-  if (failure.changeSet === undefined)
-    return new LongshoreError('DATABASE_FAILED', `Cannot ${action}: ${reason}`);
+  if (failure.changeSet === undefined) {
+    return new LongshoreError('DATABASE_FAILED', `Cannot ${action}: ${reason}`, {
+      hint: /find database driver/i.test(reason)
+        ? 'this Liquibase has no driver for the database: put its JDBC driver into the folder lib of Liquibase'
+        : undefined,
+    });
+  }
   emit({ type: 'step', what: failure.changeSet, state: 'failed', reason });
   return new LongshoreError(
     'DATABASE_FAILED',

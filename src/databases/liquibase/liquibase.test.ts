@@ -23,6 +23,7 @@ test('the encryption of a connection is carried over', () => {
   expect(target(pg, 'verify-full', '/tmp/k.pk8')).toBe(
     'jdbc:postgresql://db.test:5432/sh%C3%B6p?ApplicationName=longshore-1&connectTimeout=15&sslmode=verify-full&sslrootcert=/c/ca.pem&sslcert=/c/me.pem&sslkey=/tmp/k.pk8',
   );
+  expect(target(`${pg}&sslmode=require`, 'require')).toContain('sslmode=verify-ca');
   expect(target('postgres://me@db.test/shop', 'verify-ca')).toContain('DefaultJavaSSLFactory');
   expect(target('postgres://me@[::1]/shop', 'disable')).toContain('//[::1]:5432/shop?');
   const my = 'mysql://me:geheim@db.test/shop?ssl-ca=/c/ca.pem';

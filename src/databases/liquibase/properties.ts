@@ -82,7 +82,8 @@ function postgresSettings(
   return {
     ApplicationName: name,
     connectTimeout: String(Math.ceil(connection.connectTimeoutMs / 1000)),
-    sslmode: tls,
+    // As in libpq, a root certificate is checked.
+    sslmode: connection.tls === 'require' && connection.tlsCaFile !== undefined ? 'verify-ca' : tls,
     sslrootcert: tls === 'disable' ? undefined : connection.tlsCaFile,
     // Without a root certificate, the authorities that Java knows.
     sslfactory:

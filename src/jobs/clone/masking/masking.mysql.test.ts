@@ -4,6 +4,7 @@ import {
   mariadbAvailable,
   mariadbServer,
 } from '../../../../test/servers/mariadb.ts';
+import { loadSakila, sakilaAvailable } from '../../../../test/worlds/sakila.ts';
 import { parseDatabaseUrl } from '../../../config/database-url.ts';
 import { Secret } from '../../../config/secret.ts';
 import { applyMasking, checkMasking } from './apply-masking.ts';
@@ -96,4 +97,22 @@ columns:
   expect(await one(database, 'SELECT COUNT(*) FROM `Orders.x`')).toBe(String(left));
   expect(await one(database, 'SELECT COUNT(*) FROM order_lines')).toBe(String(left));
   expect(Number(await one(database, 'SELECT SUM(reader IS NULL) FROM order_lines'))).toBeGreaterThan(0);
+  if (!sakilaAvailable()) return;
+  const sakila = await server.createDatabase();
+  await loadSakila(sakila.url);
+  const stamps = 'SELECT CONCAT(MIN(last_update), MAX(last_update)) FROM customer';
+  const before = await one(sakila, stamps);
+  const { tables, foreignKeysProven } = await mask(
+    sakila.url,
+    `
+columns: { customer.email: email, customer.last_name: fake last name, address.phone: hash, staff.password: null }
+subset: { customer: customer_id % 10 = 0 }
+`,
+  );
+  expect(await one(sakila, 'SELECT COUNT(*) FROM customer')).toBe('59');
+  expect(await one(sakila, "SELECT COUNT(*) FROM customer WHERE email LIKE '%sakila%'")).toBe('0');
+  expect(await one(sakila, stamps)).toBe(before);
+  expect(tables.find(({ table }) => table === 'rental')?.deleted).toBeGreaterThan(14_000);
+  expect(await one(sakila, 'SELECT COUNT(*) FROM film')).toBe('1000');
+  expect(foreignKeysProven).toBeGreaterThan(8);
 });
