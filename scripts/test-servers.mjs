@@ -30,6 +30,8 @@ export function prepareServers() {
   }
   if (findProgram('pgbouncer', ['/usr/sbin', '/opt/homebrew/bin']) === undefined)
     skipped.push({ what: 'tests behind a pooler', enable: install('pgbouncer', 'pgbouncer') });
+  if (findProgram('java', ['/usr/bin']) === undefined)
+    skipped.push({ what: 'tests of changelogs', enable: install('default-jre-headless', 'openjdk') });
   const versitygw = prepareVersitygw();
   if (versitygw === undefined) {
     skipped.push({
@@ -65,6 +67,7 @@ function installDebianPackages() {
   if (findPostgres() === undefined && process.env.TEST_PG === undefined) missing.push('postgresql');
   if (findProgram('mariadbd', ['/usr/sbin']) === undefined && process.env.TEST_MYSQL === undefined)
     missing.push('mariadb-server');
+  if (findProgram('java', ['/usr/bin']) === undefined) missing.push('default-jre-headless');
   if (findProgram('pgbouncer', ['/usr/sbin']) === undefined) missing.push('pgbouncer');
   if (missing.length === 0) return;
   say(`installing ${missing.join(', ')} …`);
