@@ -5,6 +5,7 @@ import { exitCodeOf, LongshoreError, messageOf } from '../errors.ts';
 import { registerAudit } from './audit.ts';
 import { registerBackup } from './backup.ts';
 import { registerCheck } from './check.ts';
+import { registerClone } from './clone.ts';
 import { registerDemo } from './demo.ts';
 import { registerDrill } from './drill.ts';
 import { registerGrants } from './grants.ts';
@@ -47,6 +48,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     registerBackup,
     registerRestore,
     registerDrill,
+    registerClone,
     registerCheck,
     registerVerify,
     registerUndo,

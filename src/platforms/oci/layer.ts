@@ -136,7 +136,13 @@ function withFolders(files: readonly LayerFile[]): LayerFile[] {
 
 async function fill(archive: Pack, files: readonly LayerFile[]): Promise<void> {
   for (const { path, mode, content } of files) {
-    const header: Partial<Header> & { name: string } = { name: path, uid: 0, gid: 0, mtime: new Date(0), mode: mode ?? 0o644 };
+    const header: Partial<Header> & { name: string } = {
+      name: path,
+      uid: 0,
+      gid: 0,
+      mtime: new Date(0),
+      mode: mode ?? 0o644,
+    };
     if (content === 'folder')
       await written((done) =>
         archive.entry({ ...header, name: `${path}/`, type: 'directory', mode: mode ?? 0o755 }, done),

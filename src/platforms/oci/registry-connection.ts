@@ -122,7 +122,13 @@ export class RegistryConnection implements AsyncDisposable {
         : undefined;
     const asked = tokenRequest(challenge, [...this.#scopes], credentials, this.#base.protocol === 'http:');
     const what = `${action}: a token of ${new URL(asked.url).host} for ${this.registry}`;
-    const { statusCode: status, body } = await this.#raw(asked.url, asked.method, asked.headers, asked.body, what);
+    const { statusCode: status, body } = await this.#raw(
+      asked.url,
+      asked.method,
+      asked.headers,
+      asked.body,
+      what,
+    );
     const text = (await collected(body, DOCUMENT_BYTES_MAX, 'a token')).toString('utf8');
     if (status !== 200) throw refusal(status, text, what);
     return new Secret(`Bearer ${tokenOf(text, challenge.realm).reveal()}`);

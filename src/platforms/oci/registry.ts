@@ -126,7 +126,8 @@ export class Registry implements AsyncDisposable {
       return answer.status === 202 ? sessionOf(answer, 0) : undefined;
     } catch (error) {
       const isForeign =
-        error instanceof LongshoreError && (error.code === 'STORE_CREDENTIALS' || error.code === 'STORE_DENIED');
+        error instanceof LongshoreError &&
+        (error.code === 'STORE_CREDENTIALS' || error.code === 'STORE_DENIED');
       if (!isForeign) throw error;
       // Whether the repository itself may be written to is told by the upload.
       this.#connection.stopPullingFrom(from);
