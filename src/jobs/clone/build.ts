@@ -36,6 +36,8 @@ export interface BuildOptions {
   readonly tag: string;
   /** An image that the layers go on top of: of a registry, or `oci:folder[:name]`, or a tar file. */
   readonly base?: string | undefined;
+  /** `base` where that image has Node.js 24; else this machine's goes in, where it is one for Linux. */
+  readonly node?: 'own' | 'base' | undefined;
   /** Writes a file for `docker load`, too. */
   readonly output?: string | undefined;
 }
@@ -80,7 +82,7 @@ export async function buildArtifact(
   const changeSets = input.changelog === undefined ? undefined : changeSetsOf(input.changelog);
   const layout = await ImageLayout.make(store);
   emit?.({ type: 'phase', phase: 'bundle the program' });
-  const program = await programLayers(options.base !== undefined, signal);
+  const program = await programLayers(options.base !== undefined, options.node, signal);
   const base = options.base === undefined ? undefined : await takeBase(options.base, layout, environment);
   emit?.({ type: 'phase', phase: 'write the layers' });
   const parts: [ArtifactPart, readonly LayerFile[]][] = [

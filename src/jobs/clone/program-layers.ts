@@ -24,23 +24,29 @@ export interface ProgramLayers {
 const FOLDER = 'longshore';
 const PROGRAM = `${FOLDER}/converge.mjs`;
 
-/** @param hasBase whether the layers go on top of another image @throws CHECK_FAILED */
+/**
+ * @param hasBase whether the layers go on top of another image
+ * @param node `base` where that one brings Node.js; else it does on a machine that has none for Linux
+ * @throws CHECK_FAILED
+ */
 export async function programLayers(
   hasBase: boolean,
+  node: 'own' | 'base' | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ProgramLayers> {
+  const isLinux = process.platform === 'linux';
+  if ((node === 'own' && !isLinux) || (!hasBase && (node === 'base' || !isLinux))) {
+    const why = isLinux
+      ? 'there is no other image to take Node.js from'
+      : `an image runs Linux, and the Node.js of this machine is one for ${process.platform}`;
+    throw new LongshoreError('CHECK_FAILED', `cannot put the program into an image: ${why}`, {
+      hint: 'name an image that has Node.js 24, e.g. --base node:24-slim',
+    });
+  }
   const bundle = await convergeBundle(signal);
   const program = [{ path: PROGRAM, content: fileAt(bundle) }];
   const version = programVersion();
-  if (process.platform !== 'linux') {
-    if (!hasBase)
-      throw new LongshoreError(
-        'CHECK_FAILED',
-        `an image runs Linux, and the Node.js of this machine is one for ${process.platform}`,
-        {
-          hint: 'name an image that has Node.js 24, e.g. --base node:24-slim',
-        },
-      );
+  if (!isLinux || node === 'base')
     return {
       runtime: undefined,
       program,
@@ -48,11 +54,10 @@ export async function programLayers(
       version,
       nodeVersion: undefined,
     };
-  }
-  const node = realpathSync(process.execPath);
-  const { loader, libraries } = librariesIn(await ldd(node, signal));
+  const executable = realpathSync(process.execPath);
+  const { loader, libraries } = librariesIn(await ldd(executable, signal));
   const runtime: LayerFile[] = [
-    { path: `${FOLDER}/bin/node`, mode: 0o755, content: fileAt(node) },
+    { path: `${FOLDER}/bin/node`, mode: 0o755, content: fileAt(executable) },
     ...[...libraries, ...nameServices(libraries)].map((path) => ({
       path: `${FOLDER}/lib/${basename(path)}`,
       mode: 0o755,

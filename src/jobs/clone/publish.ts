@@ -72,7 +72,7 @@ export async function publishArtifact(
   for (const descriptor of unique.values()) {
     const { digest, size } = descriptor;
     const what = `${descriptor.annotations?.['io.longshore.part'] ?? (layers.includes(descriptor) ? 'base' : 'image')} ${digest.slice(0, 19)}`;
-    emit?.({ type: 'step', what, state: `sending ${size} bytes, unless they are there` });
+    emit?.({ type: 'step', what, state: 'begins' });
     const how = await registry.pushBlob(uploadable(layout, descriptor), { mountFrom: from, chunkBytes });
     emit?.({ type: 'step', what, state: how });
     blobs.push({ digest, size, how });
