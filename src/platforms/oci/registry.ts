@@ -71,9 +71,9 @@ export class Registry implements AsyncDisposable {
     if (await isThere(this.#connection, blob)) return 'there';
     let begun: UploadSession | undefined;
     for (const from of mountFrom) {
-      if (begun !== undefined) break;
-      begun = await this.#mount(blob.digest, from);
-      if (begun === MOUNTED) return 'mounted';
+      const mounted = await this.#mount(blob.digest, from);
+      if (mounted === MOUNTED) return 'mounted';
+      begun = mounted ?? begun;
     }
     await uploadBlob(this.#connection, blob, { begun, chunkBytes });
     return 'uploaded';
