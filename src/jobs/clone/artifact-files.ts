@@ -1,6 +1,7 @@
 /** Where the parts of an artifact are in its image, and the artifact that they make. */
 
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { LongshoreError } from '../../errors.ts';
 import { canonicalJson } from '../../platforms/oci/image.ts';
 import type { Artifact, Changelog } from './artifact.ts';
@@ -60,11 +61,19 @@ export function artifactOf(files: ArtifactFiles, reference: string, digest: stri
         hint: 'build one with longshore clone build',
       },
     );
-  const { changelog: entry } = JSON.parse(about) as { changelog?: string };
+  const entry = entryOf(about, reference);
   const changelogFiles = [...files]
     .filter(([path]) => path.startsWith(CHANGELOG))
     .map(([path, bytes]) => ({ path: path.slice(CHANGELOG.length), bytes }))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
+  // Whoever pushed it may not be the one who is trusted: these become files on the disk of whoever applies the changelog.
+  const stray = changelogFiles.find(({ path }) => !isBelow(path));
+  if (stray !== undefined || (entry !== undefined && !changelogFiles.some(({ path }) => path === entry)))
+    throw new LongshoreError(
+      'CONFIG_INVALID',
+      `cannot use ${reference}: its changelog ${stray === undefined ? `has no ${entry}` : `has the path ${stray.path}`}`,
+      { hint: 'build it again' },
+    );
   const contentDigest = contentDigestOf(files);
   return {
     reference,
@@ -82,3 +91,17 @@ export function contentDigestOf(files: ArtifactFiles): string {
     hash.update(`${path}\0${createHash('sha256').update(bytes).digest('hex')}\n`);
   return `sha256:${hash.digest('hex')}`;
 }
+
+function entryOf(about: string, reference: string): string | undefined {
+  try {
+    return z.object({ changelog: z.string().optional() }).parse(JSON.parse(about)).changelog;
+  } catch (error) {
+    throw new LongshoreError('CONFIG_INVALID', `cannot read ${ABOUT} of ${reference}`, {
+      cause: error,
+      hint: 'build it again',
+    });
+  }
+}
+
+const isBelow = (path: string): boolean =>
+  path.split(/[/\\]/).every((part) => part !== '' && part !== '.' && part !== '..') && !/^[a-z]:/i.test(path);

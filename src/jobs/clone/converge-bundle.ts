@@ -50,6 +50,7 @@ function newestMs(paths: readonly string[]): number {
     const found = statSync(path, { throwIfNoEntry: false });
     if (found === undefined) return newest;
     if (!found.isDirectory()) return Math.max(newest, found.mtimeMs);
-    return Math.max(newest, newestMs(readdirSync(path).map((name) => join(path, name))));
+    // That of the folder itself tells of files that are gone.
+    return Math.max(newest, found.mtimeMs, newestMs(readdirSync(path).map((name) => join(path, name))));
   }, 0);
 }

@@ -15,8 +15,13 @@
 import type { Readable } from 'node:stream';
 import { isRetryable, LongshoreError } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
-import { backoffMs, DEFAULT_RETRY } from '../../flow/retry.ts';
-import { bodyText, type RegistryAnswer, type RegistryConnection } from './registry-connection.ts';
+import { backoffMs } from '../../flow/retry.ts';
+import {
+  bodyText,
+  REGISTRY_RETRY,
+  type RegistryAnswer,
+  type RegistryConnection,
+} from './registry-connection.ts';
 
 export interface UploadableBlob {
   readonly digest: string;
@@ -42,7 +47,7 @@ export async function uploadBlob(
     chunkBytes,
   }: { readonly begun?: UploadSession | undefined; readonly chunkBytes?: number | undefined } = {},
 ): Promise<void> {
-  const { signal, clock = systemClock, retry = DEFAULT_RETRY } = connection.options;
+  const { signal, clock = systemClock, retry = REGISTRY_RETRY } = connection.options;
   let session = begun ?? (await beginUpload(connection));
   let chunk = chunkBytes === undefined ? blob.size : Math.max(chunkBytes, session.chunkBytesMin);
   let furthest = 0;

@@ -5,11 +5,14 @@ import { Agent, type Dispatcher, request } from 'undici';
 import { Secret } from '../../config/secret.ts';
 import { LongshoreError } from '../../errors.ts';
 import type { Clock } from '../../flow/clock.ts';
-import { DEFAULT_RETRY, type RetryPolicy, withRetry } from '../../flow/retry.ts';
+import { type RetryPolicy, withRetry } from '../../flow/retry.ts';
 import { type Challenge, parseChallenge, tokenOf, tokenRequest } from './bearer-token.ts';
 import { basicAuthorization, dockerCredentials, type RegistryCredentials } from './docker-credentials.ts';
 import { broken, refusal } from './registry-error.ts';
 import { collected, DOCUMENT_BYTES_MAX } from './verified.ts';
+
+/** Somebody waits before the screen: a name that is mistyped is not tried for minutes. */
+export const REGISTRY_RETRY: RetryPolicy = { attemptsMax: 6, baseMs: 200, waitMsMax: 5_000 };
 
 export interface RegistryOptions {
   /** `DOCKER_CONFIG`, `HOME`, and the `PATH` of credential helpers. */
@@ -84,7 +87,7 @@ export class RegistryConnection implements AsyncDisposable {
 
   /** Tried again as long as its error may pass: for what may be done twice. */
   send(asked: RegistryRequest): Promise<RegistryAnswer> {
-    const { signal, clock, retry = DEFAULT_RETRY } = this.options;
+    const { signal, clock, retry = REGISTRY_RETRY } = this.options;
     return withRetry(() => this.sendOnce(asked), retry, { signal, clock });
   }
 

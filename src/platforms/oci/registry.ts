@@ -4,6 +4,7 @@
  */
 
 import { LongshoreError } from '../../errors.ts';
+import { downloadBlob } from './blob-download.ts';
 import { isThere, sessionOf, type UploadableBlob, type UploadSession, uploadBlob } from './blob-upload.ts';
 import {
   type Descriptor,
@@ -101,13 +102,7 @@ export class Registry implements AsyncDisposable {
 
   /** @throws STORE_RESPONSE where it is not what its digest says */
   async *blob(descriptor: Descriptor): AsyncGenerator<Uint8Array> {
-    const answer = await this.#connection.send({
-      method: 'GET',
-      url: `blobs/${descriptor.digest}`,
-      expected: [200],
-      action: `pull ${descriptor.digest}`,
-    });
-    yield* verified(answer.body, descriptor, this.#name);
+    yield* verified(downloadBlob(this.#connection, descriptor), descriptor, this.#name);
   }
 
   /** The upload that was begun instead, where it was not there; undefined where it may not be read. */
