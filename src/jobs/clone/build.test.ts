@@ -163,6 +163,13 @@ test('what is built on another image keeps what that one has', async () => {
   expect(inspected.changelog).toMatchObject({ entry: 'db/changelog.yaml', changeSets: 4 });
 });
 
+test('an artifact is not built on an artifact', async () => {
+  writeProject('one');
+  await build({ config: 'one/artifact-config.ini', base: await writeBase() });
+  const base = `oci:${join(folder, 'store')}`;
+  await expect(build({ config: 'one/artifact-config.ini', base })).rejects.toThrow('is an artifact itself');
+});
+
 test('without another image there is no Node.js to take', async () => {
   writeProject('one');
   await expect(build({ config: 'one/artifact-config.ini' })).rejects.toMatchObject({

@@ -14,6 +14,7 @@ import {
   type ArtifactFiles,
   type ArtifactPart,
   contentDigestOf,
+  FORMAT_LABEL,
   filesOf,
 } from './artifact-files.ts';
 import { changeSetsOf } from './collect-changelog.ts';
@@ -204,6 +205,14 @@ async function takeBase(
     throw new LongshoreError(
       'CHECK_FAILED',
       `${reference} is an image for ${image.config.os}, not for Linux`,
+    );
+  if (image.config.config?.Labels?.[FORMAT_LABEL] !== undefined)
+    throw new LongshoreError(
+      'CONFIG_INVALID',
+      `${reference} is an artifact itself, whose changelog would be mixed with this one`,
+      {
+        hint: 'name with --base the image that it was built on',
+      },
     );
   await importImage(layout, image);
   return {

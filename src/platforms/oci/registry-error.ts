@@ -26,7 +26,9 @@ export function refusal(status: number, body: string, action: string): Longshore
 export function broken(error: unknown, action: string): LongshoreError {
   if (error instanceof LongshoreError) return error;
   const { code = '' } = error as NodeJS.ErrnoException;
-  const message = `cannot ${action}: ${messageOf(error) || code}`;
+  // What OpenSSL says of itself has its source in it.
+  const why = /SSL routines:\w*:([^:]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
+  const message = `cannot ${action}: ${why || code}`;
   if (/TIMEOUT|ETIMEDOUT/.test(code)) return new LongshoreError('STORE_TIMEOUT', message, { cause: error });
   if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/.test(code))
     return new LongshoreError('STORE_UNREACHABLE', message, {
