@@ -1,7 +1,7 @@
 /** Artifacts as images: built without Docker, published to a real registry, read and run by other programs. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -262,22 +262,17 @@ test.skipIf(!isLinux || !umociAvailable)('unpacked, the program inside runs', ()
   ];
   execFileSync('umoci', unpack, { stdio: 'pipe' });
   const rootfs = join(bundle, 'rootfs');
-  const inside = (path: string): string => (isRoot ? path : join(rootfs, path));
+  const { process: start } = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8')) as {
+    process: { args: string[] };
+  };
   const run = (env: Record<string, string>, ...args: string[]) => {
-    const loader = inside('/longshore/lib/ld-linux-x86-64.so.2');
-    const program = [
-      '--library-path',
-      inside('/longshore/lib'),
-      inside('/longshore/bin/node'),
-      inside('/longshore/converge.mjs'),
-      ...args,
-    ];
+    const inside = start.args.map((arg) => (arg.startsWith('/') && !isRoot ? join(rootfs, arg) : arg));
     const chroot = ['/usr/sbin/chroot', '/sbin/chroot'].find((path) => existsSync(path))!;
-    const [command, all] = isRoot ? [chroot, [rootfs, loader, ...program]] : [loader, program];
+    const [command, ...all] = [...(isRoot ? [chroot, rootfs] : []), ...inside, ...args];
     try {
       return {
         code: 0,
-        text: execFileSync(command, all, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
+        text: execFileSync(command!, all, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
       };
     } catch (error) {
       const { status, stderr } = error as { status: number; stderr: string };

@@ -82,7 +82,7 @@ async function writeBase(): Promise<string> {
     MEDIA_TYPES.config,
   );
   const manifest = canonicalJson({ schemaVersion: 2, config, layers: [layer] });
-  layout.tag('jre', await layout.putBytes(manifest, MEDIA_TYPES.manifest));
+  await layout.tag('jre', await layout.putBytes(manifest, MEDIA_TYPES.manifest));
   return `oci:${join(folder, 'base')}:jre`;
 }
 

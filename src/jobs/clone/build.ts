@@ -140,7 +140,7 @@ export async function buildArtifact(
   const existed = layout
     .names()
     .some((one) => one.name === reference && one.descriptor.digest === manifest.digest);
-  layout.tag(reference, manifest);
+  await layout.tag(reference, manifest, signal);
   if (options.output !== undefined) {
     emit?.({ type: 'phase', phase: `write ${options.output}` });
     await writeDockerTar(layout, await layout.imageAt(manifest, reference), reference, options.output);

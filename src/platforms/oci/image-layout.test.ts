@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,9 +37,9 @@ async function withImage(layout: ImageLayout, text: string) {
 test('several images under their names; a name goes from one to the next', async () => {
   const layout = await ImageLayout.make(join(folder, 'a', 'b'));
   const [one, two] = [await withImage(layout, 'one'), await withImage(layout, 'two')];
-  layout.tag('shop:2', one.manifest);
-  layout.tag('shop:1', one.manifest);
-  layout.tag('shop:2', two.manifest);
+  await layout.tag('shop:2', one.manifest);
+  await layout.tag('shop:1', one.manifest);
+  await layout.tag('shop:2', two.manifest);
   expect(layout.names().map(({ name, descriptor }) => [name, descriptor.digest])).toEqual([
     ['shop:1', one.manifest.digest],
     ['shop:2', two.manifest.digest],
@@ -47,6 +49,25 @@ test('several images under their names; a name goes from one to the next', async
   await expect(layout.image('shop:3')).rejects.toThrow('holds no shop:3');
   await expect(layout.image()).rejects.toThrow('several images');
   expect(ImageLayout.find(folder)).toBeUndefined();
+});
+
+test('processes that name images at once lose no name, also where one was killed', async () => {
+  const layout = await ImageLayout.make(folder);
+  const { manifest } = await withImage(layout, 'one');
+  // Process numbers do not go that high.
+  writeFileSync(join(folder, 'index.lock'), '99999999');
+  const script = `
+    const { ImageLayout } = await import(${JSON.stringify(new URL('image-layout.ts', import.meta.url).href)});
+    const layout = ImageLayout.find(${JSON.stringify(folder)});
+    for (let i = 0; i < 20; i++) await layout.tag(process.argv[1] + ':' + i, ${JSON.stringify(manifest)});
+  `;
+  const children = ['a', 'b', 'c', 'd'].map((name) =>
+    spawn(process.execPath, ['--input-type=module', '-e', script, name], { stdio: 'inherit' }),
+  );
+  const codes = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0] as number));
+  expect(codes).toEqual([0, 0, 0, 0]);
+  expect(layout.names()).toHaveLength(80);
+  expect(readdirSync(folder).sort()).toEqual(['blobs', 'index.json', 'oci-layout']);
 });
 
 test('an image of several platforms gives that of this machine', async () => {
@@ -64,9 +85,9 @@ test('an image of several platforms gives that of this machine', async () => {
       }),
       MEDIA_TYPES.index,
     );
-  layout.tag('a', await index(ARCHITECTURE));
+  await layout.tag('a', await index(ARCHITECTURE));
   expect((await layout.image('a')).descriptor.digest).toBe(two.manifest.digest);
-  layout.tag('b', await index('riscv64'));
+  await layout.tag('b', await index('riscv64'));
   await expect(layout.image('b')).rejects.toThrow(
     `b is not for linux/${ARCHITECTURE}: it is for linux/s390x, linux/riscv64`,
   );
@@ -81,7 +102,7 @@ test('what is damaged on the disk is not read, and what was refused leaves nothi
   await expect(collected(layout.read(layer), 100, 'it')).rejects.toThrow('more than 3 of 3 bytes');
   expect(layout.has(layer)).toBe(false);
   writeFileSync(layout.pathOf(manifest.digest), '{}');
-  layout.tag('a', manifest);
+  await layout.tag('a', manifest);
   await expect(layout.image('a')).rejects.toThrow('is damaged');
 
   const before = readdirSync(folder);

@@ -17,6 +17,7 @@ import {
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LongshoreError } from '../../errors.ts';
+import { type Clock, systemClock } from '../../flow/clock.ts';
 import { diskError } from '../../flow/disk-error.ts';
 import { isAlive } from '../../flow/is-alive.ts';
 import {
@@ -32,6 +33,7 @@ import {
   parseManifest,
   pickPlatform,
 } from './image.ts';
+import { lockFile } from './lock-file.ts';
 import { collected, DOCUMENT_BYTES_MAX, verified } from './verified.ts';
 
 export const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -135,9 +137,14 @@ export class ImageLayout {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Takes the name away from whatever had it. */
-  tag(name: string, descriptor: Descriptor): void {
-    // Read and written in one go: of two processes that tag at once, both names stay.
+  /** Takes the name away from whatever had it; waits while another process names something. */
+  async tag(
+    name: string,
+    descriptor: Descriptor,
+    signal?: AbortSignal,
+    clock: Clock = systemClock,
+  ): Promise<void> {
+    await using _lock = await lockFile(join(this.folder, 'index.lock'), clock, signal);
     const others = this.#index().manifests.filter((other) => other.annotations?.[REF_NAME] !== name);
     const manifests = [...others, { ...descriptor, annotations: { [REF_NAME]: name } }];
     manifests.sort((a, b) =>
