@@ -10,6 +10,12 @@ const CACHE = join(ROOT, 'node_modules', '.cache', 'longshore');
 const CFN_LINT = 'cfn-lint==1.58.0';
 const MOTO = 'moto[server]==5.2.5';
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+// Debian's docker-registry is on no other system; the others are.
+const REGISTRY_PROGRAMS = [
+  ['docker-registry', 'tests on a registry'],
+  ['skopeo', 'tests that skopeo reads images'],
+  ['umoci', 'tests that an unpacked image runs'],
+];
 
 /** @returns {{ env: Record<string, string>, skipped: { what: string, enable: string }[] }} */
 export function prepareServers() {
@@ -32,6 +38,9 @@ export function prepareServers() {
     skipped.push({ what: 'tests behind a pooler', enable: install('pgbouncer', 'pgbouncer') });
   if (findProgram('java', ['/usr/bin']) === undefined)
     skipped.push({ what: 'tests of changelogs', enable: install('default-jre-headless', 'openjdk') });
+  for (const [name, what] of REGISTRY_PROGRAMS) {
+    if (findProgram(name, []) === undefined) skipped.push({ what, enable: install(name, name) });
+  }
   const versitygw = prepareVersitygw();
   if (versitygw === undefined) {
     skipped.push({
@@ -69,6 +78,7 @@ function installDebianPackages() {
     missing.push('mariadb-server');
   if (findProgram('java', ['/usr/bin']) === undefined) missing.push('default-jre-headless');
   if (findProgram('pgbouncer', ['/usr/sbin']) === undefined) missing.push('pgbouncer');
+  for (const [name] of REGISTRY_PROGRAMS) if (findProgram(name, []) === undefined) missing.push(name);
   if (missing.length === 0) return;
   say(`installing ${missing.join(', ')} …`);
   // In runlevel 1 invoke-rc.d starts nothing.

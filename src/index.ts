@@ -12,6 +12,12 @@ export { type RestoredBackup, type RestoreJobOptions, restoreBackup } from './jo
 export { type BackupResult, runBackup } from './jobs/backup/run.ts';
 export type { BackupJobOptions } from './jobs/backup/settings.ts';
 export { type BackupOptions, type TakenBackup, takeBackup } from './jobs/backup/take-backup.ts';
+export type { Artifact, ArtifactFile, Changelog } from './jobs/clone/artifact.ts';
+export { type BuildOptions, type BuiltArtifact, buildArtifact } from './jobs/clone/build.ts';
+export { type ArtifactDifference, diffArtifacts } from './jobs/clone/diff.ts';
+export { type InspectedArtifact, inspectArtifact } from './jobs/clone/inspect.ts';
+export { openArtifact } from './jobs/clone/open-artifact.ts';
+export { type PublishedArtifact, type PublishOptions, publishArtifact } from './jobs/clone/publish.ts';
 export { auditReferences } from './jobs/move/audit.ts';
 export { checkMove } from './jobs/move/check.ts';
 export type { MoveEvent, MoveListener } from './jobs/move/events.ts';

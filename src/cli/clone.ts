@@ -6,8 +6,13 @@ import { readJob } from '../config/config-file.ts';
 import { LongshoreError, messageOf } from '../errors.ts';
 import type { CloneOptions } from '../jobs/clone/options.ts';
 import { backupSource } from './backup-source.ts';
+import { registerCloneBuild } from './clone-build.ts';
+import { registerCloneConverge } from './clone-converge.ts';
+import { registerCloneDiff } from './clone-diff.ts';
 import { registerCloneDrop } from './clone-drop.ts';
+import { registerCloneInspect } from './clone-inspect.ts';
 import { registerCloneList } from './clone-list.ts';
+import { registerClonePublish } from './clone-publish.ts';
 import { registerCloneSweep } from './clone-sweep.ts';
 import type { Finish } from './main.ts';
 import { stoppable } from './signals.ts';
@@ -40,7 +45,17 @@ export function registerClone(program: Command, finish: Finish): void {
     .option('--plan', 'say what would be done, and change nothing')
     .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error')
     .action((job: string | undefined, flags: Record<string, unknown>) => run(job, flags, finish));
-  for (const register of [registerCloneList, registerCloneSweep, registerCloneDrop]) register(clone, finish);
+  for (const register of [
+    registerCloneBuild,
+    registerClonePublish,
+    registerCloneInspect,
+    registerCloneDiff,
+    registerCloneConverge,
+    registerCloneList,
+    registerCloneSweep,
+    registerCloneDrop,
+  ])
+    register(clone, finish);
 }
 
 async function run(job: string | undefined, flags: Record<string, unknown>, finish: Finish): Promise<void> {

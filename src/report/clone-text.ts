@@ -16,6 +16,15 @@ export function convergedText(clone: ConvergedClone): string {
   ].join('\n');
 }
 
+/** Of the program in an image; the first two lines are those that scripts read. */
+export function endpointText(clone: ConvergedClone): string {
+  return [
+    `endpoint: ${clone.host}:${clone.port}`,
+    ...(clone.stackName === undefined ? [] : [`CloudFormation stack: ${clone.stackName}`]),
+    convergedText(clone),
+  ].join('\n');
+}
+
 export function pooledText({ clone, pooled }: ClonedDatabase): string {
   if (pooled > 0) return `the pool has ${pooled} more ${pooled === 1 ? 'clone' : 'clones'} ready`;
   return clone === undefined ? 'the pool is full' : '';

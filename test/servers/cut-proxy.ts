@@ -6,11 +6,14 @@ export interface CutProxy extends AsyncDisposable {
   readonly port: number;
   /** Resets every connection. New ones are accepted. */
   cut(): void;
+  /** Resets the connection that brings the server that many more bytes, once. New ones are accepted. */
+  cutAfter(bytes: number): void;
   /** From now on the server's next answer resets its connection instead of reaching the client. New ones are well. */
   loseAnswers(): void;
 }
 
 export async function startCutProxy(targetPort: number): Promise<CutProxy> {
+  let untilCut = Number.POSITIVE_INFINITY;
   const pairs = new Set<{ client: Socket; losing: boolean }>();
   const proxy = createServer((client) => {
     const server = connect(targetPort, '127.0.0.1');
@@ -22,7 +25,12 @@ export async function startCutProxy(targetPort: number): Promise<CutProxy> {
       server.destroy();
     };
     for (const socket of [client, server]) socket.on('error', end).on('close', end);
-    client.on('data', (data) => server.write(data));
+    client.on('data', (data) => {
+      untilCut -= data.length;
+      if (untilCut > 0) return void server.write(data);
+      untilCut = Number.POSITIVE_INFINITY;
+      client.resetAndDestroy();
+    });
     server.on('data', (data) => {
       if (pair.losing) client.resetAndDestroy();
       else client.write(data);
@@ -33,6 +41,9 @@ export async function startCutProxy(targetPort: number): Promise<CutProxy> {
     port: (proxy.address() as { port: number }).port,
     cut() {
       for (const { client } of pairs) client.resetAndDestroy();
+    },
+    cutAfter(bytes) {
+      untilCut = bytes;
     },
     loseAnswers() {
       for (const pair of pairs) pair.losing = true;

@@ -19,8 +19,10 @@ export interface Changelog {
 export interface Artifact {
   /** As the user names it: `shop-db:latest`. */
   readonly reference: string;
-  /** Of the image's manifest: `sha256:…`; the same input has the same digest. */
+  /** Of the image's manifest: `sha256:…`; the same input has the same digest. Within the image, which cannot know it, that of the content. */
   readonly digest: string;
+  /** Of configuration, changelog and masking alone: another version of the program that carries them does not change it. */
+  readonly contentDigest: string;
   readonly config: ArtifactConfig;
   readonly changelog: Changelog | undefined;
   /** Rules in YAML, as they were given. */

@@ -40,5 +40,5 @@ export async function cloneDatabase(
 /** What {@link cloneDatabase} would do. @throws the errors of the server that the clone is made on */
 export async function planClone(request: DatabaseRequest, signal: AbortSignal): Promise<ClonePlan> {
   await using server = await openCloneServer(request.on);
-  return await planDatabase(request, server, signal);
+  return await planDatabase(request, server, process.env, signal);
 }

@@ -41,7 +41,12 @@ export async function fillPool(
   await using _ = await server.lock(server.workingName(template.name), signal);
   if (!(await server.exists(template.name))) {
     // Its own name is reserved, and nobody else's.
-    const plan = await planDatabase({ ...template, name: `template_${key}` }, server, signal);
+    const plan = await planDatabase(
+      { ...template, name: `template_${key}` },
+      server,
+      environment.env,
+      signal,
+    );
     refuse(plan, template.name);
     const note = { ...makeNote(template, plan.how, clock.now()), state: 'pooled' as const };
     await make(template, plan, server, note, environment);

@@ -36,7 +36,7 @@ export async function convergeDatabase(
   await using _ = await server.lock(working, signal);
   const there = parseNote((await server.noted()).find((database) => database.name === name)?.note);
   if (there?.state === 'ready') return existing(request, there, monotonicMs(clock) - beganMs);
-  const plan = await planDatabase(request, server, signal);
+  const plan = await planDatabase(request, server, environment.env, signal);
   refuse(plan, name);
   const note = makeNote(request, plan.how, clock.now());
   const how = await make(request, plan, server, note, environment);

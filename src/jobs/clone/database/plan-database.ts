@@ -7,8 +7,12 @@ import {
   openCloneServer,
   placeOf,
 } from '../../../databases/clone-server.ts';
-import { messageOf } from '../../../errors.ts';
+import { checkChangelog } from '../../../databases/liquibase/apply-changelog.ts';
+import { LongshoreError, messageOf } from '../../../errors.ts';
 import type { ClonePlan, Finding } from '../clone.ts';
+import { checkMasking } from '../masking/apply-masking.ts';
+import { parseMaskingRules } from '../masking/rules.ts';
+import type { CloneEnvironment } from '../settings.ts';
 import { type ChosenWay, chooseWay, type Situation, type Way, workText } from './choose-way.ts';
 import { parseNote } from './clone-note.ts';
 import type { DatabaseRequest } from './request.ts';
@@ -22,6 +26,7 @@ export interface DatabasePlan extends ClonePlan {
 export async function planDatabase(
   request: DatabaseRequest,
   server: CloneServer,
+  env: CloneEnvironment['env'],
   signal: AbortSignal,
 ): Promise<DatabasePlan> {
   const { mode, name, on } = request;
@@ -40,6 +45,8 @@ export async function planDatabase(
     findings.push({ kind: 'ok', text: `${name} is there already, made ${note.madeAt} by ${note.owner}` });
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
+    if (request.changelog !== undefined)
+      findings.push(await lookAt(async () => changelogText(request, env, signal), signal));
     const steps = request.changelog === undefined ? [] : [`the changelog ${request.changelog.entry} applied`];
     return {
       ...common,
@@ -51,9 +58,36 @@ export async function planDatabase(
     };
   }
   const situation = await look(request, server, findings, signal);
+  if (request.masking !== undefined && situation.reachable)
+    findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
   if (typeof chosen === 'string') problem(`the clone cannot be made: ${chosen}`);
   return { ...common, ...described(request, situation, chosen) };
+}
+
+/** A problem where it throws. */
+async function lookAt(look: () => Promise<string>, signal: AbortSignal): Promise<Finding> {
+  try {
+    return { kind: 'ok', text: await look() };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof LongshoreError)) throw error;
+    return { kind: 'problem', text: error.message, hint: error.hint };
+  }
+}
+
+async function changelogText(
+  { source, changelog }: DatabaseRequest,
+  environment: CloneEnvironment['env'],
+  signal: AbortSignal,
+): Promise<string> {
+  const count = await checkChangelog(source.dialect, changelog!, { environment }, signal);
+  return `the changelog has ${count} change ${count === 1 ? 'set' : 'sets'}`;
+}
+
+async function maskingText({ source, masking }: DatabaseRequest, signal: AbortSignal): Promise<string> {
+  await checkMasking(source, parseMaskingRules(masking!, source.dialect, 'the masking rules'), signal);
+  return 'the masking rules fit the source';
 }
 
 function described(

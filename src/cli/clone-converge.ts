@@ -1,0 +1,97 @@
+/** `longshore clone converge`: makes a copy of a database from its artifact. */
+
+import { type Command, Option } from 'commander';
+import { parseDuration } from '../config/duration.ts';
+import { WAYS, type Way } from '../jobs/clone/database/choose-way.ts';
+import { backupSource } from './backup-source.ts';
+import { type CloneFlags, cloneEmit, environmentOf } from './clone-flags.ts';
+import type { Finish } from './main.ts';
+import { stoppable } from './signals.ts';
+
+interface ConvergeFlags extends CloneFlags {
+  readonly mode?: 'clone' | 'create';
+  readonly name?: string;
+  readonly ttl?: string;
+  readonly owner?: string;
+  readonly stackName?: string;
+  readonly clientCidr?: string;
+  readonly username?: string;
+  readonly on?: string;
+  readonly how?: Way;
+  readonly backups?: string;
+  readonly identity?: string;
+  readonly jobs?: string;
+  readonly clientFolder?: string;
+  /** Commander's word for `--no-owners`. */
+  readonly owners: boolean;
+  readonly compare?: boolean;
+  readonly plan?: boolean;
+}
+
+export function registerCloneConverge(clone: Command, finish: Finish): void {
+  clone
+    .command('converge')
+    .description('make a copy of a database from its artifact; asked again, it is the same one')
+    .argument('<artifact>', 'shop-db:latest, registry.example/team/shop-db:1.4, oci:folder or a tar file')
+    .addOption(
+      new Option('--mode <mode>', 'clone, with the rows; create: empty, with the changelog applied').choices([
+        'clone',
+        'create',
+      ]),
+    )
+    .option('--name <name>', 'of the clone; made of the name of the artifact')
+    .option('--ttl <duration>', 'how long it lives; that of the artifact, else 8h; 0 until it is dropped')
+    .option('--owner <owner>', 'who answers for it; user@host')
+    .option('--stack-name <name>', 'of CloudFormation')
+    .option('--client-cidr <range>', 'who may connect to an Aurora clone; the address of this machine')
+    .option('--username <name>', 'the master user of an empty Aurora cluster')
+    .option('--on <url>', 'the server that the clone is made on, where the source is no Aurora cluster')
+    .addOption(new Option('--how <way>', 'instead of the fastest way').choices([...WAYS]))
+    .option('--backups <url>', 'where drilled backups are, as another source')
+    .option('--identity <file>', 'of age, for backups that are encrypted')
+    .option('--jobs <n>', 'connections that copy; 2')
+    .option('--client-folder <folder>', 'of pg_dump, mariadb-dump or mysqldump')
+    .option('--no-owners', 'leave owners and grants out; of PostgreSQL')
+    .option('--compare', 'hold every row of the clone against the source')
+    .option('--store <folder>', 'an OCI image layout of all artifacts; .longshore/artifacts')
+    .option('--plain-http', 'speak HTTP without TLS to the registry')
+    .option('--plan', 'say what would be done, what it takes and costs, and change nothing')
+    .option('--json', 'one JSON summary on standard output, progress as NDJSON on standard error')
+    .action((artifact: string, _: unknown, command: Command) =>
+      run(artifact, command.optsWithGlobals<ConvergeFlags>(), finish),
+    );
+}
+
+async function run(reference: string, flags: ConvergeFlags, finish: Finish): Promise<void> {
+  const json = flags.json === true;
+  const [{ openArtifact }, { converge, planConverge }, { clonePlanText, convergedText }] = await Promise.all([
+    import('../jobs/clone/open-artifact.ts'),
+    import('../jobs/clone/converge.ts'),
+    import('../report/clone-text.ts'),
+  ]);
+  const { mode = 'clone', ttl, jobs, how, backups, identity, clientFolder, owners, plan = false } = flags;
+  const { name, owner, stackName, clientCidr, username, on, compare } = flags;
+  const options = {
+    ...{ mode, name, owner, stackName, clientCidr, username, on, way: how, clientFolder, compare },
+    ttlMs: ttl === undefined ? undefined : ttl === '0' ? 0 : parseDuration(ttl),
+    jobs: jobs === undefined ? undefined : Number(jobs),
+    noOwner: !owners,
+    backups:
+      backups === undefined ? undefined : backupSource(backups, process.env, { identity, clientFolder }),
+  };
+  const emit = await cloneEmit(json);
+  const stop = { json, text: 'run the same command again to go on where it stopped' };
+  const artifact = await stoppable(
+    (signal) => openArtifact(reference, { ...environmentOf(flags), signal }),
+    stop,
+  );
+  if (plan) {
+    const planned = await stoppable((signal) => planConverge(artifact, options, { signal, emit }), stop);
+    process.stdout.write(`${json ? JSON.stringify(planned) : clonePlanText(planned)}\n`);
+    finish(planned.findings.some(({ kind }) => kind === 'problem') ? 3 : 0);
+    return;
+  }
+  const clone = await stoppable((signal) => converge(artifact, options, { signal, emit }), stop);
+  process.stdout.write(`${json ? JSON.stringify(clone) : convergedText(clone)}\n`);
+  finish(0);
+}

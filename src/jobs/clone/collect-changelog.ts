@@ -1,0 +1,119 @@
+/** A changelog with every file that it includes, from wherever its files are. */
+
+import { dirname, join, normalize } from 'node:path/posix';
+import { LongshoreError } from '../../errors.ts';
+import type { Changelog } from './artifact.ts';
+import { type ChangelogReference, changelogContent, isChangelog } from './changelog-references.ts';
+
+/** Paths have slashes, and are below one folder. */
+export interface ChangelogFiles {
+  /** For messages. */
+  readonly name: string;
+  /** Undefined where it is not there. */
+  read(path: string): Promise<Buffer | undefined>;
+  /** Every file below a folder; undefined where it is not there. */
+  list(folder: string): Promise<readonly string[] | undefined>;
+}
+
+/** A file that is referred to is not there, or not below the folder. */
+export class MissingFile extends LongshoreError {}
+
+const BYTES_MAX = 256 * 1024 * 1024;
+
+/** @throws CONFIG_INVALID, {@link MissingFile} */
+export async function collectChangelog(entry: string, files: ChangelogFiles): Promise<Changelog> {
+  const found = new Map<string, Buffer>();
+  let bytes = 0;
+
+  async function take(
+    path: string,
+    by: string,
+    { kind, mayBeMissing }: Pick<ChangelogReference, 'kind' | 'mayBeMissing'>,
+  ): Promise<boolean> {
+    if (kind === 'folder') {
+      const paths = await files.list(path);
+      if (paths === undefined) return mayBeMissing;
+      for (const below of paths)
+        await take(below, by, { kind: isChangelog(below) ? 'changelog' : 'file', mayBeMissing: false });
+      return true;
+    }
+    if (found.has(path)) return true;
+    const content = await files.read(path);
+    if (content === undefined) return mayBeMissing;
+    bytes += content.length;
+    if (bytes > BYTES_MAX)
+      throw new LongshoreError(
+        'CONFIG_INVALID',
+        `the changelog of ${files.name} has more than ${BYTES_MAX} bytes, with ${path}`,
+        {
+          hint: 'an artifact holds the schema, not rows: leave large data files out of the changelog',
+        },
+      );
+    found.set(path, content);
+    if (kind === 'changelog') await follow(path, content);
+    return true;
+  }
+
+  async function follow(path: string, content: Buffer): Promise<void> {
+    for (const reference of changelogContent(path, content).references) {
+      let isThere = false;
+      for (const place of placesOf(reference, path)) {
+        isThere ||= !place.startsWith('../') && (await take(place, path, reference));
+      }
+      if (!isThere)
+        throw new MissingFile(
+          'CONFIG_INVALID',
+          `the changelog ${path} refers to ${reference.path}, which is not there (${files.name})`,
+          {
+            hint: reference.path.includes('${')
+              ? 'write out the name: parameters are known only when the changelog is applied'
+              : 'paths are relative to the folder of the changelog or of the INI file, or to the file itself with relativeToChangelogFile',
+          },
+        );
+    }
+  }
+
+  const start = normalize(entry);
+  if (!(await take(start, '', { kind: 'changelog', mayBeMissing: false })))
+    throw new LongshoreError('CONFIG_INVALID', `the changelog ${join(files.name, start)} is not there`, {
+      hint: 'correct liquibase_changelog_path, which is relative to the INI file',
+    });
+  const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
+  return { entry: start, files: sorted.map(([path, content]) => ({ path, bytes: content })) };
+}
+
+function placesOf({ path, isRelative }: ChangelogReference, by: string): string[] {
+  const bare = path
+    .replace(/^classpath:/i, '')
+    .replaceAll('\\', '/')
+    .replace(/^\/+/, '');
+  const beside = normalize(join(dirname(by), bare));
+  const below = normalize(bare);
+  if (isRelative === 'either') return beside === below ? [below] : [beside, below];
+  return [isRelative ? beside : below];
+}
+
+/** Of all files that Liquibase begins with or includes. */
+export function changeSetsOf(changelog: Changelog): number {
+  const contents = new Map(changelog.files.map(({ path, bytes }) => [path, bytes]));
+  const counted = new Set<string>();
+  const count = (path: string): number => {
+    const bytes = contents.get(path);
+    if (bytes === undefined || counted.has(path)) return 0;
+    counted.add(path);
+    const { references, changeSets } = changelogContent(path, bytes);
+    return references.reduce((sum, reference) => {
+      if (reference.kind === 'file') return sum;
+      const places = placesOf(reference, path);
+      if (reference.kind === 'changelog') return sum + places.reduce((all, place) => all + count(place), 0);
+      const below = [...contents.keys()].filter(
+        (one) => isChangelog(one) && places.some((place) => isBelow(one, place)),
+      );
+      return sum + below.reduce((all, one) => all + count(one), 0);
+    }, changeSets);
+  };
+  return count(changelog.entry);
+}
+
+const isBelow = (path: string, folder: string): boolean =>
+  folder === '.' || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);

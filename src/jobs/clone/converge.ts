@@ -1,0 +1,110 @@
+/** Makes a copy of the database that an artifact describes, wherever that is. */
+
+import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
+import { Secret } from '../../config/secret.ts';
+import { openCloneServer } from '../../databases/clone-server.ts';
+import { JOBS } from '../../databases/dump.ts';
+import type { Artifact } from './artifact.ts';
+import type { ClonePlan, ConvergedClone } from './clone.ts';
+import type { Way } from './database/choose-way.ts';
+import { convergeDatabase } from './database/converge-database.ts';
+import { planDatabase } from './database/plan-database.ts';
+import type { BackupSource, DatabaseRequest } from './database/request.ts';
+import { checkSides } from './options.ts';
+import {
+  type CloneEnvironment,
+  type ConvergeOptions,
+  cloneEnvironment,
+  defaultOwner,
+  TTL_MS_DEFAULT,
+} from './settings.ts';
+
+/** What else is said where the source is no Aurora cluster. */
+export interface ArtifactConvergeOptions extends ConvergeOptions {
+  /** The server that the copy is made on; that of the artifact, else that of the source, where it is left out. */
+  readonly on?: string | undefined;
+  readonly way?: Way | undefined;
+  readonly jobs?: number | undefined;
+  readonly clientFolder?: string | undefined;
+  readonly noOwner?: boolean | undefined;
+  readonly compare?: boolean | undefined;
+  readonly backups?: BackupSource | undefined;
+}
+
+/**
+ * Asked again, it is the same clone.
+ * @throws CHECK_FAILED with every problem of the plan, before anything is made; what making it throws
+ */
+export async function converge(
+  artifact: Artifact,
+  options: ArtifactConvergeOptions,
+  given: Partial<CloneEnvironment> = {},
+): Promise<ConvergedClone> {
+  const environment = cloneEnvironment(given);
+  return await convergeDatabase(artifactRequest(artifact, options, environment.env), environment);
+}
+
+/** What {@link converge} would do; changes nothing. */
+export async function planConverge(
+  artifact: Artifact,
+  options: ArtifactConvergeOptions,
+  given: Partial<CloneEnvironment> = {},
+): Promise<ClonePlan> {
+  const environment = cloneEnvironment(given);
+  const { signal = new AbortController().signal, env } = environment;
+  const request = artifactRequest(artifact, options, env);
+  await using server = await openCloneServer(request.on);
+  return await planDatabase(request, server, env, signal);
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** @throws URL_INVALID, CONFIG_INVALID */
+function artifactRequest(
+  { reference, config, changelog, masking }: Artifact,
+  options: ArtifactConvergeOptions,
+  env: Env,
+): DatabaseRequest {
+  const { mode, owner = defaultOwner(), way, jobs = JOBS, clientFolder, backups } = options;
+  const sourceText = config.source.kind === 'database' ? config.source.url : '';
+  const source = withPassword(parseDatabaseUrl(sourceText, env), env);
+  const onText = options.on ?? config.targetUrl;
+  const on = onText === undefined ? source : withPassword(parseDatabaseUrl(onText, env), env);
+  checkSides(source, on);
+  const created = mode === 'create' ? config.databaseName : undefined;
+  return {
+    mode,
+    source,
+    on,
+    name: options.name ?? created ?? nameOf(reference, mode),
+    ttlMs: options.ttlMs ?? config.ttlMs ?? TTL_MS_DEFAULT,
+    owner,
+    changelog,
+    masking,
+    way,
+    jobs,
+    clientFolder,
+    noOwner: options.noOwner ?? false,
+    compare: options.compare ?? false,
+    backups,
+  };
+}
+
+/** Where nothing else says it: an image is run with `DB_PASSWORD`. */
+function withPassword(url: DatabaseUrl, env: Env): DatabaseUrl {
+  const password = env['DB_PASSWORD'];
+  if (url.connection.password !== undefined || !password) return url;
+  return { ...url, connection: { ...url.connection, password: new Secret(password) } };
+}
+
+const NAME_CHARACTERS = 63;
+
+/** `registry.example/team/shop-db:1.4` → `shop_db_clone` */
+function nameOf(reference: string, mode: string): string {
+  const [last = ''] = reference.split('/').slice(-1);
+  const base = last
+    .replace(/[:@].*$/, '')
+    .replace(/[^a-z0-9]+/gi, '_')
+    .replace(/^(\d|_)/, 'db_$1');
+  return `${base.slice(0, NAME_CHARACTERS - mode.length - 1)}_${mode}`;
+}
