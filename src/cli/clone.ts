@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { readJob } from '../config/config-file.ts';
 import { LongshoreError, messageOf } from '../errors.ts';
+import type { Changelog } from '../jobs/clone/artifact.ts';
 import type { CloneOptions } from '../jobs/clone/options.ts';
 import { backupSource } from './backup-source.ts';
 import { registerCloneBuild } from './clone-build.ts';
@@ -65,7 +66,7 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
   const settings = resolveCloneOptions(optionsOf(job, flags));
   const { env } = process;
   const parts = {
-    changelog: undefined,
+    changelog: settings.changelog === undefined ? undefined : await changelogOf(settings.changelog),
     masking: settings.masking === undefined ? undefined : await textOf(settings.masking),
     backups:
       settings.backups === undefined
@@ -112,6 +113,16 @@ function optionsOf(job: string | undefined, flags: Record<string, unknown>): Clo
   const isWhole = job === undefined && byFlags['from'] !== undefined;
   const byFile = isWhole ? {} : (readJob(String(flags['config']), 'clone', job, process.env) ?? {});
   return { ...byFile, ...byFlags } as CloneOptions;
+}
+
+async function changelogOf(place: string): Promise<Changelog> {
+  const { readChangelog } = await import('../jobs/clone/read-changelog.ts');
+  const isUrl = /^https?:\/\//i.test(place);
+  return await readChangelog(
+    isUrl ? { kind: 'url', url: place } : { kind: 'file', path: place },
+    process.cwd(),
+    undefined,
+  );
 }
 
 async function textOf(path: string): Promise<string> {
