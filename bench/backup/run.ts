@@ -14,6 +14,7 @@ import pg from 'pg';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import { type Measured, measure } from '../move/measure.ts';
 import { startBenchServer } from '../move/servers.ts';
+import { fillOrders } from '../orders.ts';
 
 const { values } = parseArgs({
   options: {
@@ -44,7 +45,7 @@ const LOG = { TMPDIR: folder };
 let databases = 0;
 
 try {
-  await fill();
+  await fillOrders(client, rows);
   const { rows: size } = await client.query<{ size: string }>(
     'SELECT pg_size_pretty(pg_database_size(current_database())) AS size',
   );
@@ -59,22 +60,6 @@ try {
 
 function wanted(part: string): boolean {
   return values.only === undefined || values.only.split(',').includes(part);
-}
-
-async function fill(): Promise<void> {
-  await client.query(`CREATE TABLE orders (id bigint PRIMARY KEY, customer int, name text, amount numeric(12,2), created timestamptz,
-    paid boolean, doc jsonb); CREATE TABLE notes (id bigint PRIMARY KEY, orders_id bigint, body text)`);
-  await client.query(
-    `INSERT INTO orders SELECT g, g % 100000, 'name ' || g || ' ' || md5(g::text), (random() * 100000)::numeric(12,2),
-       now() + g * interval '1 second', g % 3 = 0, jsonb_build_object('a', g, 'b', 'text ' || g % 100) FROM generate_series(1, $1::int) g`,
-    [rows],
-  );
-  await client.query(
-    `INSERT INTO notes SELECT g, g * 10, 'a note of ' || g || ' that says ' || repeat(md5((g % 5000)::text), 3) FROM generate_series(1, $1::int / 10) g`,
-    [rows],
-  );
-  for (const text of ['CREATE INDEX ON orders (customer)', 'VACUUM ANALYZE', 'CHECKPOINT'])
-    await client.query(text);
 }
 
 async function dumps(): Promise<void> {
