@@ -76,9 +76,9 @@ export async function keyState(aws: AwsSession, keyId: string): Promise<string |
   }
 }
 
-/** One action on one resource, as a policy would be asked. */
-export interface ActionAsked {
-  readonly action: string;
+/** Actions on one resource, as a policy would be asked. */
+export interface ActionsAsked {
+  readonly actions: readonly string[];
   readonly resource: string;
   /** Keys of conditions: `aws:RequestTag/…`. */
   readonly context: Readonly<Record<string, string>>;
@@ -91,25 +91,17 @@ export interface ActionAsked {
 export async function deniedActions(
   aws: AwsSession,
   caller: Caller,
-  asked: readonly ActionAsked[],
+  asked: readonly ActionsAsked[],
 ): Promise<string[]> {
+  if (caller.arn.endsWith(':root')) return [];
   const sdk = await import('@aws-sdk/client-iam');
   const client = aws.client('IAM', (settings) => new sdk.IAMClient(settings));
-  const role = /:assumed-role\/([^/]+)\//.exec(caller.arn)?.[1];
-  const principal =
-    role === undefined
-      ? caller.arn
-      : // The ARN of a session leaves out the path of its role.
-        ((
-          await aws.call('iam:GetRole', (options) =>
-            client.send(new sdk.GetRoleCommand({ RoleName: role }), options),
-          )
-        ).Role?.Arn ?? caller.arn);
+  const PolicySourceArn = await principalOf(aws, caller);
   const denied = await Promise.all(
-    asked.map(async ({ action, resource, context }) => {
+    asked.map(async ({ actions, resource, context }) => {
       const command = new sdk.SimulatePrincipalPolicyCommand({
-        PolicySourceArn: principal,
-        ActionNames: [action],
+        PolicySourceArn,
+        ActionNames: [...actions],
         ResourceArns: [resource],
         ContextEntries: Object.entries(context).map(([ContextKeyName, value]) => ({
           ContextKeyName,
@@ -120,10 +112,24 @@ export async function deniedActions(
       const { EvaluationResults } = await aws.call('iam:SimulatePrincipalPolicy', (options) =>
         client.send(command, options),
       );
-      return EvaluationResults?.some(({ EvalDecision }) => EvalDecision !== 'allowed') ? [action] : [];
+      return (EvaluationResults ?? [])
+        .filter(({ EvalDecision }) => EvalDecision !== 'allowed')
+        .flatMap(({ EvalActionName }) => EvalActionName ?? []);
     }),
   );
-  return denied.flat();
+  return [...new Set(denied.flat())];
+}
+
+/** The ARN of a session leaves out the path of its role. */
+async function principalOf(aws: AwsSession, caller: Caller): Promise<string> {
+  const role = /:assumed-role\/([^/]+)\//.exec(caller.arn)?.[1];
+  if (role === undefined) return caller.arn;
+  const sdk = await import('@aws-sdk/client-iam');
+  const client = aws.client('IAM', (settings) => new sdk.IAMClient(settings));
+  const { Role } = await aws.call('iam:GetRole', (options) =>
+    client.send(new sdk.GetRoleCommand({ RoleName: role }), options),
+  );
+  return Role?.Arn ?? caller.arn;
 }
 
 /** US dollars an hour, on demand; undefined where the price list does not have it. */

@@ -81,17 +81,21 @@ export async function subnetGroupSubnets(aws: AwsSession, name: string): Promise
   return (DBSubnetGroups?.[0]?.Subnets ?? []).flatMap(({ SubnetIdentifier }) => SubnetIdentifier ?? []);
 }
 
-/** Whether instances of that class can be had for that version of the engine in the region. */
+/** Whether instances of that class can be had for that version of the engine, or for any, in the region. */
 export async function isClassOffered(
   aws: AwsSession,
-  wanted: { readonly engine: string; readonly engineVersion: string; readonly instanceClass: string },
+  wanted: {
+    readonly engine: string;
+    readonly engineVersion: string | undefined;
+    readonly instanceClass: string;
+  },
 ): Promise<boolean> {
   const { sdk, client } = await rds(aws);
   let Marker: string | undefined;
   do {
     const command = new sdk.DescribeOrderableDBInstanceOptionsCommand({
       Engine: wanted.engine,
-      EngineVersion: wanted.engineVersion,
+      ...(wanted.engineVersion === undefined ? {} : { EngineVersion: wanted.engineVersion }),
       DBInstanceClass: wanted.instanceClass,
       ...(Marker === undefined ? {} : { Marker }),
     });

@@ -17,6 +17,8 @@ export const TAGS = {
   source: 'longshore:source',
   artifact: 'longshore:artifact',
   costADay: 'longshore:cost-a-day',
+  /** That the deletion protection is ours, and may be taken off to delete it. */
+  protected: 'longshore:protected',
   /** Of the cluster alone, once it was handed out: ISO 8601. */
   ready: 'longshore:ready',
 } as const;

@@ -1,5 +1,6 @@
 /** What to do about a stack of the wanted name that is there already. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { StackState } from '../../../platforms/aws/stacks.ts';
 import { TAGS } from './names.ts';
 
@@ -67,3 +68,15 @@ const REMAINS = new Set([
   'DELETE_FAILED',
   'REVIEW_IN_PROGRESS',
 ]);
+
+/** As data: CloudFormation may give it back laid out otherwise. */
+export function isSameTemplate(there: string | undefined, wanted: string): boolean {
+  if (there === undefined) return false;
+  try {
+    return isDeepStrictEqual(JSON.parse(there), JSON.parse(wanted));
+  } catch (error) {
+    // Somebody updated the stack with YAML.
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
