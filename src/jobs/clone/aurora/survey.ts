@@ -80,7 +80,8 @@ export async function surveyAurora(
   const engine = target.engine === 'source' ? (found?.engine ?? '') : target.engine;
   // A clone has the version of its source, and an empty cluster of its engine too.
   const engineVersion = engine === found?.engine ? found.engineVersion : undefined;
-  const keyId = target.kmsKeyId ?? (options.mode === 'clone' ? found?.kmsKeyId : undefined);
+  const keyId =
+    target.kmsKeyId ?? (options.mode === 'clone' && found?.encrypted ? found.kmsKeyId : undefined);
   const partition = caller.arn.split(':')[1] ?? 'aws';
   const scope = { partition, region: aws.region, account: caller.account };
   const [network, stack, ...rest] = await Promise.all([
