@@ -10,6 +10,8 @@ export interface AwsProxy extends AsyncDisposable {
   readonly url: string;
   /** `CreateStack`, `DescribeDBClusters`, … in the order in which they came. */
   readonly log: string[];
+  /** The same with their services, as IAM names them: `rds:DescribeDBClusters`. */
+  readonly actions: Set<string>;
   /** What moto does not know, to be changed by tests. */
   readonly world: AwsWorld;
   /** Resets connections at the n-th call from now on, and after it, until `revive`. */
@@ -55,8 +57,10 @@ interface FakeStack {
 
 export async function startAwsProxy(target: string): Promise<AwsProxy> {
   const log: string[] = [];
+  const actions = new Set<string>();
   const stacks = new Map<string, FakeStack>();
   const groups = new Map<string, string>();
+  const orderable = new Map<string, Answer>();
   let kill: { left: number; moment: 'before' | 'after'; killed: () => void; dead: boolean } | undefined;
   const world: AwsWorld = {
     errors: new Map(),
@@ -77,7 +81,10 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
 
   /** A call of moto's RDS in the name of whoever asked. */
   const rds = async (headers: Record<string, string>, params: Record<string, string>): Promise<void> => {
-    const authorization = headers['authorization']!.replace(/\/[a-z-]+\/aws4_request/, '/rds/aws4_request');
+    const authorization = headers['authorization']!.replace(
+      /\/[a-z0-9-]+\/aws4_request/,
+      '/rds/aws4_request',
+    );
     const query = new URLSearchParams({ Version: '2014-10-31', ...params });
     const { status, body } = await pass({ ...headers, authorization }, query.toString());
     if (status !== 200) throw new Error(`moto: ${params['Action']}: ${body}`);
@@ -256,7 +263,11 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
     if (stack.finish === undefined || stack.looks-- > 0) return;
     const { finish } = stack;
     stack.finish = undefined;
-    await finish();
+    try {
+      await finish();
+    } catch (error) {
+      ofStack(stack, stack.status.replace('IN_PROGRESS', 'FAILED'), String(error));
+    }
   };
 
   const answerOf = async (
@@ -300,6 +311,12 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
           (found, id: string) => `${found}<CloneGroupId>${groups.get(id) ?? ''}</CloneGroupId>`,
         );
         return { status, body: told };
+      }
+      case 'DescribeOrderableDBInstanceOptions': {
+        // Moto unpacks its list for every page of every call.
+        const kept = orderable.get(text) ?? (await pass(headers, text));
+        orderable.set(text, kept);
+        return kept;
       }
       case 'ModifyDBCluster': {
         const answer = await pass(headers, text);
@@ -351,6 +368,9 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
     }
     const isLast = kill !== undefined && --kill.left === 0;
     log.push(operation);
+    actions.add(
+      `${/\/([a-z0-9-]+)\/aws4_request/.exec(message.headers.authorization ?? '')?.[1]}:${operation}`,
+    );
     const error = world.errors.get(operation);
     let answer: Answer;
     if (error !== undefined && error.times-- > 0)
@@ -384,6 +404,7 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     log,
+    actions,
     world,
     killAt: (nth, moment, killed) => {
       kill = { left: nth, moment, killed, dead: false };
@@ -409,7 +430,7 @@ function headersOf({ headers }: IncomingMessage): Record<string, string> {
 }
 
 function scoped(headers: Record<string, string>, service: string): string {
-  return headers['authorization']!.replace(/\/[a-z-]+\/aws4_request/, `/${service}/aws4_request`);
+  return headers['authorization']!.replace(/\/[a-z0-9-]+\/aws4_request/, `/${service}/aws4_request`);
 }
 
 function tagsOf(params: Params): [string, string][] {

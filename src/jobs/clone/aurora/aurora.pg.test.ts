@@ -19,8 +19,15 @@ import type { ClonePlan } from '../clone.ts';
 import { convergeAurora } from './converge.ts';
 import { dropAurora, listAurora, sweepAurora } from './keep.ts';
 import { planAurora } from './plan.ts';
+import { clonePolicies, type IamPolicy } from './policy.ts';
 
 const CLONE = { mode: 'clone', name: 'shop-test' } as const;
+const policies = clonePolicies({
+  partition: 'aws',
+  region: 'eu-central-1',
+  account: '123456789012',
+  source: 'arn:aws:rds:eu-central-1:123456789012:cluster:shop',
+});
 const CHANGES = /^(?:Create|Delete|Update|Modify|Restore|Add|Remove|Authorize|Revoke|Put|Tag|Start|Stop)/;
 
 describe.runIf(motoAvailable())('Aurora', () => {
@@ -32,8 +39,10 @@ describe.runIf(motoAvailable())('Aurora', () => {
   afterAll(() => world?.[Symbol.asyncDispose]());
   beforeEach(async () => {
     await world.reset();
+    name = CLONE.name;
     before = await world.resources();
     world.proxy.log.length = 0;
+    world.proxy.actions.clear();
   });
 
   const changes = (): string[] => world.proxy.log.filter((operation) => CHANGES.test(operation));
@@ -43,8 +52,22 @@ describe.runIf(motoAvailable())('Aurora', () => {
       .map(({ text }) => text)
       .join('\n');
 
+  const beyond = (policy: IamPolicy): string[] => {
+    const allowed = new Set(policy.Statement.flatMap(({ Action }) => Action));
+    // Everybody may ask who they are.
+    return [...world.proxy.actions].filter((one) => !allowed.has(one) && one !== 'sts:GetCallerIdentity');
+  };
+
+  /** Moto makes no cluster of a name that it had a minute ago. */
+  let name: string = CLONE.name;
+  let names = 0;
+  const dropped = async (signal?: AbortSignal): Promise<void> =>
+    dropAurora(name, world.environment(signal === undefined ? {} : { signal }));
+  const resourcesOfAnyName = async () =>
+    (await world.resources()).map((one) => one.replace(name, CLONE.name)).sort();
+
   const converged = async (given: Parameters<AuroraWorld['environment']>[0] = {}, ini = INI) =>
-    convergeAurora(artifactOf(ini), CLONE, world.environment(given));
+    convergeAurora(artifactOf(ini), { ...CLONE, name }, world.environment(given));
 
   test('a clone is planned, made, used again, listed and dropped', async () => {
     const environment = world.environment();
@@ -93,12 +116,16 @@ describe.runIf(motoAvailable())('Aurora', () => {
     expect(again.password).toBeUndefined();
     expect(changes()).toEqual([]);
 
+    expect(beyond(policies.converge)).toEqual([]);
+
     const env = { ...environment.env, DB_PASSWORD: 'chosen-by-me' };
     expect((await converged({ env })).password).toBeUndefined();
     expect((await converged({ env })).existed).toBe(true);
     expect(changes()).toEqual(['ModifyDBCluster', 'AddTagsToResource']);
 
+    world.proxy.actions.clear();
     await dropAurora('shop-test', world.environment());
+    expect(beyond(policies.sweep)).toEqual([]);
     expect(await world.resources()).toEqual(before);
     await expect(dropAurora('shop-test', world.environment())).rejects.toMatchObject({
       code: 'CHECK_FAILED',
@@ -272,32 +299,74 @@ describe.runIf(motoAvailable())('Aurora', () => {
     expect(textsOf(await nowhere, 'problem')).toContain('the address of this machine could not be found out');
   });
 
-  test('killed between any two calls and run again, there is one clone and nothing else', async () => {
-    await converged();
-    const calls = world.proxy.log.length;
-    const clean = await world.resources();
-    const created = world.proxy.log.indexOf('CreateStack');
-    expect(created).toBeGreaterThan(5);
-    // What only reads before it changes nothing.
-    for (let nth = created; nth <= calls; nth++)
+  /** Kills `run` before and after each call from the first of one operation to that of another, and has it ended. */
+  const killedAnywhere = async (
+    span: { readonly from: string; readonly to?: string },
+    prepared: () => Promise<void>,
+    run: (signal?: AbortSignal) => Promise<unknown>,
+    ended: (about: string) => Promise<void>,
+  ): Promise<void> => {
+    await prepared();
+    world.proxy.log.length = 0;
+    await run();
+    const first = world.proxy.log.indexOf(span.from) + 1;
+    const last = span.to === undefined ? world.proxy.log.length : world.proxy.log.indexOf(span.to) + 1;
+    expect(first).toBeGreaterThan(0);
+    expect(last).toBeGreaterThan(first);
+    await ended('not killed');
+    for (let nth = first; nth <= last; nth++)
       for (const moment of ['before', 'after'] as const) {
-        await world.reset();
+        await prepared();
         const controller = new AbortController();
         world.proxy.killAt(nth, moment, () => controller.abort(new Error('killed')));
-        let prepared = 0;
-        const prepare = async () => void prepared++;
-        const first = converged({ signal: controller.signal, prepare });
-        const about = `killed ${moment} call ${nth}`;
-        await expect(first, about).rejects.toThrow('killed');
+        const about = `killed ${moment} call ${nth} of ${last}`;
+        await expect(run(controller.signal), about).rejects.toThrow('killed');
         world.proxy.revive();
-        const wasPrepared = prepared;
-        const clone = await converged({ prepare });
-        expect(await world.resources(), about).toEqual(clean);
-        // Nobody is left with a clone whose password nobody knows, or that was not prepared.
-        const [entry] = await listAurora(world.environment());
-        expect(entry!.state, about).toBe('ready');
-        expect(clone.password !== undefined || wasPrepared > 0, about).toBe(true);
+        await ended(about);
       }
+  };
+
+  test('killed between any two calls and run again, there is one clone and nothing else', async () => {
+    await converged();
+    const clean = await resourcesOfAnyName();
+    await dropped();
+    let prepared = 0;
+    const prepare = async () => void prepared++;
+    const run = (signal?: AbortSignal) => converged({ prepare, ...(signal === undefined ? {} : { signal }) });
+    const renamed = async () => {
+      name = `killed-${++names}`;
+      prepared = 0;
+    };
+    const ended = async (about: string) => {
+      const clone = await run();
+      expect(await resourcesOfAnyName(), about).toEqual(clean);
+      expect(await listAurora(world.environment()), about).toMatchObject([{ state: 'ready' }]);
+      // Only what was marked as ready, and so was handed out but for the last answer, is not done again.
+      expect(prepared, about).toBeGreaterThan(0);
+      expect(clone.password !== undefined || prepared === 1, about).toBe(true);
+      await dropped();
+      expect(await world.resources(), about).toEqual(before);
+    };
+    await killedAnywhere({ from: 'CreateStack' }, renamed, run, ended);
+    const failed = async () => {
+      await renamed();
+      world.proxy.world.failNextStack = 'no room';
+      await expect(run()).rejects.toThrow('no room');
+    };
+    await killedAnywhere({ from: 'DeleteStack', to: 'CreateStack' }, failed, run, ended);
+  }, 300_000);
+
+  test('a drop that was killed anywhere is ended by the next', async () => {
+    const ini = `${INI}deletion_protection = yes`;
+    const made = async () => {
+      name = `dropped-${++names}`;
+      await converged({}, ini);
+    };
+    await killedAnywhere({ from: 'ModifyDBCluster' }, made, dropped, async (about) => {
+      // Where only the last answer was lost, there is none any more.
+      if ((await listAurora(world.environment())).length > 0) await dropped();
+      expect(await world.resources(), about).toEqual(before);
+    });
   }, 300_000);
 
   test('a sweep takes what is over, with the protection that is ours, and nothing else', async () => {

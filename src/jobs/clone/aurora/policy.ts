@@ -36,10 +36,7 @@ export function clonePolicies(scope: PolicyScope): {
   return {
     build: policy(buildStatements(scope)),
     converge: policy([...lookStatements(), ...makeStatements(scope), ...deleteStatements(scope)]),
-    sweep: policy([
-      allow('Look', ['cloudformation:DescribeStacks', 'rds:DescribeDBClusters', 'rds:DescribeDBInstances']),
-      ...deleteStatements(scope),
-    ]),
+    sweep: policy([allow('Look', LOOK_TO_DELETE), ...deleteStatements(scope)]),
   };
 }
 
@@ -84,21 +81,28 @@ function buildStatements({ partition, source, changelog }: PolicyScope): IamStat
   ];
 }
 
+/** What CloudFormation asks among it. */
+const LOOK_TO_DELETE = [
+  'cloudformation:DescribeStackEvents',
+  'cloudformation:DescribeStacks',
+  'ec2:DescribeSecurityGroups',
+  'rds:DescribeDBClusters',
+  'rds:DescribeDBInstances',
+  'rds:DescribeDBSubnetGroups',
+  'rds:DescribeEvents',
+  'rds:DescribeGlobalClusters',
+  'rds:ListTagsForResource',
+];
+
 /** Read-only; AWS knows no resource for most of it. */
 function lookStatements(): IamStatement[] {
   return [
     allow('Look', [
-      'cloudformation:DescribeStackEvents',
-      'cloudformation:DescribeStacks',
+      ...LOOK_TO_DELETE,
       'cloudformation:GetTemplate',
-      'ec2:DescribeSecurityGroups',
       'ec2:DescribeSubnets',
       'ec2:DescribeVpcs',
-      'rds:DescribeDBClusters',
-      'rds:DescribeDBInstances',
-      'rds:DescribeDBSubnetGroups',
       'rds:DescribeOrderableDBInstanceOptions',
-      'rds:ListTagsForResource',
     ]),
     // Without these the plan says what it could not find out, and goes on.
     allow('PlanInFull', [
