@@ -50,8 +50,7 @@ export async function startAuroraWorld(): Promise<AuroraWorld> {
   };
   const rds = stack.adopt(new RDSClient(settings), (client) => client.destroy());
   const ec2 = stack.adopt(new EC2Client(settings), (client) => client.destroy());
-  const subnets = await ec2.send(new DescribeSubnetsCommand({}));
-  const subnetIds = subnets.Subnets!.map(({ SubnetId }) => SubnetId!);
+  let subnetIds: string[] = [];
   proxy.world.passwordSet = async (_, password) =>
     void (await database.sql(`ALTER ROLE ${MASTER} PASSWORD '${password.replaceAll("'", "''")}'`));
 
@@ -65,7 +64,9 @@ export async function startAuroraWorld(): Promise<AuroraWorld> {
   return {
     proxy,
     rds,
-    subnetIds,
+    get subnetIds() {
+      return subnetIds;
+    },
     async reset() {
       proxy.revive();
       proxy.forget();
@@ -76,12 +77,12 @@ export async function startAuroraWorld(): Promise<AuroraWorld> {
       await fetch(`${moto.url}/moto-api/reset`, { method: 'POST' });
       // The default network of an account is made anew, with other ids.
       const { Subnets } = await ec2.send(new DescribeSubnetsCommand({}));
-      this.subnetIds = Subnets!.map(({ SubnetId }) => SubnetId!);
+      subnetIds = Subnets!.map(({ SubnetId }) => SubnetId!);
       await rds.send(
         new CreateDBSubnetGroupCommand({
           DBSubnetGroupName: 'shop-subnets',
           DBSubnetGroupDescription: 'of the source',
-          SubnetIds: [...this.subnetIds],
+          SubnetIds: subnetIds,
         }),
       );
       await rds.send(
@@ -137,7 +138,7 @@ export async function startAuroraWorld(): Promise<AuroraWorld> {
       };
     },
     [Symbol.asyncDispose]: () => disposables.disposeAsync(),
-  } as AuroraWorld & { subnetIds: readonly string[] };
+  };
 }
 
 export const INI = `[source_db]

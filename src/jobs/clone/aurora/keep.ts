@@ -23,7 +23,8 @@ export async function listAurora(
 ): Promise<CloneEntry[]> {
   using aws = await openAwsSession({ ...environment, region: options.region });
   const { clock } = environment;
-  return (await cloneStacks(aws)).map(({ stack, name, cluster }) => {
+  const there = (await cloneStacks(aws)).filter(({ stack }) => stack.status !== 'DELETE_IN_PROGRESS');
+  return there.map(({ stack, name, cluster }) => {
     const { tags } = stack;
     const costADay = tags[TAGS.costADay];
     const days = (clock.now() - stack.madeAtMs) / 86_400_000;

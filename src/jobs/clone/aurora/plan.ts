@@ -140,14 +140,13 @@ const SERVERLESS = { min: 0.5, max: 8 };
 
 function makes(facts: AuroraFacts, design: CloneDesign): string[] {
   const cidr = known(facts.clientCidr) ?? 'its maker alone';
-  const visible = design.publiclyAccessible ? '' : ' of the VPC';
   return [
     `stack ${facts.stackName} in ${facts.region}`,
     `subnet group of ${design.subnetIds.join(', ')}`,
-    `security group that lets ${cidr}${visible} in on port ${design.port}`,
+    `security group that lets ${cidr} in on port ${design.port}`,
     design.mode === 'clone'
       ? `cluster ${design.clusterId}, copy-on-write of ${design.sourceClusterId}`
       : `cluster ${design.clusterId}, empty${design.databaseName === undefined ? '' : `, with the database ${design.databaseName}`}`,
-    `instance ${design.instanceClass}`,
+    `instance ${design.instanceClass}, ${design.publiclyAccessible ? 'with a public address' : 'reached from its VPC alone'}`,
   ];
 }
