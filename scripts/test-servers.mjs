@@ -51,14 +51,14 @@ export function prepareServers() {
   const cfnLint = prepareCfnLint();
   if (cfnLint === undefined) {
     skipped.push({
-      what: 'cfn-lint on the CloudFormation template',
+      what: 'cfn-lint on the CloudFormation templates',
       enable: `pip install ${CFN_LINT} and put it on the PATH`,
     });
   } else env.TEST_CFN_LINT = cfnLint;
   const moto = prepareMoto();
   if (moto === undefined) {
     skipped.push({
-      what: 'tests on moto, of buckets that are made',
+      what: 'tests on moto, of buckets that are made and of clones of Aurora clusters',
       enable: `pip install '${MOTO}' and set TEST_MOTO to the path of moto_server`,
     });
   } else env.TEST_MOTO = moto;

@@ -64,7 +64,7 @@ export function registerCloneConverge(clone: Command, finish: Finish): void {
 
 async function run(reference: string, flags: ConvergeFlags, finish: Finish): Promise<void> {
   const json = flags.json === true;
-  const [{ openArtifact }, { converge, planConverge }, { clonePlanText, convergedText }] = await Promise.all([
+  const [{ openArtifact }, { converge, planConverge }, { convergedText }] = await Promise.all([
     import('../jobs/clone/open-artifact.ts'),
     import('../jobs/clone/converge.ts'),
     import('../report/clone-text.ts'),
@@ -86,6 +86,7 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
     stop,
   );
   if (plan) {
+    const { clonePlanText } = await import('../report/clone-plan-text.ts');
     const planned = await stoppable((signal) => planConverge(artifact, options, { signal, emit }), stop);
     process.stdout.write(`${json ? JSON.stringify(planned) : clonePlanText(planned)}\n`);
     finish(planned.findings.some(({ kind }) => kind === 'problem') ? 3 : 0);

@@ -61,8 +61,10 @@ export function registerClone(program: Command, finish: Finish): void {
 
 async function run(job: string | undefined, flags: Record<string, unknown>, finish: Finish): Promise<void> {
   const json = flags['json'] === true;
-  const [{ requestOf, resolveCloneOptions }, { clonePlanText, convergedText, pooledText }] =
-    await Promise.all([import('../jobs/clone/options.ts'), import('../report/clone-text.ts')]);
+  const [{ requestOf, resolveCloneOptions }, { convergedText, pooledText }] = await Promise.all([
+    import('../jobs/clone/options.ts'),
+    import('../report/clone-text.ts'),
+  ]);
   const settings = resolveCloneOptions(optionsOf(job, flags));
   const { env } = process;
   const parts = {
@@ -78,7 +80,10 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
   };
   const request = requestOf(settings, parts, env);
   if (flags['plan'] === true) {
-    const { planClone } = await import('../jobs/clone/clone-database.ts');
+    const [{ planClone }, { clonePlanText }] = await Promise.all([
+      import('../jobs/clone/clone-database.ts'),
+      import('../report/clone-plan-text.ts'),
+    ]);
     const plan = await stoppable((signal) => planClone(request, signal), {
       json,
       text: 'nothing was changed',

@@ -2,15 +2,18 @@
 
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
-import type { CloneEntry, ClonePlan, ConvergedClone } from '../jobs/clone/clone.ts';
+import type { CloneEntry, ConvergedClone } from '../jobs/clone/clone.ts';
 import type { ClonedDatabase } from '../jobs/clone/clone-database.ts';
+import type { SweptClone } from '../jobs/clone/keep.ts';
 
 export function convergedText(clone: ConvergedClone): string {
-  const { name, existed, how, tookMs, url, stackName, expiresAt, owner } = clone;
+  const { name, existed, how, tookMs, url, stackName, expiresAt, owner, password } = clone;
   const until = expiresAt === undefined ? 'until it is dropped' : `until ${minute(expiresAt)}`;
   return [
     existed ? `${name} is there already (${how})` : `${name} is ready: ${how}, in ${formatDuration(tookMs)}`,
     `  connect  ${url}`,
+    // The only time that it is shown: nobody keeps it.
+    ...(password === undefined ? [] : [`  password ${password.reveal()}`]),
     ...(stackName === undefined ? [] : [`  stack    ${stackName}`]),
     `  lives    ${until}, for ${owner}`,
   ].join('\n');
@@ -29,26 +32,6 @@ export function pooledText({ clone, pooled }: ClonedDatabase): string {
   if (pooled > 0) return `the pool has ${pooled} more ${pooled === 1 ? 'clone' : 'clones'} ready`;
   return clone === undefined ? 'the pool is full' : '';
 }
-
-export function clonePlanText(plan: ClonePlan): string {
-  const { name, mode, how, why, makes, estimateMs, costADay, findings } = plan;
-  const time = estimateMs === undefined ? 'not known' : `about ${formatDuration(estimateMs)}`;
-  const cost =
-    costADay === undefined ? 'not known' : costADay === 0 ? 'none' : `about $${costADay.toFixed(2)}`;
-  return [
-    `${mode} ${name}`,
-    `  how      ${how}: ${why}`,
-    ...makes.map((text, i) => `  ${i === 0 ? 'makes  ' : '       '}  ${text}`),
-    `  takes    ${time}`,
-    `  a day    ${cost}`,
-    ...findings.flatMap(({ kind, text, hint }) => [
-      `${MARKS[kind]} ${text}`,
-      ...(hint === undefined ? [] : [`    → ${hint}`]),
-    ]),
-  ].join('\n');
-}
-
-const MARKS = { ok: '  ✓', warning: '  !', problem: '  ✗' } as const;
 
 export function cloneListText(entries: readonly CloneEntry[], nowMs: number): string {
   if (entries.length === 0) return 'there are no clones';
@@ -80,12 +63,15 @@ function expiry({ expiresAt }: CloneEntry, nowMs: number): string {
   return left <= 0 ? 'expired' : `in ${formatDuration(left)}`;
 }
 
-export function sweptText(
-  swept: readonly { readonly name: string; readonly why: string }[],
-  plan: boolean,
-): string {
+export function sweptText(swept: readonly SweptClone[], plan: boolean): string {
   if (swept.length === 0) return 'nothing has expired';
-  return swept.map(({ name, why }) => `${plan ? 'would drop' : 'dropped'} ${name}: ${why}`).join('\n');
+  return swept
+    .map(({ name, why, failed }) =>
+      failed === undefined
+        ? `${plan ? 'would drop' : 'dropped'} ${name}: ${why}`
+        : `✗ ${name} has ${why}, and is still there: ${failed}`,
+    )
+    .join('\n');
 }
 
 /** `2026-11-22 10:34 UTC` */

@@ -1,5 +1,7 @@
 /** What a clone is to the user, wherever it was made: what will be done, what came out, what is there. */
 
+import type { Secret } from '../../config/secret.ts';
+
 /** `clone` copies the source with its rows; `create` makes an empty database and applies the changelog. */
 export type CloneMode = 'clone' | 'create';
 
@@ -44,6 +46,8 @@ export interface ConvergedClone {
   /** ISO 8601; undefined where it lives until it is dropped. */
   readonly expiresAt: string | undefined;
   readonly tookMs: number;
+  /** Of the user in `url`, where it was made up here: nobody else knows it. */
+  readonly password?: Secret | undefined;
 }
 
 /** A clone as `list` shows it. */

@@ -5,11 +5,14 @@ import { Secret } from '../../config/secret.ts';
 import { openCloneServer } from '../../databases/clone-server.ts';
 import { JOBS } from '../../databases/dump.ts';
 import type { Artifact } from './artifact.ts';
+import { convergeAurora } from './aurora/converge.ts';
+import { planAurora } from './aurora/plan.ts';
 import type { ClonePlan, ConvergedClone } from './clone.ts';
 import type { Way } from './database/choose-way.ts';
 import { convergeDatabase } from './database/converge-database.ts';
 import { planDatabase } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
+import { applyTo, maskIn } from './make-fit.ts';
 import { checkSides } from './options.ts';
 import {
   type CloneEnvironment,
@@ -41,6 +44,8 @@ export async function converge(
   given: Partial<CloneEnvironment> = {},
 ): Promise<ConvergedClone> {
   const environment = cloneEnvironment(given);
+  if (artifact.config.source.kind === 'aurora')
+    return await convergeAurora(artifact, options, preparing(artifact, options, environment));
   return await convergeDatabase(artifactRequest(artifact, options, environment.env), environment);
 }
 
@@ -52,9 +57,23 @@ export async function planConverge(
 ): Promise<ClonePlan> {
   const environment = cloneEnvironment(given);
   const { signal = new AbortController().signal, env } = environment;
+  if (artifact.config.source.kind === 'aurora') return await planAurora(artifact, options, environment);
   const request = artifactRequest(artifact, options, env);
   await using server = await openCloneServer(request.on);
   return await planDatabase(request, server, env, signal);
+}
+
+/** Changelog and masks, before anyone is told where the clone is. */
+function preparing(
+  { changelog, masking }: Artifact,
+  { mode }: ConvergeOptions,
+  environment: CloneEnvironment,
+): CloneEnvironment {
+  const prepare = async (url: DatabaseUrl, signal = new AbortController().signal): Promise<void> => {
+    if (mode === 'create') await applyTo(url, changelog, environment, signal);
+    else await maskIn(url, masking, environment, signal);
+  };
+  return { ...environment, prepare };
 }
 
 type Env = Readonly<Record<string, string | undefined>>;

@@ -21,6 +21,8 @@ export interface TemplateParameter {
   readonly ConstraintDescription?: string;
   readonly MinValue?: number;
   readonly MaxValue?: number;
+  /** CloudFormation shows it to nobody. */
+  readonly NoEcho?: boolean;
 }
 
 export interface TemplateResource {

@@ -1,16 +1,13 @@
 /** Makes the database of a clone under its working name, and fills it: the way that was chosen, then changelog or masks. */
 
 import { Readable } from 'node:stream';
-import { Secret } from '../../../config/secret.ts';
 import type { CloneServer } from '../../../databases/clone-server.ts';
 import { compareFacts } from '../../../databases/compare-facts.ts';
 import type { DumpFacts } from '../../../databases/dump.ts';
-import { applyChangelog } from '../../../databases/liquibase/apply-changelog.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget, prepareDump } from '../../../databases/open-dump.ts';
 import { LongshoreError } from '../../../errors.ts';
-import { applyMasking } from '../masking/apply-masking.ts';
-import { parseMaskingRules } from '../masking/rules.ts';
+import { applyTo, maskIn } from '../make-fit.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import type { DatabasePlan } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
@@ -28,14 +25,11 @@ export async function fill(
   place: Working,
   environment: CloneEnvironment,
 ): Promise<string> {
-  const { emit, env, clock, signal = new AbortController().signal } = environment;
+  const { emit, signal = new AbortController().signal } = environment;
   const database = withDatabase(request.on, place.working);
   if (request.mode === 'create') {
     await place.server.create(place.working, place.note);
-    if (request.changelog !== undefined) {
-      emit({ type: 'phase', phase: 'apply the changelog' });
-      await applyChangelog(database, request.changelog, { environment: env, clock }, emit, signal);
-    }
+    await applyTo(database, request.changelog, environment, signal);
     return 'empty database';
   }
   const made = await fillByWay(request, plan, place, { ...environment, signal });
@@ -52,18 +46,8 @@ export async function fill(
         },
       );
   }
-  if (request.masking !== undefined) {
-    emit({ type: 'phase', phase: 'mask' });
-    const rules = parseMaskingRules(request.masking, database.dialect, 'the masking rules');
-    await applyMasking(database, rules, { key: maskingKey(env), emit, signal });
-  }
+  await maskIn(database, request.masking, environment, signal);
   return made.how;
-}
-
-/** For values that are the same in every clone. */
-function maskingKey(env: CloneEnvironment['env']): Secret | undefined {
-  const text = env['LONGSHORE_MASKING_KEY'];
-  return text ? new Secret(text) : undefined;
 }
 
 interface Made {

@@ -10,6 +10,7 @@ import {
 import { checkChangelog } from '../../../databases/liquibase/apply-changelog.ts';
 import { LongshoreError, messageOf } from '../../../errors.ts';
 import type { ClonePlan, Finding } from '../clone.ts';
+import { RULES_NAME } from '../make-fit.ts';
 import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
@@ -86,7 +87,7 @@ async function changelogText(
 }
 
 async function maskingText({ source, masking }: DatabaseRequest, signal: AbortSignal): Promise<string> {
-  await checkMasking(source, parseMaskingRules(masking!, source.dialect, 'the masking rules'), signal);
+  await checkMasking(source, parseMaskingRules(masking!, source.dialect, RULES_NAME), signal);
   return 'the masking rules fit the source';
 }
 
