@@ -31,11 +31,14 @@ const rounds = Number(values.rounds);
 const { jobs } = values;
 const program = fileURLToPath(new URL('../../bin/longshore.mjs', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'longshore-bench-'));
-await using source = await startPostgres({ binFolder: values.bin });
+await using first = await startPostgres({ binFolder: values.bin });
 await using target = await startPostgres({ binFolder: values.bin });
 let databases = 0;
+/** A database that no maintenance needs. */
+const source = { url: first.url.replace(/[^/]*$/, 'shop') };
 
 try {
+  await within(first.url, (client) => client.query('CREATE DATABASE shop TEMPLATE template0'));
   await within(source.url, (client) => fillOrders(client, rows));
   const [size] = await within(source.url, (client) =>
     client

@@ -47,6 +47,9 @@ export async function copyDatabase(
   await using load = await openSplitLoad(target, { noOwner: options.noOwner }, jobs, signal);
   listener.onPhase('schema');
   await load.runScript(dump.script('pre-data', signal));
+  // Written while rows are copied: it needs no connection of theirs.
+  const later = buffer(dump.script('post-data', signal));
+  later.catch(() => undefined);
   listener.onPhase('rows');
   const tables = Map.groupBy(dump.parts, ({ table }) => table);
   const of = bytesOf(dump.parts);
@@ -65,13 +68,13 @@ export async function copyDatabase(
   }
   await load.setSequences(dump.sequences);
   const facts = options.facts === true ? await readFacts(dump, listener, signal) : undefined;
-  const later = await buffer(dump.script('post-data', signal));
+  const script = await later;
   // The source may clean up what the snapshot held, for building indexes takes its time.
   await dump[Symbol.asyncDispose]();
   listener.onPhase('indexes and constraints');
   const sizes = new Map<LoadedTable, number>();
   for (const [table, parts] of tables) sizes.set(table, bytesOf(parts));
-  await load.finish(Readable.from([later], { objectMode: false }), sizes);
+  await load.finish(Readable.from([script], { objectMode: false }), sizes);
   return { tables: tables.size, rows, bytes, facts };
 }
 

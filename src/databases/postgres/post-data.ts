@@ -5,7 +5,8 @@
  * | statement | locks | so that |
  * | --- | --- | --- |
  * | `CREATE INDEX` | shares its table | those of one table are built at the same time |
- * | `ADD CONSTRAINT … PRIMARY KEY`, `UNIQUE`, `EXCLUDE` | has its table alone | those of different tables are |
+ * | `ADD CONSTRAINT … PRIMARY KEY`, `UNIQUE` | its index shares its table; then it has it alone, for a moment | it is built beside the indexes of its table |
+ * | the same with more to it, `EXCLUDE` | has its table alone | those of different tables are |
  * | `ADD CONSTRAINT … FOREIGN KEY` | has both tables alone | those of different tables are; behind all that it may point to |
  * | `COMMENT ON INDEX`, `CLUSTER ON`, … | | it follows what stands before it |
  * | `SET` | | it is for every session |
@@ -26,27 +27,54 @@ export interface LaterWork {
 export type LaterStep =
   | { readonly kind: 'setting'; readonly text: string }
   | { readonly kind: 'single'; readonly text: string }
-  | { readonly kind: 'together'; readonly of: 'index' | 'foreign key'; readonly work: LaterWork[] };
+  | { readonly kind: 'together'; readonly of: 'index' | 'key' | 'foreign key'; readonly work: LaterWork[] };
 
 /** @param tables that have rows, as {@link tableKey} spells them */
 export function laterSteps(statements: Iterable<string>, tables: ReadonlySet<string>): LaterStep[] {
   const steps: LaterStep[] = [];
+  /** Of keys whose indexes are among those that are built: behind them. */
+  let keys: LaterWork[] = [];
+  let last: LaterWork | undefined;
+  const push = (step: LaterStep): void => {
+    if (keys.length > 0) steps.push({ kind: 'together', of: 'key', work: keys });
+    keys = [];
+    last = undefined;
+    steps.push(step);
+  };
+  const together = (of: 'index' | 'foreign key', work: LaterWork): void => {
+    const step = steps.at(-1);
+    if (step?.kind === 'together' && step.of === of) step.work.push(work);
+    else push({ kind: 'together', of, work: [work] });
+    last = work;
+  };
   for (const text of statements) {
-    const last = steps.at(-1);
-    if (SETTING.test(text)) steps.push({ kind: 'setting', text });
-    else if (FOLLOWS.test(text) && last?.kind === 'together') last.work.at(-1)!.texts.push(text);
+    if (SETTING.test(text)) push({ kind: 'setting', text });
+    else if (FOLLOWS.test(text) && last !== undefined) last.texts.push(text);
     else {
       const found = lockedBy(text);
-      if (found === undefined || !found.tables.every((table) => tables.has(table)))
-        steps.push({ kind: 'single', text });
-      else {
-        const work = { texts: [text], tables: found.tables, alone: found.alone };
-        if (last?.kind === 'together' && last.of === found.of) last.work.push(work);
-        else steps.push({ kind: 'together', of: found.of, work: [work] });
-      }
+      const isTheirs = found?.tables.every((table) => tables.has(table)) === true;
+      const key = isTheirs ? keyByIndex(text) : undefined;
+      if (key !== undefined) {
+        together('index', { texts: [key.index], tables: found!.tables, alone: false });
+        last = { texts: [key.constraint], tables: found!.tables, alone: true };
+        keys.push(last);
+      } else if (isTheirs) together(found!.of, { texts: [text], tables: found!.tables, alone: found!.alone });
+      else push({ kind: 'single', text });
     }
   }
+  if (keys.length > 0) steps.push({ kind: 'together', of: 'key', work: keys });
   return steps;
+}
+
+/** A key in two statements, of which the first takes the time; undefined for one that has more than columns. */
+function keyByIndex(text: string): { readonly index: string; readonly constraint: string } | undefined {
+  const match = PLAIN_KEY.exec(text);
+  if (match === null) return undefined;
+  const [, table = '', name = '', kind = '', columns = ''] = match;
+  return {
+    index: `CREATE UNIQUE INDEX ${name} ON ${table} USING btree (${columns})`,
+    constraint: `ALTER TABLE ONLY ${table} ADD CONSTRAINT ${name} ${kind} USING INDEX ${name}`,
+  };
 }
 
 export function tableKey({ schema, name }: { readonly schema: string; readonly name: string }): string {
@@ -58,7 +86,7 @@ export function inTheWay(one: LaterWork, other: LaterWork): boolean {
   return (one.alone || other.alone) && one.tables.some((table) => other.tables.includes(table));
 }
 
-const NAME = '(?:"(?:[^"]|"")*"|[^\\s."(]+)';
+const NAME = '(?:"(?:[^"]|"")*"|[^\\s."(),]+)';
 const TABLE = `(${NAME}\\.${NAME})`;
 const SETTING = /^(?:SET|SELECT pg_catalog\.set_config\()/;
 const FOLLOWS = new RegExp(
@@ -68,6 +96,9 @@ const FOLLOWS = new RegExp(
 const INDEX = new RegExp(`^CREATE (?:UNIQUE )?INDEX ${NAME} ON ${TABLE} USING `);
 const KEY = new RegExp(
   `^ALTER TABLE ONLY ${TABLE}\\s+ADD CONSTRAINT ${NAME} (?:PRIMARY KEY|UNIQUE|EXCLUDE)\\b`,
+);
+const PLAIN_KEY = new RegExp(
+  `^ALTER TABLE ONLY ${TABLE}\\s+ADD CONSTRAINT (${NAME}) (PRIMARY KEY|UNIQUE) \\((${NAME}(?:, ${NAME})*)\\)$`,
 );
 const FOREIGN_KEY = new RegExp(
   `^ALTER TABLE ONLY ${TABLE}\\s+ADD CONSTRAINT ${NAME} FOREIGN KEY .*? REFERENCES ${TABLE}\\(`,

@@ -41,7 +41,8 @@ const START_MS = 1_000;
 /** @param wanted by the user @returns why it cannot be done that way, where it cannot */
 export function chooseWay(situation: Situation, wanted: Way | undefined): ChosenWay | string {
   if (wanted !== undefined) {
-    const problem = hindrance(wanted, situation);
+    // Whoever is connected now may be gone when it is made.
+    const problem = hindrance(wanted, { ...situation, sessions: 0 });
     return problem ?? { way: wanted, why: 'you asked for it', estimateMs: estimate(wanted, situation) };
   }
   const passed: string[] = [];
