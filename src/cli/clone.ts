@@ -1,10 +1,8 @@
 /** `longshore clone`: makes a copy of a database, and keeps the copies that were made. */
 
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { readJob } from '../config/config-file.ts';
-import { LongshoreError, messageOf } from '../errors.ts';
-import type { Changelog } from '../jobs/clone/artifact.ts';
+import type { ConvergedClone } from '../jobs/clone/clone.ts';
 import type { CloneOptions } from '../jobs/clone/options.ts';
 import { backupSource } from './backup-source.ts';
 import { registerCloneBuild } from './clone-build.ts';
@@ -61,30 +59,19 @@ export function registerClone(program: Command, finish: Finish): void {
 
 async function run(job: string | undefined, flags: Record<string, unknown>, finish: Finish): Promise<void> {
   const json = flags['json'] === true;
-  const [{ requestOf, resolveCloneOptions }, { convergedText, pooledText }] = await Promise.all([
-    import('../jobs/clone/options.ts'),
+  const [{ cloneDatabase, planClone }, { convergedText, pooledText }, { cloneReporter }] = await Promise.all([
+    import('../jobs/clone/clone-database.ts'),
     import('../report/clone-text.ts'),
+    import('../report/clone-reporter.ts'),
   ]);
-  const settings = resolveCloneOptions(optionsOf(job, flags));
-  const { env } = process;
-  const parts = {
-    changelog: settings.changelog === undefined ? undefined : await changelogOf(settings.changelog),
-    masking: settings.masking === undefined ? undefined : await textOf(settings.masking),
-    backups:
-      settings.backups === undefined
-        ? undefined
-        : backupSource(settings.backups, env, {
-            identity: flags['identity'] as string | undefined,
-            clientFolder: settings.clientFolder,
-          }),
-  };
-  const request = requestOf(settings, parts, env);
+  const options = optionsOf(job, flags);
+  const { backups: place, clientFolder } = options;
+  const identity = flags['identity'] as string | undefined;
+  const backups =
+    place === undefined ? undefined : backupSource(place, process.env, { identity, clientFolder });
   if (flags['plan'] === true) {
-    const [{ planClone }, { clonePlanText }] = await Promise.all([
-      import('../jobs/clone/clone-database.ts'),
-      import('../report/clone-plan-text.ts'),
-    ]);
-    const plan = await stoppable((signal) => planClone(request, signal), {
+    const { clonePlanText } = await import('../report/clone-plan-text.ts');
+    const plan = await stoppable((signal) => planClone(options, { signal, backups }), {
       json,
       text: 'nothing was changed',
     });
@@ -92,19 +79,13 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
     finish(plan.findings.some(({ kind }) => kind === 'problem') ? 3 : 0);
     return;
   }
-  const [{ cloneDatabase }, { cloneReporter }] = await Promise.all([
-    import('../jobs/clone/clone-database.ts'),
-    import('../report/clone-reporter.ts'),
-  ]);
   const emit = cloneReporter(json ? 'ndjson' : 'terminal', process.stderr);
   const say = (text: string): void => void (text !== '' && process.stdout.write(`${text}\n`));
-  const done = await stoppable(
-    (signal) =>
-      cloneDatabase(request, settings.pool, { signal, emit }, (clone) => {
-        if (!json) say(convergedText(clone));
-      }),
-    { json, text: 'what is not whole is dropped' },
-  );
+  const onClone = json ? undefined : (clone: ConvergedClone) => say(convergedText(clone));
+  const done = await stoppable((signal) => cloneDatabase(options, { signal, emit, backups, onClone }), {
+    json,
+    text: 'what is not whole is dropped',
+  });
   say(json ? JSON.stringify(done) : pooledText(done));
   finish(0);
 }
@@ -118,22 +99,4 @@ function optionsOf(job: string | undefined, flags: Record<string, unknown>): Clo
   const isWhole = job === undefined && byFlags['from'] !== undefined;
   const byFile = isWhole ? {} : (readJob(String(flags['config']), 'clone', job, process.env) ?? {});
   return { ...byFile, ...byFlags } as CloneOptions;
-}
-
-async function changelogOf(place: string): Promise<Changelog> {
-  const { readChangelog } = await import('../jobs/clone/read-changelog.ts');
-  const isUrl = /^https?:\/\//i.test(place);
-  return await readChangelog(
-    isUrl ? { kind: 'url', url: place } : { kind: 'file', path: place },
-    process.cwd(),
-    undefined,
-  );
-}
-
-async function textOf(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
 }

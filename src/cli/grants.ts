@@ -1,13 +1,16 @@
 /** `longshore grants`: the least SQL grants and IAM policy that a move needs. */
 
 import type { Command } from 'commander';
+import { registerGrantsClone } from './grants-clone.ts';
 import type { Finish } from './main.ts';
 import { addMoveFlags, moveOptionsOf } from './move-flags.ts';
 
-export function registerGrants(program: Command, _finish: Finish): void {
-  addMoveFlags(
-    program.command('grants').description('print the least SQL grants and IAM policy that a move needs'),
-  )
+export function registerGrants(program: Command, finish: Finish): void {
+  const grants = program
+    .command('grants')
+    .description('print the least SQL grants and IAM policy that a move needs');
+  registerGrantsClone(grants, finish);
+  addMoveFlags(grants)
     .option('--probe', 'also allow the marker objects by which conditions are probed')
     .option('--role <name>', 'the database role', 'longshore')
     .option('--lambda', 'print the Lambda function of --copy-with s3-batch instead')

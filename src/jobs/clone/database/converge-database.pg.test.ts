@@ -13,6 +13,7 @@ import { compareFacts } from '../../../databases/compare-facts.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget } from '../../../databases/open-dump.ts';
 import type { CloneEvent } from '../events.ts';
+import { databaseGrants } from '../grants.ts';
 import type { Way } from './choose-way.ts';
 import { dropPool, fillPool, takeFromPool } from './clone-pool.ts';
 import { convergeDatabase } from './converge-database.ts';
@@ -115,6 +116,24 @@ test.skipIf(pgDump === undefined)(
     const { how } = await convergeDatabase(request());
     expect(how).toBe('copy');
     expect(await differences(request().name)).toEqual([]);
+  },
+);
+
+test.skipIf(pgDump === undefined)(
+  'a role with the grants that are printed can clone, and no other is let in',
+  async () => {
+    await source.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+    const role = `cloner_${process.pid}`;
+    await source.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'cloner'`);
+    const url = new URL(source.url);
+    [url.username, url.password] = [role, 'cloner'];
+    const from = parseDatabaseUrl(url.href);
+    for (const { statements } of databaseGrants(from, from, role).sql)
+      for (const statement of statements) await source.sql(statement);
+    const made = await convergeDatabase(request({ source: from, on: from, noOwner: true, compare: true }));
+    expect(made.how).toBe('copy');
+    await dropServerClone(from, made.name);
+    await source.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   },
 );
 
