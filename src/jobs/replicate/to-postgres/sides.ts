@@ -17,7 +17,7 @@ export class Sides {
   constructor(
     urls: { readonly from: string; readonly to: string },
     env: Readonly<Record<string, string | undefined>>,
-    signal = new AbortController().signal,
+    signal: AbortSignal = new AbortController().signal,
   ) {
     this.#signal = signal;
     this.source = postgresUrl(urls.from, env);
