@@ -15,6 +15,7 @@ import { startPostgres } from '../../src/embedded/postgres.ts';
 import { type Measured, measure } from '../move/measure.ts';
 import { startBenchServer } from '../move/servers.ts';
 import { fillOrders } from '../orders.ts';
+import { heading, line } from '../table.ts';
 
 const { values } = parseArgs({
   options: {
@@ -159,16 +160,4 @@ async function best(run: () => Promise<Measured>): Promise<Measured> {
     if (other.seconds < least.seconds) least = other;
   }
   return least;
-}
-
-function heading(what: string, over: string): void {
-  process.stdout.write(
-    `\n| ${what} | seconds | over ${over} | CPU s | peak MB |\n| --- | --- | --- | --- | --- |\n`,
-  );
-}
-
-function line(what: string, { seconds, cpuSeconds, peakBytes = 0 }: Measured, over: Measured): void {
-  process.stdout.write(
-    `| ${what} | ${seconds.toFixed(2)} | ${(seconds / over.seconds).toFixed(2)} | ${cpuSeconds.toFixed(1)} | ${Math.round(peakBytes / 1e6)} |\n`,
-  );
 }

@@ -15,6 +15,7 @@ import { fillPool, takeFromPool } from '../../src/jobs/clone/database/clone-pool
 import { requestOf, resolveCloneOptions } from '../../src/jobs/clone/options.ts';
 import { type Measured, measure } from '../move/measure.ts';
 import { fillOrders } from '../orders.ts';
+import { heading, line } from '../table.ts';
 
 const { values } = parseArgs({
   options: {
@@ -172,16 +173,4 @@ async function best(run: () => Promise<Measured>, on: string): Promise<Measured>
     });
   }
   return least!;
-}
-
-function heading(what: string, over: string): void {
-  process.stdout.write(
-    `\n| ${what} | seconds | over ${over} | CPU s | peak MB |\n| --- | --- | --- | --- | --- |\n`,
-  );
-}
-
-function line(what: string, { seconds, cpuSeconds, peakBytes = 0 }: Measured, over: Measured): void {
-  process.stdout.write(
-    `| ${what} | ${seconds.toFixed(2)} | ${(seconds / over.seconds).toFixed(2)} | ${cpuSeconds.toFixed(1)} | ${Math.round(peakBytes / 1e6)} |\n`,
-  );
 }

@@ -3,9 +3,9 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from '../../config/duration.ts';
+import { parseSettings } from '../../config/parse-settings.ts';
 import { readUnit } from '../../config/read-unit.ts';
 import { JOBS } from '../../databases/dump.ts';
-import { LongshoreError } from '../../errors.ts';
 import { DEFAULT_TEMPLATE } from './dated-keys.ts';
 import { localTimeZone } from './run-moment.ts';
 
@@ -91,17 +91,7 @@ export type BackupSettings = Readonly<z.output<typeof backupSchema>>;
 
 /** @throws CONFIG_INVALID, naming every option that is wrong */
 export function resolveBackupOptions(options: unknown): BackupSettings {
-  const parsed = backupSchema.safeParse(options);
-  const problems = parsed.success
-    ? contradictions(parsed.data)
-    : parsed.error.issues.map((issue) => {
-        const path = issue.path.join('.');
-        return path === '' ? issue.message : `${path}: ${issue.message}`;
-      });
-  if (parsed.success && problems.length === 0) return Object.freeze(parsed.data);
-  throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
-    hint: '`longshore backup --help` and docs/backup.md describe every setting',
-  });
+  return parseSettings('backup', backupSchema, options, contradictions);
 }
 
 function contradictions({ database, watch, keep, jitter, schedule }: BackupSettings): string[] {

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
 import { parseDuration } from '../../config/duration.ts';
+import { parseSettings } from '../../config/parse-settings.ts';
 import { readUnit } from '../../config/read-unit.ts';
 import { JOBS } from '../../databases/dump.ts';
 import { LongshoreError } from '../../errors.ts';
@@ -66,17 +67,7 @@ function lifeOf(text: string): number {
 
 /** @throws CONFIG_INVALID, naming every option that is wrong */
 export function resolveCloneOptions(options: unknown): CloneSettings {
-  const parsed = cloneSchema.safeParse(options);
-  const problems = parsed.success
-    ? contradictions(parsed.data)
-    : parsed.error.issues.map((issue) => {
-        const path = issue.path.join('.');
-        return path === '' ? issue.message : `${path}: ${issue.message}`;
-      });
-  if (parsed.success && problems.length === 0) return Object.freeze(parsed.data);
-  throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
-    hint: '`longshore clone --help` and docs/clone.md describe every setting',
-  });
+  return parseSettings('clone', cloneSchema, options, contradictions);
 }
 
 function contradictions({ mode, changelog, masking, name, pool, how }: CloneSettings): string[] {

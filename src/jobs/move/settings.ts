@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { parseBytes } from '../../config/bytes.ts';
 import { parseDuration } from '../../config/duration.ts';
+import { parseSettings } from '../../config/parse-settings.ts';
 import { readUnit } from '../../config/read-unit.ts';
 import { LongshoreError } from '../../errors.ts';
 
@@ -124,15 +125,7 @@ export type MoveSettings = Readonly<z.output<typeof moveSchema>>;
  * @throws CONFIG_INVALID, naming every option that is wrong
  */
 export function resolveMoveOptions(options: unknown): MoveSettings {
-  const parsed = moveSchema.safeParse(options);
-  if (parsed.success) return Object.freeze(checkedTogether(parsed.data));
-  const problems = parsed.error.issues.map((issue) => {
-    const path = issue.path.join('.');
-    return path === '' ? issue.message : `${path}: ${issue.message}`;
-  });
-  throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
-    hint: '`longshore move --help` and docs/move.md describe every setting',
-  });
+  return Object.freeze(checkedTogether(parseSettings('move', moveSchema, options)));
 }
 
 /** What one option asks of another. */

@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { parseBytes } from '../../config/bytes.ts';
 import { parseDuration } from '../../config/duration.ts';
+import { parseSettings } from '../../config/parse-settings.ts';
 import { readUnit } from '../../config/read-unit.ts';
-import { LongshoreError } from '../../errors.ts';
 
 const duration = z
   .union([z.number().nonnegative(), z.string()])
@@ -88,13 +88,5 @@ export type ReplicateSettings = Readonly<z.output<typeof replicateSchema>>;
 
 /** @throws CONFIG_INVALID, naming every option that is wrong */
 export function resolveReplicateOptions(options: unknown): ReplicateSettings {
-  const parsed = replicateSchema.safeParse(options);
-  if (parsed.success) return Object.freeze(parsed.data);
-  const problems = parsed.error.issues.map((issue) => {
-    const path = issue.path.join('.');
-    return path === '' ? issue.message : `${path}: ${issue.message}`;
-  });
-  throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
-    hint: '`longshore replicate --help` and docs/replicate.md describe every setting',
-  });
+  return parseSettings('replicate', replicateSchema, options);
 }
