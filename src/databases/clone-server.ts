@@ -15,7 +15,7 @@ export interface NotedDatabase {
 }
 
 export interface LocalCopy {
-  /** How the server made it: `file copy`, `reflink`. */
+  /** How the server made it: `file copy`, `file clone`. */
   readonly how: string;
 }
 

@@ -185,16 +185,20 @@ async function copyHere(
     }
   };
   if (major >= 18 && bytes >= FILE_COPY_BYTES) {
-    const made = await byReflink(client, () => make(' STRATEGY FILE_COPY'));
-    if (made !== undefined) return made === 'made' ? { how: 'reflink' } : undefined;
+    const made = await byFileClone(client, () => make(' STRATEGY FILE_COPY'));
+    if (made !== undefined) return made === 'made' ? { how: 'file clone' } : undefined;
   }
   const files = major >= 15 && bytes >= FILE_COPY_BYTES;
   if ((await make(files ? ' STRATEGY FILE_COPY' : '')) === 'in use') return undefined;
   return { how: files || major < 15 ? 'file copy' : 'template copy' };
 }
 
-/** @returns undefined where the file system, or the platform, has none: what else is wrong shows without it, too */
-async function byReflink<T>(client: pg.ClientBase, make: () => Promise<T>): Promise<T | undefined> {
+/**
+ * Files are cloned: their blocks are shared where the file system can, and copied by the kernel elsewhere, which the server
+ * does not tell.
+ * @returns undefined where the platform cannot: what else is wrong shows without it, too
+ */
+async function byFileClone<T>(client: pg.ClientBase, make: () => Promise<T>): Promise<T | undefined> {
   try {
     await client.query(`SET file_copy_method = 'clone'`);
     return await make();
