@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { chooseWay, type Situation } from './choose-way.ts';
+
+const LOCAL: Situation = {
+  product: 'PostgreSQL',
+  sameServer: true,
+  bytes: 3e9,
+  sessions: 0,
+  mayCopy: true,
+  jobs: 2,
+  backup: undefined,
+  reachable: true,
+};
+const backup = { key: '2026-11-20/datadump1.dump.zst', takenAt: '2026-11-20T03:00:00Z' };
+
+const chosen = (more: Partial<Situation>, wanted?: 'template' | 'copy' | 'dump' | 'backup') => {
+  const found = chooseWay({ ...LOCAL, ...more }, wanted);
+  return typeof found === 'string' ? found : found.way;
+};
+
+test('the fastest that there is', () => {
+  expect(chosen({})).toBe('template');
+  expect(chosen({ sessions: 1 })).toBe('copy');
+  expect(chosen({ sameServer: false })).toBe('copy');
+  expect(chosen({ mayCopy: false })).toBe('copy');
+  expect(chosen({ product: 'MariaDB' })).toBe('dump');
+  expect(chosen({ product: 'MariaDB', backup })).toBe('dump');
+  expect(chosen({ reachable: false, backup })).toBe('backup');
+});
+
+test('why not a faster one', () => {
+  const found = chooseWay({ ...LOCAL, sessions: 2 }, undefined);
+  expect(found).toMatchObject({ why: expect.stringContaining('2 sessions are connected to the source') });
+  expect(chosen({ reachable: false })).toContain('there is no drilled backup');
+});
+
+test('what was asked for, or why it cannot be', () => {
+  expect(chosen({}, 'copy')).toBe('copy');
+  expect(chosen({ backup }, 'backup')).toBe('backup');
+  expect(chosen({ sessions: 3 }, 'template')).toBe('template');
+  expect(chosen({ sameServer: false }, 'template')).toBe('the clone is on another server');
+  expect(chosen({ product: 'MariaDB' }, 'copy')).toBe('MariaDB has no such way');
+});
+
+test('the more there is the longer it takes, and more connections help a copy', () => {
+  const estimate = (more: Partial<Situation>, way: 'copy' | 'template') => {
+    const found = chooseWay({ ...LOCAL, ...more }, way);
+    return typeof found === 'string' ? 0 : found.estimateMs;
+  };
+  expect(estimate({ bytes: 6e9 }, 'copy')).toBeGreaterThan(estimate({}, 'copy'));
+  expect(estimate({ jobs: 4 }, 'copy')).toBeLessThan(estimate({}, 'copy'));
+  expect(estimate({}, 'template')).toBeLessThan(estimate({}, 'copy'));
+});
