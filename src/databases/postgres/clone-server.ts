@@ -6,7 +6,7 @@ import type { DatabaseConnection } from '../../config/database-url.ts';
 import { messageOf } from '../../errors.ts';
 import { type CloneServer, type LocalCopy, RESERVED } from '../clone-server.ts';
 import { majorOf } from './client-choice.ts';
-import { copyDatabaseSettings } from './database-settings.ts';
+import { giveDatabaseSettings } from './database-settings.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { quoteText } from './schema-object.ts';
 import { quoteName } from './sql.ts';
@@ -97,7 +97,7 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
       }),
     create: (name, note) =>
       asked(`make the database ${name}`, async () => {
-        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'`);
+        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'${SHUT}`);
         await close(client, name, note);
       }),
     copy: (source, name, note) =>
@@ -110,15 +110,18 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
     setNote: (name, note) => asked(`note what ${name} is`, () => comment(client, name, note)),
     publish: (working, name, note, like) =>
       asked(`publish ${name}`, async () => {
-        await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
-        const missing = like === undefined ? [] : await settingsLike(client, like, working);
-        await renameNoted(client, working, name, note);
+        let missing: string[] = [];
+        await atOnce(client, async () => {
+          await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
+          if (like !== undefined) missing = await settingsLike(client, like, working);
+          await renameNoted(client, working, name, note);
+        });
         return missing;
       }),
     rename: (from, to, note) =>
       asked(`hand out ${to}`, async () => {
         try {
-          await renameNoted(client, from, to, note);
+          await atOnce(client, () => renameNoted(client, from, to, note));
           return true;
         } catch (error) {
           if ((error as { code?: string }).code === INVALID_CATALOG_NAME) return false;
@@ -142,10 +145,16 @@ FROM pg_database
 WHERE starts_with(shobj_description(oid, 'pg_database'), $1) OR starts_with(datname, $2)
 ORDER BY datname COLLATE "C"`;
 
+/** Nobody gets into a database that was just made: whoever dies now leaves it so. */
+const SHUT = ' ALLOW_CONNECTIONS false';
+
 /** Whoever is not its owner stays out until it is published. */
 async function close(client: pg.ClientBase, name: string, note: string): Promise<void> {
-  await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
-  await comment(client, name, note);
+  await atOnce(client, async () => {
+    await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
+    await comment(client, name, note);
+    await client.query(`ALTER DATABASE ${quoteName(name)} ALLOW_CONNECTIONS true`);
+  });
 }
 
 async function comment(client: pg.ClientBase, name: string, note: string): Promise<void> {
@@ -153,10 +162,14 @@ async function comment(client: pg.ClientBase, name: string, note: string): Promi
 }
 
 async function renameNoted(client: pg.ClientBase, from: string, to: string, note: string): Promise<void> {
+  await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
+  await comment(client, to, note);
+}
+
+async function atOnce(client: pg.ClientBase, work: () => Promise<void>): Promise<void> {
   await client.query('BEGIN');
   try {
-    await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
-    await comment(client, to, note);
+    await work();
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK');
@@ -177,7 +190,9 @@ async function copyHere(
 ): Promise<LocalCopy | undefined> {
   const make = async (strategy: string): Promise<'made' | 'in use'> => {
     try {
-      await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}`);
+      await client.query(
+        `CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}${SHUT}`,
+      );
       return 'made';
     } catch (error) {
       if ((error as { code?: string }).code === OBJECT_IN_USE) return 'in use';
@@ -205,12 +220,14 @@ async function byReflink<T>(client: pg.ClientBase, make: () => Promise<T>): Prom
   }
 }
 
-/** Only a superuser, or a member of the owner, can give everything. */
+/** Within a transaction. Only a superuser, or a member of the owner, can give everything. */
 async function settingsLike(client: pg.ClientBase, like: string, name: string): Promise<string[]> {
+  await client.query('SAVEPOINT settings');
   try {
-    await copyDatabaseSettings(client, like, name);
+    await giveDatabaseSettings(client, like, name);
     return [];
   } catch (error) {
+    await client.query('ROLLBACK TO SAVEPOINT settings');
     return [`owner, grants and settings of ${like}: ${messageOf(error)}`];
   }
 }
