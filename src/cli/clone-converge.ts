@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { parseDuration } from '../config/duration.ts';
+import { killingFailpoint } from '../flow/failpoint.ts';
 import { WAYS, type Way } from '../jobs/clone/database/choose-way.ts';
 import { backupSource } from './backup-source.ts';
 import { type CloneFlags, cloneEmit, environmentOf } from './clone-flags.ts';
@@ -91,7 +92,8 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
     finish(planned.findings.some(({ kind }) => kind === 'problem') ? 3 : 0);
     return;
   }
-  const clone = await stoppable((signal) => converge(artifact, options, { signal, emit }), stop);
+  const failpoint = killingFailpoint(process.env['LONGSHORE_KILL_AT']);
+  const clone = await stoppable((signal) => converge(artifact, options, { signal, emit, failpoint }), stop);
   process.stdout.write(`${json ? JSON.stringify(clone) : convergedText(clone)}\n`);
   finish(0);
 }

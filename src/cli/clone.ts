@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { readJob } from '../config/config-file.ts';
 import { LongshoreError, messageOf } from '../errors.ts';
+import { killingFailpoint } from '../flow/failpoint.ts';
 import type { Changelog } from '../jobs/clone/artifact.ts';
 import type { CloneOptions } from '../jobs/clone/options.ts';
 import { backupSource } from './backup-source.ts';
@@ -92,10 +93,11 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
     import('../report/clone-reporter.ts'),
   ]);
   const emit = cloneReporter(json ? 'ndjson' : 'terminal', process.stderr);
+  const failpoint = killingFailpoint(env['LONGSHORE_KILL_AT']);
   const say = (text: string): void => void (text !== '' && process.stdout.write(`${text}\n`));
   const done = await stoppable(
     (signal) =>
-      cloneDatabase(request, settings.pool, { signal, emit }, (clone) => {
+      cloneDatabase(request, settings.pool, { signal, emit, failpoint }, (clone) => {
         if (!json) say(convergedText(clone));
       }),
     { json, text: 'what is not whole is dropped' },

@@ -7,7 +7,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
+import { type CloneServer, isSameServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
@@ -69,17 +69,22 @@ export async function make(
   try {
     const how = await fill(request, plan, { server, working, note: noteText(note) }, environment);
     failpoint('filled');
-    const like =
-      request.mode === 'clone' && plan.way === 'template' ? request.source.connection.database : undefined;
+    const like = isLikeSource(request, plan) ? request.source.connection.database : undefined;
     const ready = noteText({ ...note, how, state: note.state === 'making' ? 'ready' : note.state });
-    for (const text of await server.publish(working, request.name, ready, like))
-      emit({ type: 'notice', text: `it does not have the ${text}` });
+    const missing = await server.publish(working, request.name, ready, like);
+    failpoint('published');
+    for (const text of missing) emit({ type: 'notice', text: `it does not have the ${text}` });
     return how;
   } catch (error) {
     // Whatever went wrong, nobody gets to see what is not whole.
     await server.drop(working);
     throw error;
   }
+}
+
+/** Whether owner, grants and settings of the source are there to be given: a source that few may connect to has such a clone. */
+function isLikeSource({ mode, source, on, noOwner }: DatabaseRequest, { way }: DatabasePlan): boolean {
+  return mode === 'clone' && isSameServer(source, on) && (way === 'template' || !noOwner);
 }
 
 /** Of one that is being made. */

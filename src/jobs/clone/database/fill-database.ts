@@ -9,6 +9,7 @@ import { applyChangelog } from '../../../databases/liquibase/apply-changelog.ts'
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget, prepareDump } from '../../../databases/open-dump.ts';
 import { LongshoreError } from '../../../errors.ts';
+import { type Failpoint, noFailpoint } from '../../../flow/failpoint.ts';
 import { applyMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
@@ -28,17 +29,19 @@ export async function fill(
   place: Working,
   environment: CloneEnvironment,
 ): Promise<string> {
-  const { emit, env, clock, signal = new AbortController().signal } = environment;
+  const { emit, env, clock, failpoint = noFailpoint, signal = new AbortController().signal } = environment;
   const database = withDatabase(request.on, place.working);
   if (request.mode === 'create') {
     await place.server.create(place.working, place.note);
+    failpoint('created');
     if (request.changelog !== undefined) {
       emit({ type: 'phase', phase: 'apply the changelog' });
       await applyChangelog(database, request.changelog, { environment: env, clock }, emit, signal);
     }
     return 'empty database';
   }
-  const made = await fillByWay(request, plan, place, { ...environment, signal });
+  const made = await fillByWay(request, plan, place, { ...environment, failpoint, signal });
+  failpoint('copied');
   if (request.compare && made.facts !== undefined) {
     emit({ type: 'phase', phase: 'compare' });
     await using target = await openRestoreTarget(database, request);
@@ -75,10 +78,10 @@ async function fillByWay(
   request: DatabaseRequest,
   { way }: DatabasePlan,
   { server, working, note }: Working,
-  environment: CloneEnvironment & { readonly signal: AbortSignal },
+  environment: CloneEnvironment & { readonly signal: AbortSignal; readonly failpoint: Failpoint },
 ): Promise<Made> {
   const { source, on, compare, backups } = request;
-  const { emit, signal } = environment;
+  const { emit, failpoint, signal } = environment;
   const database = withDatabase(on, working);
   if (way === 'template') {
     emit({ type: 'phase', phase: 'copy files' });
@@ -90,6 +93,7 @@ async function fillByWay(
     });
   }
   await server.create(working, note);
+  failpoint('created');
   const onBytes = (bytes: number, of: number | undefined): void => emit({ type: 'progress', bytes, of });
   if (way === 'backup') {
     emit({ type: 'phase', phase: 'restore the backup' });
