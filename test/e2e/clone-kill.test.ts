@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { installedPgDump } from '../servers/pg-dump.ts';
 import { type PostgresServer, type PostgresTestDatabase, postgresServer } from '../servers/postgres.ts';
+import { until } from '../worlds/backup-world.ts';
 import {
   ask,
   type CloneWorld,
@@ -32,25 +33,18 @@ afterAll(() => server[Symbol.asyncDispose]());
 beforeEach(async () => {
   world = createCloneWorld();
   source = await server.createDatabase();
-  // A check that takes its time, so that there is time to look, and to kill.
-  await source.sql(`
-    CREATE FUNCTION slowly(text) RETURNS boolean IMMUTABLE LANGUAGE sql
-      AS 'SELECT $1 LIKE ''%@shop.test'' OR pg_sleep(0.005) IS NOT NULL';
-    CREATE TABLE customers (id int PRIMARY KEY, email text NOT NULL CHECK (slowly(email)));
-    INSERT INTO customers SELECT i, 'person' || i || '@shop.test' FROM generate_series(1, ${ROWS}) i;
-    GRANT SELECT ON customers TO PUBLIC`);
-  await leave();
+  // By a session that ends: files are copied while nobody is connected. A check that takes its time, to look and to kill.
+  await ask(
+    source.url,
+    `CREATE FUNCTION slowly(text) RETURNS boolean IMMUTABLE LANGUAGE sql
+       AS 'SELECT $1 LIKE ''%@shop.test'' OR pg_sleep(0.005) IS NOT NULL';
+     CREATE TABLE customers (id int PRIMARY KEY, email text NOT NULL CHECK (slowly(email)));
+     INSERT INTO customers SELECT i, 'person' || i || '@shop.test' FROM generate_series(1, ${ROWS}) i;
+     GRANT SELECT ON customers TO PUBLIC`,
+  );
   writeFileSync(join(world.folder, 'masking.yaml'), 'columns: { customers.email: email }\n');
 });
 afterEach(() => world[Symbol.dispose]());
-
-/** Nobody is connected to the source any more. */
-async function leave(): Promise<void> {
-  await ask(
-    server.url,
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${source.name}'`,
-  );
-}
 
 const NAME = 'shop_clone';
 const args = (...more: string[]): string[] => [
@@ -127,8 +121,10 @@ async function drop(): Promise<void> {
 }
 
 test('a rule that does not hold at run time: the clone is gone, and nobody ever read it', async () => {
-  await source.sql("ALTER TABLE customers ADD CONSTRAINT ours CHECK (id < 300 OR email LIKE '%@shop.test')");
-  await leave();
+  await ask(
+    source.url,
+    "ALTER TABLE customers ADD CONSTRAINT ours CHECK (id < 300 OR email LIKE '%@shop.test')",
+  );
   const [failed, seen] = await watched(() => run(masked()));
   expect(failed.code, failed.stderr).toBe(1);
   expect(failed.stderr).toContain('ours');
@@ -168,6 +164,24 @@ test.each(['the same command', 'sweep'])('killed while it masks, then %s', async
     ),
   ).toEqual([{ all: ROWS, masked: ROWS }]);
   await drop();
+});
+
+test('killed in the moment that its database is made: it is shut', async () => {
+  await using session = await source.session();
+  // Whoever notes what a database is waits.
+  await session.sql('BEGIN; LOCK TABLE pg_shdescription IN SHARE MODE');
+  const killed = await run(args(...(hasDump ? ['--how', 'dump'] : ['--mode', 'create'])), {}, (kill) => {
+    void until('it is made', async () => (await databases()).length > 0).then(() => kill('SIGKILL'));
+  });
+  expect(killed.signal, killed.stderr).toBe('SIGKILL');
+  const [left] = await databases();
+  expect(await ask(server.url, `SELECT datallowconn FROM pg_database WHERE datname = '${left}'`)).toEqual([
+    { datallowconn: false },
+  ]);
+  await session.sql('ROLLBACK');
+  const swept = await run(['sweep', ...onServer()]);
+  expect(swept.code, swept.stderr).toBe(0);
+  expect(await databases()).toEqual([]);
 });
 
 const POINTS: [string, readonly string[]][] = [
