@@ -30,6 +30,8 @@ export interface CloneServer extends AsyncDisposable {
   sessionsIn(name: string): Promise<number>;
   /** Under which a database is made until it is published; the same for the same name. */
   workingName(name: string): string;
+  /** Under which one is made until it is masked, where the working name is one that others know; undefined elsewhere. */
+  hiddenName(name: string): string | undefined;
   /** Waits until no other process works under that working name; until it is disposed of none does. */
   lock(working: string, signal: AbortSignal): Promise<AsyncDisposable>;
   /** The same without waiting. @returns undefined where another process does */

@@ -80,6 +80,7 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         return Number(row!['n']);
       }),
     workingName: (name) => `${WORKING}${createHash('sha256').update(name).digest('hex').slice(0, 16)}`,
+    hiddenName: () => undefined,
     lock: async (working, signal) => (await lock(connection, working, doing, signal))!,
     tryLock: (working) => lock(connection, working, doing, undefined),
     names: (prefix) =>

@@ -15,7 +15,7 @@ import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
 import { type CloneNote, noteText, parseNote } from './clone-note.ts';
-import { fill } from './fill-database.ts';
+import { fill, type Working } from './fill-database.ts';
 import { type DatabasePlan, planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 
@@ -64,10 +64,19 @@ export async function make(
 ): Promise<string> {
   const { emit, failpoint = noFailpoint } = environment;
   const working = server.workingName(request.name);
+  const hidden = request.masking === undefined ? undefined : server.hiddenName(request.name);
+  const drop = async (): Promise<void> => {
+    await server.drop(working);
+    if (hidden !== undefined) await server.drop(hidden);
+  };
   // Of one that was killed.
-  await server.drop(working);
+  await drop();
   try {
-    const how = await fill(request, plan, { server, working, note: noteText(note) }, environment);
+    const place = { server, working, note: noteText(note) };
+    const how =
+      hidden === undefined
+        ? await fill(request, plan, place, environment)
+        : await fillByHidden(request, plan, place, hidden, environment);
     failpoint('filled');
     const like = isLikeSource(request, plan) ? request.source.connection.database : undefined;
     const ready = noteText({ ...note, how, state: note.state === 'making' ? 'ready' : note.state });
@@ -77,9 +86,24 @@ export async function make(
     return how;
   } catch (error) {
     // Whatever went wrong, nobody gets to see what is not whole.
-    await server.drop(working);
+    await drop();
     throw error;
   }
+}
+
+/** Masked under a name that nobody has a grant for; then what is left is copied to the name that others know. */
+async function fillByHidden(
+  request: DatabaseRequest,
+  plan: DatabasePlan,
+  place: Working,
+  hidden: string,
+  environment: CloneEnvironment,
+): Promise<string> {
+  const how = await fill(request, plan, { ...place, working: hidden }, environment);
+  const masked = { ...request, source: withDatabase(request.on, hidden), masking: undefined };
+  await fill(masked, { ...plan, way: 'dump' }, place, environment);
+  await place.server.drop(hidden);
+  return how;
 }
 
 /** Whether owner, grants and settings of the source are there to be given: a source that few may connect to has such a clone. */
