@@ -55,7 +55,7 @@ export interface CloneServer extends AsyncDisposable {
    * @returns what it could not be given
    */
   publish(working: string, name: string, note: string, like: string | undefined): Promise<string[]>;
-  /** Gives one that is published another name and another note, both at once. @returns whether it was still there */
+  /** Gives one that is published another name and another note, both at once. @returns whether it was still there, with nobody in it */
   rename(from: string, to: string, note: string): Promise<boolean>;
   /** With whoever is in it. */
   drop(name: string): Promise<void>;

@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { installedPgDump } from '../servers/pg-dump.ts';
 import { type PostgresServer, type PostgresTestDatabase, postgresServer } from '../servers/postgres.ts';
@@ -212,6 +213,31 @@ test.skipIf(!hasDump)('killed at any point and run again: one clone, no orphan',
     await drop();
   }
   expect(world.temporary()).toEqual([]);
+});
+
+test('killed while it fills a pool: what is not whole goes, and the pool is filled', async () => {
+  const pool = masked('--pool', '2').filter((arg) => arg !== '--name' && arg !== NAME);
+  for (const point of ['copied:1', 'member-copied:2']) {
+    const [killed, seen] = await watched(() => run(pool, { LONGSHORE_KILL_AT: point }));
+    expect(killed.signal, killed.stderr).toBe('SIGKILL');
+    for (const email of seen.read) expect(email).toMatch(/@example\.com$/);
+    const swept = await run(['sweep', ...onServer(), '--json']);
+    expect(JSON.parse(swept.stdout)).toEqual([
+      { name: expect.stringMatching(/^longshore_/), why: 'left behind' },
+    ]);
+    expect((await databases()).filter((name) => name.startsWith('longshore_making'))).toEqual([]);
+  }
+  const filled = await run(pool);
+  expect(JSON.parse(filled.stdout)).toEqual({ pooled: 1 });
+  // Somebody looks into one: the other is handed out.
+  const member = (await databases()).find((name) => name.startsWith('longshore_pool_'))!;
+  const inside = new pg.Client({ connectionString: withDatabaseName(server.url, member) });
+  await inside.connect();
+  const taken = await run(masked('--pool', '0'));
+  expect(JSON.parse(taken.stdout), taken.stderr).toMatchObject({ clone: { how: 'pool', name: NAME } });
+  await inside.end();
+  await run(['drop', NAME, ...onServer()]);
+  for (const name of await databases()) await ask(server.url, `DROP DATABASE ${name} WITH (FORCE)`);
 });
 
 test('killed at random, two at once each time: one clone in the end', async () => {

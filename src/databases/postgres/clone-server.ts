@@ -125,7 +125,8 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
           await atOnce(client, () => renameNoted(client, from, to, note));
           return true;
         } catch (error) {
-          if ((error as { code?: string }).code === INVALID_CATALOG_NAME) return false;
+          const { code } = error as { code?: string };
+          if (code === INVALID_CATALOG_NAME || code === OBJECT_IN_USE) return false;
           throw error;
         }
       }),

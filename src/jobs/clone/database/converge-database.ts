@@ -64,7 +64,8 @@ export async function make(
 ): Promise<string> {
   const { emit, failpoint = noFailpoint } = environment;
   const working = server.workingName(request.name);
-  const hidden = request.masking === undefined ? undefined : server.hiddenName(request.name);
+  const isMasked = request.mode === 'clone' && request.masking !== undefined;
+  const hidden = isMasked ? server.hiddenName(request.name) : undefined;
   const drop = async (): Promise<void> => {
     await server.drop(working);
     if (hidden !== undefined) await server.drop(hidden);
@@ -72,7 +73,7 @@ export async function make(
   // Of one that was killed.
   await drop();
   try {
-    const place = { server, working, note: noteText(note) };
+    const place = { server, working, note: noteText({ ...note, state: 'making' }) };
     const how =
       hidden === undefined
         ? await fill(request, plan, place, environment)
