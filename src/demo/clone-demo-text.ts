@@ -22,12 +22,10 @@ export function cloneDemoHolds(result: CloneDemoResult): boolean {
 
 export function cloneDemoText(result: CloneDemoResult): string {
   const { artifact, clone, source, differences, created, notCreated, pooled, dropped, swept } = result;
-  const size = artifact.layers.reduce((sum, layer) => sum + layer.size, 0);
   return [
     '',
     cloneDemoHolds(result) ? 'What happened:' : 'Something went wrong:',
-    `  ${artifact.reference} was built without Docker, an image of ${formatBytes(size)}: where the shop is, its changelog and its masking rules,`,
-    '  no rows and no password.',
+    ...artifactText(artifact),
     `  Converged, it was ${clone.name}: ${clone.how}, masked before anyone could connect, in ${formatDuration(clone.tookMs)}; asked again, the same one.`,
     `  Of ${n(source.tables)} tables with ${n(source.rows)} rows, and ${n(source.objects)} other objects, what is masked differs${differences.length === 1 ? ', and nothing else' : ''}:`,
     ...differences.map((text) => `    ≠ ${text}`),
@@ -43,6 +41,18 @@ export function cloneDemoText(result: CloneDemoResult): string {
     '  npx longshore clone --from postgres://…/shop --name shop_test --ttl 8h --plan',
     '  npx longshore clone build artifact-config.ini --tag shop-db:1    docs/clone.md tells the rest',
   ].join('\n');
+}
+
+function artifactText(artifact: CloneDemoResult['artifact']): string[] {
+  if (artifact === undefined)
+    return [
+      '  No image was built: that needs Linux, or an image with Node.js (longshore clone build --base node:24-slim).',
+    ];
+  const size = artifact.layers.reduce((sum, layer) => sum + layer.size, 0);
+  return [
+    `  ${artifact.reference} was built without Docker, an image of ${formatBytes(size)}: where the shop is, its changelog and its masking rules,`,
+    '  no rows and no password.',
+  ];
 }
 
 function n(value: number): string {

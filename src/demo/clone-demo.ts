@@ -13,6 +13,8 @@ import { openSession } from '../databases/postgres/open-session.ts';
 import { startPostgres } from '../embedded/postgres.ts';
 import { LongshoreError } from '../errors.ts';
 import { systemClock } from '../flow/clock.ts';
+import type { Artifact } from '../jobs/clone/artifact.ts';
+import { artifactOf, filesOf } from '../jobs/clone/artifact-files.ts';
 import { type BuiltArtifact, buildArtifact } from '../jobs/clone/build.ts';
 import type { ConvergedClone } from '../jobs/clone/clone.ts';
 import { cloneDatabase } from '../jobs/clone/clone-database.ts';
@@ -26,6 +28,7 @@ import {
 import type { EmitClone } from '../jobs/clone/events.ts';
 import { openArtifact } from '../jobs/clone/open-artifact.ts';
 import { requestOf, resolveCloneOptions } from '../jobs/clone/options.ts';
+import { readInput } from '../jobs/clone/read-input.ts';
 import { writeCloneDemoArtifact } from './clone-demo-artifact.ts';
 import { shopSample } from './shop-sample.ts';
 
@@ -38,7 +41,8 @@ export interface CloneDemoOptions {
 }
 
 export interface CloneDemoResult {
-  readonly artifact: BuiltArtifact;
+  /** Undefined where no image can be built: the Node.js of this machine is for another system than Linux. */
+  readonly artifact: BuiltArtifact | undefined;
   readonly clone: ConvergedClone;
   /** Asked for once more. */
   readonly again: ConvergedClone;
@@ -82,12 +86,19 @@ export async function runCloneDemo({
     return await target.facts({ tables: [], sequences: {}, objects: [], largeObjects: 0 }, signal);
   };
 
-  say(`building the artifact ${TAG} …`);
   const env = { ...process.env, DB_PASSWORD: shop.connection.password?.reveal() };
   const images = { env, store: `${folder}/artifacts`, signal };
   const config = writeCloneDemoArtifact(folder, shop.name);
-  const built = await buildArtifact({ config, tag: TAG }, { ...images, emit });
-  const artifact = await openArtifact(TAG, images);
+  let built: BuiltArtifact | undefined;
+  let artifact: Artifact;
+  if (process.platform === 'linux') {
+    say(`building the artifact ${TAG} …`);
+    built = await buildArtifact({ config, tag: TAG }, { ...images, emit });
+    artifact = await openArtifact(TAG, images);
+  } else {
+    const { configuration, changelog } = filesOf(await readInput(config, signal));
+    artifact = artifactOf(new Map([...configuration, ...changelog]), TAG, undefined);
+  }
 
   const environment = { env, signal, emit };
   say('converging it: a clone, masked …');

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { messageOf } from '../../errors.ts';
-import { type CloneServer, type LocalCopy, RESERVED } from '../clone-server.ts';
+import { type CloneServer, RESERVED } from '../clone-server.ts';
 import { majorOf } from './client-choice.ts';
+import { copyByServer, SHUT } from './copy-by-server.ts';
 import { giveDatabaseSettings } from './database-settings.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { quoteText } from './schema-object.ts';
@@ -14,8 +15,6 @@ import { maintenanceSession } from './swap-database.ts';
 
 const NOTE = 'longshore clone ';
 const OBJECT_IN_USE = '55006';
-/** From here on files are copied and not written through the log: that costs two checkpoints, and less for each byte. */
-const FILE_COPY_BYTES = 64 * 1024 ** 2;
 /** Of advisory locks, so that they meet no others. */
 const LOCK_SPACE = 'longshore clone';
 
@@ -104,7 +103,7 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
     copy: (source, name, note) =>
       asked(`copy ${source}`, async () => {
         const bytes = (await bytesOf(source)) ?? 0;
-        const copied = await copyHere(client, source, name, majorOf(version), bytes);
+        const copied = await copyByServer(client, source, name, majorOf(version), bytes);
         if (copied !== undefined) await close(client, name, note);
         return copied;
       }),
@@ -147,9 +146,6 @@ FROM pg_database
 WHERE starts_with(shobj_description(oid, 'pg_database'), $1) OR starts_with(datname, $2)
 ORDER BY datname COLLATE "C"`;
 
-/** Nobody gets into a database that was just made: whoever dies now leaves it so. */
-const SHUT = ' ALLOW_CONNECTIONS false';
-
 /** Whoever is not its owner stays out until it is published. */
 async function close(client: pg.ClientBase, name: string, note: string): Promise<void> {
   await atOnce(client, async () => {
@@ -181,46 +177,6 @@ async function atOnce(client: pg.ClientBase, work: () => Promise<void>): Promise
 
 /** From PostgreSQL 13 on. */
 const forced = (version: string): string => (majorOf(version) >= 13 ? ' WITH (FORCE)' : '');
-
-/** @returns undefined where somebody is in it */
-async function copyHere(
-  client: pg.ClientBase,
-  source: string,
-  name: string,
-  major: number,
-  bytes: number,
-): Promise<LocalCopy | undefined> {
-  const make = async (strategy: string): Promise<'made' | 'in use'> => {
-    try {
-      await client.query(
-        `CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}${SHUT}`,
-      );
-      return 'made';
-    } catch (error) {
-      if ((error as { code?: string }).code === OBJECT_IN_USE) return 'in use';
-      throw error;
-    }
-  };
-  if (major >= 18 && bytes >= FILE_COPY_BYTES) {
-    const made = await byReflink(client, () => make(' STRATEGY FILE_COPY'));
-    if (made !== undefined) return made === 'made' ? { how: 'reflink' } : undefined;
-  }
-  const files = major >= 15 && bytes >= FILE_COPY_BYTES;
-  if ((await make(files ? ' STRATEGY FILE_COPY' : '')) === 'in use') return undefined;
-  return { how: files || major < 15 ? 'file copy' : 'template copy' };
-}
-
-/** @returns undefined where the file system, or the platform, has none: what else is wrong shows without it, too */
-async function byReflink<T>(client: pg.ClientBase, make: () => Promise<T>): Promise<T | undefined> {
-  try {
-    await client.query(`SET file_copy_method = 'clone'`);
-    return await make();
-  } catch {
-    return undefined;
-  } finally {
-    await client.query('RESET file_copy_method');
-  }
-}
 
 /** Within a transaction. Only a superuser, or a member of the owner, can give everything. */
 async function settingsLike(client: pg.ClientBase, like: string, name: string): Promise<string[]> {
