@@ -2,6 +2,8 @@
 
 import { type Command, Option } from 'commander';
 import { parseDuration } from '../config/duration.ts';
+import { LongshoreError } from '../errors.ts';
+import { killingFailpoint } from '../flow/failpoint.ts';
 import { WAYS, type Way } from '../jobs/clone/database/choose-way.ts';
 import { backupSource } from './backup-source.ts';
 import { type CloneFlags, cloneEmit, environmentOf } from './clone-flags.ts';
@@ -25,6 +27,7 @@ interface ConvergeFlags extends CloneFlags {
   /** Commander's word for `--no-owners`. */
   readonly owners: boolean;
   readonly compare?: boolean;
+  readonly pool?: string;
   readonly plan?: boolean;
 }
 
@@ -53,6 +56,7 @@ export function registerCloneConverge(clone: Command, finish: Finish): void {
     .option('--client-folder <folder>', 'of pg_dump, mariadb-dump or mysqldump')
     .option('--no-owners', 'leave owners and grants out; of PostgreSQL')
     .option('--compare', 'hold every row of the clone against the source')
+    .option('--pool <n>', 'keep so many more ready, so that the next one is there at once; of PostgreSQL')
     .option('--store <folder>', 'an OCI image layout of all artifacts; .longshore/artifacts')
     .option('--plain-http', 'speak HTTP without TLS to the registry')
     .option('--plan', 'say what would be done, what it takes and costs, and change nothing')
@@ -74,7 +78,8 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
   const options = {
     ...{ mode, name, owner, stackName, clientCidr, username, on, way: how, clientFolder, compare },
     ttlMs: ttl === undefined ? undefined : ttl === '0' ? 0 : parseDuration(ttl),
-    jobs: jobs === undefined ? undefined : Number(jobs),
+    jobs: countOf('--jobs', jobs, 1),
+    pool: countOf('--pool', flags.pool, 0),
     noOwner: !owners,
     backups:
       backups === undefined ? undefined : backupSource(backups, process.env, { identity, clientFolder }),
@@ -92,7 +97,16 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
     finish(planned.findings.some(({ kind }) => kind === 'problem') ? 3 : 0);
     return;
   }
-  const clone = await stoppable((signal) => converge(artifact, options, { signal, emit }), stop);
+  const failpoint = killingFailpoint(process.env['LONGSHORE_KILL_AT']);
+  const clone = await stoppable((signal) => converge(artifact, options, { signal, emit, failpoint }), stop);
   process.stdout.write(`${json ? JSON.stringify(clone) : convergedText(clone)}\n`);
   finish(0);
+}
+
+/** @throws CONFIG_INVALID for what is no whole number, or less than `least` */
+function countOf(flag: string, text: string | undefined, least: number): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= least) return count;
+  throw new LongshoreError('CONFIG_INVALID', `${flag} has to be a whole number from ${least} on: ${text}`);
 }

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { readJob } from '../config/config-file.ts';
+import { killingFailpoint } from '../flow/failpoint.ts';
 import type { ConvergedClone } from '../jobs/clone/clone.ts';
 import type { CloneOptions } from '../jobs/clone/options.ts';
 import { backupSource } from './backup-source.ts';
@@ -80,12 +81,16 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
     return;
   }
   const emit = cloneReporter(json ? 'ndjson' : 'terminal', process.stderr);
+  const failpoint = killingFailpoint(process.env['LONGSHORE_KILL_AT']);
   const say = (text: string): void => void (text !== '' && process.stdout.write(`${text}\n`));
   const onClone = json ? undefined : (clone: ConvergedClone) => say(convergedText(clone));
-  const done = await stoppable((signal) => cloneDatabase(options, { signal, emit, backups, onClone }), {
-    json,
-    text: 'what is not whole is dropped',
-  });
+  const done = await stoppable(
+    (signal) => cloneDatabase(options, { signal, emit, failpoint, backups, onClone }),
+    {
+      json,
+      text: 'what is not whole is dropped',
+    },
+  );
   say(json ? JSON.stringify(done) : pooledText(done));
   finish(0);
 }

@@ -23,6 +23,7 @@ const DEMOS: Readonly<Record<string, Demo>> = {
   move: demoMove,
   replicate: demoReplicate,
   backup: demoBackup,
+  clone: demoClone,
 };
 
 export function registerDemo(program: Command, finish: Finish): void {
@@ -129,6 +130,30 @@ async function demoBackup({ sample }: DemoFlags): Promise<number> {
     );
     process.stdout.write(`${backupDemoText(result)}\n`);
     return backupDemoHolds(result) ? 0 : 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function demoClone(): Promise<number> {
+  const [{ runCloneDemo }, { cloneDemoHolds, cloneDemoText }] = await Promise.all([
+    import('../demo/clone-demo.ts'),
+    import('../demo/clone-demo-text.ts'),
+  ]);
+  const folder = mkdtempSync(join(tmpdir(), 'longshore-demo-'));
+  try {
+    const result = await stoppable(
+      (signal) =>
+        runCloneDemo({
+          folder,
+          say: (line) => process.stderr.write(`${line}\n`),
+          emit: () => undefined,
+          signal,
+        }),
+      { text: 'the server of the demo goes, with all that is in it' },
+    );
+    process.stdout.write(`${cloneDemoText(result)}\n`);
+    return cloneDemoHolds(result) ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -30,6 +30,8 @@ export interface CloneServer extends AsyncDisposable {
   sessionsIn(name: string): Promise<number>;
   /** Under which a database is made until it is published; the same for the same name. */
   workingName(name: string): string;
+  /** Under which one is made until it is masked, where the working name is one that others know; undefined elsewhere. */
+  hiddenName(name: string): string | undefined;
   /** Waits until no other process works under that working name; until it is disposed of none does. */
   lock(working: string, signal: AbortSignal): Promise<AsyncDisposable>;
   /** The same without waiting. @returns undefined where another process does */
@@ -53,7 +55,7 @@ export interface CloneServer extends AsyncDisposable {
    * @returns what it could not be given
    */
   publish(working: string, name: string, note: string, like: string | undefined): Promise<string[]>;
-  /** Gives one that is published another name and another note, both at once. @returns whether it was still there */
+  /** Gives one that is published another name and another note, both at once. @returns whether it was still there, with nobody in it */
   rename(from: string, to: string, note: string): Promise<boolean>;
   /** With whoever is in it. */
   drop(name: string): Promise<void>;

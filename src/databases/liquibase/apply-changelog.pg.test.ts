@@ -142,6 +142,27 @@ describe.skipIf(!liquibaseAvailable())('applyChangelog on PostgreSQL', () => {
     expect(await database.sql('SELECT locked FROM databasechangeloglock')).toEqual([{ locked: false }]);
   });
 
+  test('a driver that knows no such password: what to do is said', async () => {
+    const database = await server.createDatabase();
+    await database.sql("DROP ROLE IF EXISTS other; CREATE ROLE other SUPERUSER LOGIN PASSWORD 'gehäim'");
+    const url = new URL(database.url);
+    url.username = 'other';
+    url.password = encodeURIComponent('gehäim');
+    const nothing = changelog({ 'a.sql': '--liquibase formatted sql\n' });
+    // A later one than that of the npm package knows it.
+    const failed: unknown = await applyChangelog(
+      parseDatabaseUrl(url.href),
+      nothing,
+      {},
+      () => undefined,
+      never,
+    ).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failed !== undefined) expect(failed).toMatchObject({ hint: expect.stringContaining('beyond ASCII') });
+  });
+
   test('a changelog is checked without a database', async () => {
     expect(await checkChangelog('postgres', changelog(SHOP), { contexts: 'test' }, never)).toBe(4);
     const broken = changelog({ 'root.yaml': 'databaseChangeLog:\n  - include: {file: missing.sql}\n' });

@@ -197,9 +197,7 @@ function failed(
   const reason = password ? failure.reason.replaceAll(password, '<redacted>') : failure.reason;
   if (failure.changeSet === undefined) {
     return new LongshoreError('DATABASE_FAILED', `Cannot ${action}: ${reason}`, {
-      hint: /find database driver/i.test(reason)
-        ? 'this Liquibase has no driver for the database: put its JDBC driver into the folder lib of Liquibase'
-        : undefined,
+      hint: hintOf(reason, password),
     });
   }
   emit({ type: 'step', what: failure.changeSet, state: 'failed', reason });
@@ -213,6 +211,15 @@ function failed(
         : 'those before it are applied; correct it and do the same again',
     },
   );
+}
+
+function hintOf(reason: string, password: string | undefined): string | undefined {
+  if (/find database driver/i.test(reason))
+    return 'this Liquibase has no driver for the database: put its JDBC driver into the folder lib of Liquibase';
+  // That of the npm package says no more of it.
+  if (/Something unusual has occurred/.test(reason) && password !== undefined && /[^!-~]/.test(password))
+    return 'old drivers of PostgreSQL know no passwords with blanks or letters beyond ASCII: install a later Liquibase (https://docs.liquibase.com)';
+  return undefined;
 }
 
 /** What Liquibase recorded is the truth; its output was only for progress. */

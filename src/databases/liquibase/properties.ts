@@ -103,6 +103,8 @@ function mariadbSettings(connection: DatabaseConnection, tls: Exclude<TlsMode, '
     serverSslCert: checked ? connection.tlsCaFile : undefined,
     disableSslHostnameVerification: tls === 'verify-ca' ? 'true' : undefined,
     allowPublicKeyRetrieval: 'true',
+    // As the server has it; the driver would take the encoding of the locale.
+    passwordCharacterEncoding: 'UTF-8',
   };
 }
 

@@ -1,8 +1,9 @@
 /** Clones on a MariaDB server: the note of a clone is the comment of its database. */
 
+import { createHash } from 'node:crypto';
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
-import type { CloneServer } from '../clone-server.ts';
+import { type CloneServer, RESERVED } from '../clone-server.ts';
 import { type Client, MysqlConnections } from './connections.ts';
 import { quoteName, quoteText } from './sql.ts';
 
@@ -73,6 +74,9 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       }),
     // Databases are not renamed: one is made under its own name, and its note says that it is not whole.
     workingName: (name) => name,
+    // Grants may be there already for that name, or for many that begin alike.
+    hiddenName: (name) =>
+      `${RESERVED}masking_${createHash('sha256').update(name).digest('hex').slice(0, 16)}`,
     lock: async (working, signal) => (await lock(open(), working, url, signal))!,
     tryLock: (working) => lock(open(), working, url, undefined),
     names: (prefix) =>

@@ -4,9 +4,10 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { messageOf } from '../../errors.ts';
-import { type CloneServer, type LocalCopy, RESERVED } from '../clone-server.ts';
+import { type CloneServer, RESERVED } from '../clone-server.ts';
 import { majorOf } from './client-choice.ts';
-import { copyDatabaseSettings } from './database-settings.ts';
+import { copyByServer, SHUT } from './copy-by-server.ts';
+import { giveDatabaseSettings } from './database-settings.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { quoteText } from './schema-object.ts';
 import { quoteName } from './sql.ts';
@@ -14,8 +15,6 @@ import { maintenanceSession } from './swap-database.ts';
 
 const NOTE = 'longshore clone ';
 const OBJECT_IN_USE = '55006';
-/** From here on files are copied and not written through the log: that costs two checkpoints, and less for each byte. */
-const FILE_COPY_BYTES = 64 * 1024 ** 2;
 /** Of advisory locks, so that they meet no others. */
 const LOCK_SPACE = 'longshore clone';
 
@@ -80,6 +79,7 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         return Number(row!['n']);
       }),
     workingName: (name) => `${WORKING}${createHash('sha256').update(name).digest('hex').slice(0, 16)}`,
+    hiddenName: () => undefined,
     lock: async (working, signal) => (await lock(connection, working, doing, signal))!,
     tryLock: (working) => lock(connection, working, doing, undefined),
     names: (prefix) =>
@@ -97,31 +97,35 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
       }),
     create: (name, note) =>
       asked(`make the database ${name}`, async () => {
-        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'`);
+        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'${SHUT}`);
         await close(client, name, note);
       }),
     copy: (source, name, note) =>
       asked(`copy ${source}`, async () => {
         const bytes = (await bytesOf(source)) ?? 0;
-        const copied = await copyHere(client, source, name, majorOf(version), bytes);
+        const copied = await copyByServer(client, source, name, majorOf(version), bytes);
         if (copied !== undefined) await close(client, name, note);
         return copied;
       }),
     setNote: (name, note) => asked(`note what ${name} is`, () => comment(client, name, note)),
     publish: (working, name, note, like) =>
       asked(`publish ${name}`, async () => {
-        await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
-        const missing = like === undefined ? [] : await settingsLike(client, like, working);
-        await renameNoted(client, working, name, note);
+        let missing: string[] = [];
+        await atOnce(client, async () => {
+          await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
+          if (like !== undefined) missing = await settingsLike(client, like, working);
+          await renameNoted(client, working, name, note);
+        });
         return missing;
       }),
     rename: (from, to, note) =>
       asked(`hand out ${to}`, async () => {
         try {
-          await renameNoted(client, from, to, note);
+          await atOnce(client, () => renameNoted(client, from, to, note));
           return true;
         } catch (error) {
-          if ((error as { code?: string }).code === INVALID_CATALOG_NAME) return false;
+          const { code } = error as { code?: string };
+          if (code === INVALID_CATALOG_NAME || code === OBJECT_IN_USE) return false;
           throw error;
         }
       }),
@@ -144,8 +148,11 @@ ORDER BY datname COLLATE "C"`;
 
 /** Whoever is not its owner stays out until it is published. */
 async function close(client: pg.ClientBase, name: string, note: string): Promise<void> {
-  await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
-  await comment(client, name, note);
+  await atOnce(client, async () => {
+    await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
+    await comment(client, name, note);
+    await client.query(`ALTER DATABASE ${quoteName(name)} ALLOW_CONNECTIONS true`);
+  });
 }
 
 async function comment(client: pg.ClientBase, name: string, note: string): Promise<void> {
@@ -153,10 +160,14 @@ async function comment(client: pg.ClientBase, name: string, note: string): Promi
 }
 
 async function renameNoted(client: pg.ClientBase, from: string, to: string, note: string): Promise<void> {
+  await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
+  await comment(client, to, note);
+}
+
+async function atOnce(client: pg.ClientBase, work: () => Promise<void>): Promise<void> {
   await client.query('BEGIN');
   try {
-    await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
-    await comment(client, to, note);
+    await work();
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK');
@@ -167,54 +178,14 @@ async function renameNoted(client: pg.ClientBase, from: string, to: string, note
 /** From PostgreSQL 13 on. */
 const forced = (version: string): string => (majorOf(version) >= 13 ? ' WITH (FORCE)' : '');
 
-/** @returns undefined where somebody is in it */
-async function copyHere(
-  client: pg.ClientBase,
-  source: string,
-  name: string,
-  major: number,
-  bytes: number,
-): Promise<LocalCopy | undefined> {
-  const make = async (strategy: string): Promise<'made' | 'in use'> => {
-    try {
-      await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}`);
-      return 'made';
-    } catch (error) {
-      if ((error as { code?: string }).code === OBJECT_IN_USE) return 'in use';
-      throw error;
-    }
-  };
-  if (major >= 18 && bytes >= FILE_COPY_BYTES) {
-    const made = await byFileClone(client, () => make(' STRATEGY FILE_COPY'));
-    if (made !== undefined) return made === 'made' ? { how: 'file clone' } : undefined;
-  }
-  const files = major >= 15 && bytes >= FILE_COPY_BYTES;
-  if ((await make(files ? ' STRATEGY FILE_COPY' : '')) === 'in use') return undefined;
-  return { how: files || major < 15 ? 'file copy' : 'template copy' };
-}
-
-/**
- * Files are cloned: their blocks are shared where the file system can, and copied by the kernel elsewhere, which the server
- * does not tell.
- * @returns undefined where the platform cannot: what else is wrong shows without it, too
- */
-async function byFileClone<T>(client: pg.ClientBase, make: () => Promise<T>): Promise<T | undefined> {
-  try {
-    await client.query(`SET file_copy_method = 'clone'`);
-    return await make();
-  } catch {
-    return undefined;
-  } finally {
-    await client.query('RESET file_copy_method');
-  }
-}
-
-/** Only a superuser, or a member of the owner, can give everything. */
+/** Within a transaction. Only a superuser, or a member of the owner, can give everything. */
 async function settingsLike(client: pg.ClientBase, like: string, name: string): Promise<string[]> {
+  await client.query('SAVEPOINT settings');
   try {
-    await copyDatabaseSettings(client, like, name);
+    await giveDatabaseSettings(client, like, name);
     return [];
   } catch (error) {
+    await client.query('ROLLBACK TO SAVEPOINT settings');
     return [`owner, grants and settings of ${like}: ${messageOf(error)}`];
   }
 }

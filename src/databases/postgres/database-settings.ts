@@ -9,23 +9,28 @@ import { quoteName } from './sql.ts';
  * @throws the server's error, with nothing changed
  */
 export async function copyDatabaseSettings(client: pg.ClientBase, from: string, to: string): Promise<void> {
-  const { rows: statements } = await client.query<{ text: string }>(STATEMENTS, [from, to]);
-  const { rows: settings } = await client.query<Setting>(SETTINGS, [from]);
   await client.query('BEGIN');
   try {
-    for (const { text } of statements) await client.query(text);
-    for (const { role, name, value, literal } of settings) {
-      const whose = role === null ? '' : `ROLE ${quoteName(role)} IN `;
-      const isList = LISTS.has(name);
-      // A list of names is stored with its quotes, which are not those of a statement.
-      if (isList) await client.query('SELECT set_config($1, $2, true)', [name, value]);
-      const set = isList ? 'FROM CURRENT' : `TO ${literal}`;
-      await client.query(`ALTER ${whose}DATABASE ${quoteName(to)} SET ${quoteName(name)} ${set}`);
-    }
+    await giveDatabaseSettings(client, from, to);
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK');
     throw error;
+  }
+}
+
+/** The same within a transaction of the caller. */
+export async function giveDatabaseSettings(client: pg.ClientBase, from: string, to: string): Promise<void> {
+  const { rows: statements } = await client.query<{ text: string }>(STATEMENTS, [from, to]);
+  const { rows: settings } = await client.query<Setting>(SETTINGS, [from]);
+  for (const { text } of statements) await client.query(text);
+  for (const { role, name, value, literal } of settings) {
+    const whose = role === null ? '' : `ROLE ${quoteName(role)} IN `;
+    const isList = LISTS.has(name);
+    // A list of names is stored with its quotes, which are not those of a statement.
+    if (isList) await client.query('SELECT set_config($1, $2, true)', [name, value]);
+    const set = isList ? 'FROM CURRENT' : `TO ${literal}`;
+    await client.query(`ALTER ${whose}DATABASE ${quoteName(to)} SET ${quoteName(name)} ${set}`);
   }
 }
 

@@ -39,9 +39,22 @@ export async function cloneDatabase(
   const environment = cloneEnvironment(more);
   const settings = resolveCloneOptions(options);
   const request = await readRequest(settings, backups, environment);
-  const { pool } = settings;
+  return await cloneOrTake(request, settings.pool, environment, onClone);
+}
+
+/**
+ * From the pool where one is ready, made otherwise; then the pool is filled up.
+ * @param request without a name fills the pool alone
+ * @param pool how many are kept ready; undefined for no pool
+ */
+export async function cloneOrTake(
+  request: DatabaseRequest,
+  pool: number | undefined,
+  environment: CloneEnvironment,
+  onClone?: (clone: ConvergedClone) => void,
+): Promise<ClonedDatabase> {
   let clone: ConvergedClone | undefined;
-  if (settings.name !== undefined) {
+  if (request.name !== '') {
     clone = pool === undefined ? undefined : await takeFromPool(request, environment);
     clone ??= await convergeDatabase(request, environment);
     onClone?.(clone);

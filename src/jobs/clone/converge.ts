@@ -8,6 +8,7 @@ import type { Artifact } from './artifact.ts';
 import { convergeAurora } from './aurora/converge.ts';
 import { planAurora } from './aurora/plan.ts';
 import type { ClonePlan, ConvergedClone } from './clone.ts';
+import { cloneOrTake } from './clone-database.ts';
 import type { Way } from './database/choose-way.ts';
 import { convergeDatabase } from './database/converge-database.ts';
 import { planDatabase } from './database/plan-database.ts';
@@ -32,6 +33,10 @@ export interface ArtifactConvergeOptions extends ConvergeOptions {
   readonly noOwner?: boolean | undefined;
   readonly compare?: boolean | undefined;
   readonly backups?: BackupSource | undefined;
+  /** How many more are kept ready; of PostgreSQL. */
+  readonly pool?: number | undefined;
+  /** Given the clone before the pool is filled up. */
+  readonly onClone?: ((clone: ConvergedClone) => void) | undefined;
 }
 
 /**
@@ -46,7 +51,10 @@ export async function converge(
   const environment = cloneEnvironment(given);
   if (artifact.config.source.kind === 'aurora')
     return await convergeAurora(artifact, options, preparing(artifact, options, environment));
-  return await convergeDatabase(artifactRequest(artifact, options, environment.env), environment);
+  const request = artifactRequest(artifact, options, environment.env);
+  if (options.pool === undefined) return await convergeDatabase(request, environment);
+  const { clone } = await cloneOrTake(request, options.pool, environment, options.onClone);
+  return clone!;
 }
 
 /** What {@link converge} would do; changes nothing. */

@@ -10,6 +10,7 @@ const LOCAL: Situation = {
   jobs: 2,
   backup: undefined,
   reachable: true,
+  compare: false,
 };
 const backup = { key: '2026-11-20/datadump1.dump.zst', takenAt: '2026-11-20T03:00:00Z' };
 

@@ -20,6 +20,8 @@ export interface Situation {
   readonly backup: { readonly key: string; readonly takenAt: string } | undefined;
   /** Whether the source can be reached at all. */
   readonly reachable: boolean;
+  /** Whether every row is to be held against the source. */
+  readonly compare: boolean;
 }
 
 export interface ChosenWay {
@@ -63,8 +65,12 @@ const REASONS: Readonly<Record<Way, string>> = {
 };
 
 function hindrance(way: Way, situation: Situation): string | undefined {
-  const { product, sameServer, sessions, mayCopy, backup, reachable } = situation;
-  if (way === 'backup') return backup === undefined ? 'there is no drilled backup' : undefined;
+  const { product, sameServer, sessions, mayCopy, backup, reachable, compare } = situation;
+  if (way === 'backup' && backup === undefined) return 'there is no drilled backup';
+  // The source may change after its files were copied, and has since the backup.
+  if (compare && (way === 'template' || way === 'backup'))
+    return 'there is no snapshot of the source to compare with';
+  if (way === 'backup') return undefined;
   if (!reachable) return 'the source cannot be reached';
   if (way === 'dump') return undefined;
   if (product !== 'PostgreSQL') return `${product} has no such way`;

@@ -6,6 +6,7 @@
 import { type CloneServer, openCloneServer, RESERVED } from '../../../databases/clone-server.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
+import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment } from '../settings.ts';
 import { noteText, parseNote } from './clone-note.ts';
@@ -57,24 +58,31 @@ export async function fillPool(
     const name = `${memberPrefix(key)}${n}`;
     if (there.has(name)) continue;
     signal.throwIfAborted();
-    await addMember(server, { ...template, name }, clock.now());
+    await addMember(server, { ...template, name }, { ...environment, signal });
     there.add(name);
     made++;
   }
   return made;
 }
 
-async function addMember(server: CloneServer, member: DatabaseRequest, nowMs: number): Promise<void> {
+async function addMember(
+  server: CloneServer,
+  member: DatabaseRequest,
+  { clock, failpoint = noFailpoint, signal }: CloneEnvironment & { readonly signal: AbortSignal },
+): Promise<void> {
   const working = server.workingName(member.name);
+  // So that nobody takes it for one that was left behind.
+  await using _ = await server.lock(working, signal);
   const source = templateOf(keyOf(member));
-  const note = noteText({ ...makeNote(member, 'pool', nowMs), state: 'pooled' });
+  const note = makeNote(member, 'pool', clock.now());
   await server.drop(working);
-  const copied = await server.copy(source, working, note);
+  const copied = await server.copy(source, working, noteText(note));
+  failpoint('member-copied');
   if (copied === undefined)
     throw new LongshoreError('DATABASE_CONFLICT', `somebody is connected to ${source}`, {
       hint: 'nobody should: it is what the clones of a pool are copied from',
     });
-  await server.publish(working, member.name, note, source);
+  await server.publish(working, member.name, noteText({ ...note, state: 'pooled' }), source);
 }
 
 /**

@@ -7,7 +7,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
+import { type CloneServer, isSameServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
@@ -15,7 +15,7 @@ import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
 import { type CloneNote, noteText, parseNote } from './clone-note.ts';
-import { fill } from './fill-database.ts';
+import { fill, type Working } from './fill-database.ts';
 import { type DatabasePlan, planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 
@@ -64,22 +64,52 @@ export async function make(
 ): Promise<string> {
   const { emit, failpoint = noFailpoint } = environment;
   const working = server.workingName(request.name);
+  const isMasked = request.mode === 'clone' && request.masking !== undefined;
+  const hidden = isMasked ? server.hiddenName(request.name) : undefined;
+  const drop = async (): Promise<void> => {
+    await server.drop(working);
+    if (hidden !== undefined) await server.drop(hidden);
+  };
   // Of one that was killed.
-  await server.drop(working);
+  await drop();
   try {
-    const how = await fill(request, plan, { server, working, note: noteText(note) }, environment);
+    const place = { server, working, note: noteText({ ...note, state: 'making' }) };
+    const how =
+      hidden === undefined
+        ? await fill(request, plan, place, environment)
+        : await fillByHidden(request, plan, place, hidden, environment);
     failpoint('filled');
-    const like =
-      request.mode === 'clone' && plan.way === 'template' ? request.source.connection.database : undefined;
+    const like = isLikeSource(request, plan) ? request.source.connection.database : undefined;
     const ready = noteText({ ...note, how, state: note.state === 'making' ? 'ready' : note.state });
-    for (const text of await server.publish(working, request.name, ready, like))
-      emit({ type: 'notice', text: `it does not have the ${text}` });
+    const missing = await server.publish(working, request.name, ready, like);
+    failpoint('published');
+    for (const text of missing) emit({ type: 'notice', text: `it does not have the ${text}` });
     return how;
   } catch (error) {
     // Whatever went wrong, nobody gets to see what is not whole.
-    await server.drop(working);
+    await drop();
     throw error;
   }
+}
+
+/** Masked under a name that nobody has a grant for; then what is left is copied to the name that others know. */
+async function fillByHidden(
+  request: DatabaseRequest,
+  plan: DatabasePlan,
+  place: Working,
+  hidden: string,
+  environment: CloneEnvironment,
+): Promise<string> {
+  const how = await fill(request, plan, { ...place, working: hidden }, environment);
+  const masked = { ...request, source: withDatabase(request.on, hidden), masking: undefined };
+  await fill(masked, { ...plan, way: 'dump' }, place, environment);
+  await place.server.drop(hidden);
+  return how;
+}
+
+/** Whether owner, grants and settings of the source are there to be given: a source that few may connect to has such a clone. */
+function isLikeSource({ mode, source, on, noOwner }: DatabaseRequest, { way }: DatabasePlan): boolean {
+  return mode === 'clone' && isSameServer(source, on) && (way === 'template' || !noOwner);
 }
 
 /** Of one that is being made. */

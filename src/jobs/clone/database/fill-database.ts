@@ -7,6 +7,7 @@ import type { DumpFacts } from '../../../databases/dump.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget, prepareDump } from '../../../databases/open-dump.ts';
 import { LongshoreError } from '../../../errors.ts';
+import { type Failpoint, noFailpoint } from '../../../flow/failpoint.ts';
 import { applyTo, maskIn } from '../make-fit.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import type { DatabasePlan } from './plan-database.ts';
@@ -25,14 +26,16 @@ export async function fill(
   place: Working,
   environment: CloneEnvironment,
 ): Promise<string> {
-  const { emit, signal = new AbortController().signal } = environment;
+  const { emit, failpoint = noFailpoint, signal = new AbortController().signal } = environment;
   const database = withDatabase(request.on, place.working);
   if (request.mode === 'create') {
     await place.server.create(place.working, place.note);
+    failpoint('created');
     await applyTo(database, request.changelog, environment, signal);
     return 'empty database';
   }
-  const made = await fillByWay(request, plan, place, { ...environment, signal });
+  const made = await fillByWay(request, plan, place, { ...environment, failpoint, signal });
+  failpoint('copied');
   if (request.compare && made.facts !== undefined) {
     emit({ type: 'phase', phase: 'compare' });
     await using target = await openRestoreTarget(database, request);
@@ -59,10 +62,10 @@ async function fillByWay(
   request: DatabaseRequest,
   { way }: DatabasePlan,
   { server, working, note }: Working,
-  environment: CloneEnvironment & { readonly signal: AbortSignal },
+  environment: CloneEnvironment & { readonly signal: AbortSignal; readonly failpoint: Failpoint },
 ): Promise<Made> {
   const { source, on, compare, backups } = request;
-  const { emit, signal } = environment;
+  const { emit, failpoint, signal } = environment;
   const database = withDatabase(on, working);
   if (way === 'template') {
     emit({ type: 'phase', phase: 'copy files' });
@@ -74,6 +77,7 @@ async function fillByWay(
     });
   }
   await server.create(working, note);
+  failpoint('created');
   const onBytes = (bytes: number, of: number | undefined): void => emit({ type: 'progress', bytes, of });
   if (way === 'backup') {
     emit({ type: 'phase', phase: 'restore the backup' });

@@ -114,7 +114,7 @@ function described(
 
 /** @param findings what is found on the way is added */
 async function look(
-  { source, on, jobs, backups }: DatabaseRequest,
+  { source, on, jobs, backups, compare }: DatabaseRequest,
   server: CloneServer,
   findings: Finding[],
   signal: AbortSignal,
@@ -125,6 +125,7 @@ async function look(
     product: server.server.product,
     sameServer,
     jobs,
+    compare,
     backup: await backups?.newest(signal),
   };
   try {

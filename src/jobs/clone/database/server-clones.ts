@@ -38,7 +38,9 @@ export async function sweepServerClones(
   for (const database of await server.noted()) {
     const why = await reasonToGo(server, database, clock.now());
     if (why === undefined) continue;
-    swept.push({ name: parseNote(database.note)?.name ?? database.name, why });
+    const name = parseNote(database.note)?.name ?? database.name;
+    // One may have been in the making under two names.
+    if (!swept.some((one) => one.name === name)) swept.push({ name, why });
     if (!plan) await server.drop(database.name);
   }
   return swept;
@@ -53,7 +55,7 @@ async function reasonToGo(
   // Another program's comment may begin as ours do.
   if (text !== undefined && note === undefined) return undefined;
   if (note !== undefined && note.state !== 'making') return isExpired(note, nowMs) ? 'expired' : undefined;
-  const lock = await server.tryLock(name);
+  const lock = await server.tryLock(note === undefined ? name : server.workingName(note.name));
   await lock?.[Symbol.asyncDispose]();
   return lock === undefined ? undefined : 'left behind';
 }
@@ -61,8 +63,9 @@ async function reasonToGo(
 /** @throws CHECK_FAILED for a database that is no clone, or is none at all */
 export async function dropServerClone(on: DatabaseUrl, name: string): Promise<void> {
   await using server = await openCloneServer(on);
-  const found = (await server.noted()).find((database) => parseNote(database.note)?.name === name);
-  if (found !== undefined) return await server.drop(found.name);
+  const found = (await server.noted()).filter((database) => parseNote(database.note)?.name === name);
+  for (const database of found) await server.drop(database.name);
+  if (found.length > 0) return;
   throw new LongshoreError('CHECK_FAILED', `${placeOf(on, name)} is no clone of Longshore`, {
     hint: '`longshore clone list` names those that are',
   });
