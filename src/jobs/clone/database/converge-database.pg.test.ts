@@ -118,6 +118,19 @@ test.skipIf(pgDump === undefined)(
   },
 );
 
+test.skipIf(pgDump === undefined)(
+  'files are not copied where rows are to be compared, or owners left out',
+  async () => {
+    await source.sql('CREATE TABLE t (id int)');
+    await leave();
+    expect((await convergeDatabase(request({ compare: true }))).how).toBe('copy');
+    const other = request({ name: `${request().name}_b`, noOwner: true });
+    expect((await convergeDatabase(other)).how).toBe('copy');
+    const wanted = request({ name: `${request().name}_c`, compare: true, way: 'template' });
+    await expect(convergeDatabase(wanted)).rejects.toThrow('cannot be held against the source');
+  },
+);
+
 describe('what is in the way', () => {
   test('a database that Longshore did not make is not touched', async () => {
     const other = await server.createDatabase();

@@ -114,7 +114,7 @@ function described(
 
 /** @param findings what is found on the way is added */
 async function look(
-  { source, on, jobs, backups }: DatabaseRequest,
+  { source, on, jobs, compare, noOwner, backups }: DatabaseRequest,
   server: CloneServer,
   findings: Finding[],
   signal: AbortSignal,
@@ -125,6 +125,8 @@ async function look(
     product: server.server.product,
     sameServer,
     jobs,
+    compare,
+    noOwner,
     backup: await backups?.newest(signal),
   };
   try {
