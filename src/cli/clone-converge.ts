@@ -77,7 +77,9 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
     jobs: jobs === undefined ? undefined : Number(jobs),
     noOwner: !owners,
     backups:
-      backups === undefined ? undefined : backupSource(backups, process.env, { identity, clientFolder }),
+      backups === undefined
+        ? undefined
+        : backupSource(backups, process.env, { identity, clientFolder, noOwner: !owners }),
   };
   const emit = await cloneEmit(json);
   const stop = { json, text: 'run the same command again to go on where it stopped' };

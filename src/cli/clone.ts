@@ -76,6 +76,7 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
         : backupSource(settings.backups, env, {
             identity: flags['identity'] as string | undefined,
             clientFolder: settings.clientFolder,
+            noOwner: settings.noOwner,
           }),
   };
   const request = requestOf(settings, parts, env);

@@ -67,7 +67,7 @@ export async function prepareSplitDump(
   connection: DatabaseConnection,
   options: SplitDumpOptions = {},
 ): Promise<PreparedSplitDump> {
-  const { clientFolder, lockWaitMs = LOCK_WAIT_MS, jobs = JOBS } = options;
+  const { clientFolder, lockWaitMs = LOCK_WAIT_MS, jobs = JOBS, asCopy = false } = options;
   const { database, user } = connection;
   const doing: Doing = { action: `back up ${database}`, database, user };
   const stack = new AsyncDisposableStack();
@@ -86,6 +86,7 @@ export async function prepareSplitDump(
       `--lock-wait-timeout=${lockWaitMs}`,
       '--encoding=UTF8',
       '--no-password',
+      ...(asCopy ? ['--no-subscriptions'] : []),
     ];
     const parts = await plan(snapshot, doing, { ...options, jobs });
     const digests = new Map<SplitPart, RowDigest>();

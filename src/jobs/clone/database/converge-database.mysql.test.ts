@@ -70,6 +70,17 @@ describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
     },
   );
 
+  test('events of the source are there, and do not run twice', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB');
+    await source.sql('CREATE EVENT `e v` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t');
+    const asked = request(source.url, 'events');
+    await convergeDatabase(asked);
+    const events = `SELECT event_name AS name, status FROM information_schema.events WHERE event_schema = '${asked.name}'`;
+    expect(await source.sql(events)).toEqual([{ name: 'e v', status: 'DISABLED' }]);
+    await dropServerClone(on(), asked.name);
+  });
+
   test('what fails is dropped, what is not ours stays, what expired goes', async () => {
     const source = await server.createDatabase();
     await source.sql('CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB; INSERT INTO t VALUES (1), (2)');

@@ -131,6 +131,23 @@ test.skipIf(pgDump === undefined)(
   },
 );
 
+test.skipIf(pgDump === undefined)('a copy subscribes to nothing, and can be dropped', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  await source.sql(
+    "CREATE SUBSCRIPTION sub CONNECTION 'host=127.0.0.1 dbname=x' PUBLICATION p WITH (connect=false, slot_name='theirs')",
+  );
+  await source.sql("COMMENT ON SUBSCRIPTION sub IS 'of the source'");
+  try {
+    for (const way of ['copy', 'dump'] as const) {
+      await convergeDatabase(request({ way, compare: true }));
+      expect(await source.sql('SELECT FROM pg_subscription')).toHaveLength(1);
+      await dropServerClone(on(), request().name);
+    }
+  } finally {
+    await source.sql('ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub');
+  }
+});
+
 describe('what is in the way', () => {
   test('a database that Longshore did not make is not touched', async () => {
     const other = await server.createDatabase();

@@ -82,8 +82,8 @@ async function fillByWay(
   }
   if (way === 'dump') {
     emit({ type: 'phase', phase: 'dump and load' });
-    await using dump = await prepareDump(source, request, signal);
-    await using target = await openRestoreTarget(database, { ...request, jobs: 1 });
+    await using dump = await prepareDump(source, { ...request, asCopy: true }, signal);
+    await using target = await openRestoreTarget(database, { ...request, jobs: 1, asCopy: true });
     const told = (bytes: number): void => onBytes(bytes, dump.bytesEstimate);
     await target.restore(counted(dump.stream(signal), told), dump.format, signal);
     return { how: 'dump', facts: compare ? dump.facts() : undefined };
