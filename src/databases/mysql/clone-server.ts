@@ -2,7 +2,7 @@
 
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
-import type { CloneServer } from '../clone-server.ts';
+import type { CloneServer, DatabaseShape } from '../clone-server.ts';
 import { type Client, MysqlConnections } from './connections.ts';
 import { quoteName, quoteText } from './sql.ts';
 
@@ -64,6 +64,14 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       asked(`look at ${name}`, async (client) =>
         (await isThere(client, name)) ? await sizeOf(client, name) : undefined,
       ),
+    shapeOf: (name) =>
+      asked(`look at ${name}`, async (client) => {
+        const [row] = await client.rows(
+          `SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(name)}`,
+        );
+        return row === undefined ? undefined : shape(row[0]!, row[1]!);
+      }),
+    missingRoles: async () => [],
     sessionsIn: (name) =>
       asked(`look who is in ${name}`, async (client) => {
         const rows = await client.rows(
@@ -81,11 +89,11 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
         return rows.map(([name]) => name!).filter((name) => name.startsWith(prefix));
       }),
     mayCopy: async () => false,
-    create: (name, note) =>
+    create: (name, note, like) =>
       asked(`make the database ${name}`, async (client) => {
-        await client.change(
-          `CREATE DATABASE ${quoteName(name)} CHARACTER SET utf8mb4 COMMENT ${commentText(note)}`,
-        );
+        const { clauses } = (like as MariadbShape | undefined) ?? { clauses: 'CHARACTER SET utf8mb4' };
+        await client.change(`CREATE DATABASE ${quoteName(name)} ${clauses} COMMENT ${commentText(note)}`);
+        return [];
       }),
     copy: async () => undefined,
     setNote: async (name, note) => void (await setNote(name, note)),
@@ -105,6 +113,15 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       ),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+interface MariadbShape extends DatabaseShape {
+  readonly clauses: string;
+}
+
+function shape(characterSet: string, collation: string): MariadbShape {
+  const clauses = `CHARACTER SET ${characterSet} COLLATE ${collation}`;
+  return { text: `${characterSet}, ${collation}`, clauses, roles: [], rolesAnyway: [] };
 }
 
 function isSupported(version: string): boolean {

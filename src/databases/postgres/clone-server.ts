@@ -3,19 +3,17 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
-import { messageOf } from '../../errors.ts';
-import { type CloneServer, type LocalCopy, RESERVED } from '../clone-server.ts';
+import { type CloneServer, RESERVED } from '../clone-server.ts';
 import { majorOf } from './client-choice.ts';
-import { copyDatabaseSettings } from './database-settings.ts';
+import { giveDatabaseSettings } from './database-settings.ts';
+import { type PostgresShape, readShape } from './database-shape.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { quoteText } from './schema-object.ts';
+import { copyShut, createShut } from './shut-database.ts';
 import { quoteName } from './sql.ts';
 import { maintenanceSession } from './swap-database.ts';
 
 const NOTE = 'longshore clone ';
-const OBJECT_IN_USE = '55006';
-/** From here on files are copied and not written through the log: that costs two checkpoints, and less for each byte. */
-const FILE_COPY_BYTES = 64 * 1024 ** 2;
 /** Of advisory locks, so that they meet no others. */
 const LOCK_SPACE = 'longshore clone';
 
@@ -54,6 +52,12 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
   return {
     server: { product: 'PostgreSQL', version },
     bytesOf,
+    shapeOf: (name) => asked(`look at ${name}`, () => readShape(client, name)),
+    missingRoles: (roles) =>
+      asked('look at the roles', async () => {
+        const { rows } = await client.query<{ name: string }>(MISSING_ROLES, [roles]);
+        return rows.map(({ name }) => name);
+      }),
     noted: () =>
       asked('look for clones', async () => {
         const { rows } = await client.query<{ name: string; comment: string | null; bytes: number }>(NOTED, [
@@ -95,33 +99,38 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         const row = await one(MAY_COPY, [source]);
         return row?.['may'] === true;
       }),
-    create: (name, note) =>
+    create: (name, note, like) =>
       asked(`make the database ${name}`, async () => {
-        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'`);
+        const isLike = await createShut(client, name, like as PostgresShape | undefined, majorOf(version));
         await close(client, name, note);
+        return isLike ? [] : [`encoding and collation of its source, ${like!.text}: this server has none`];
       }),
     copy: (source, name, note) =>
       asked(`copy ${source}`, async () => {
         const bytes = (await bytesOf(source)) ?? 0;
-        const copied = await copyHere(client, source, name, majorOf(version), bytes);
+        const copied = await copyShut(client, source, name, majorOf(version), bytes);
         if (copied !== undefined) await close(client, name, note);
         return copied;
       }),
     setNote: (name, note) => asked(`note what ${name} is`, () => comment(client, name, note)),
     publish: (working, name, note, like) =>
       asked(`publish ${name}`, async () => {
-        await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
-        const missing = like === undefined ? [] : await settingsLike(client, like, working);
-        await renameNoted(client, working, name, note);
-        return missing;
+        const { isOpen, settings } = (like as PostgresShape | undefined) ?? OPEN;
+        return await inTransaction(client, async () => {
+          if (isOpen)
+            await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
+          const missing = await giveDatabaseSettings(client, settings, working);
+          await renameNoted(client, working, name, note);
+          return missing;
+        });
       }),
     rename: (from, to, note) =>
       asked(`hand out ${to}`, async () => {
         try {
-          await renameNoted(client, from, to, note);
+          await inTransaction(client, () => renameNoted(client, from, to, note));
           return true;
         } catch (error) {
-          if ((error as { code?: string }).code === INVALID_CATALOG_NAME) return false;
+          if (GONE.has((error as { code?: string }).code ?? '')) return false;
           throw error;
         }
       }),
@@ -134,7 +143,14 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
 }
 
 const WORKING = `${RESERVED}making_`;
-const INVALID_CATALOG_NAME = '3D000';
+/** The one is gone, or the name is taken meanwhile. */
+const GONE: ReadonlySet<string> = new Set(['3D000', '42P04']);
+/** As a database is made. */
+const OPEN: Pick<PostgresShape, 'isOpen' | 'settings'> = { isOpen: true, settings: [] };
+
+const MISSING_ROLES = `
+SELECT n.name FROM unnest($1::text[]) n (name)
+WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) ORDER BY n.name COLLATE "C"`;
 
 const NOTED = `
 SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment, pg_database_size(oid)::float8 AS bytes
@@ -146,6 +162,7 @@ ORDER BY datname COLLATE "C"`;
 async function close(client: pg.ClientBase, name: string, note: string): Promise<void> {
   await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
   await comment(client, name, note);
+  await client.query(`ALTER DATABASE ${quoteName(name)} ALLOW_CONNECTIONS true`);
 }
 
 async function comment(client: pg.ClientBase, name: string, note: string): Promise<void> {
@@ -153,11 +170,16 @@ async function comment(client: pg.ClientBase, name: string, note: string): Promi
 }
 
 async function renameNoted(client: pg.ClientBase, from: string, to: string, note: string): Promise<void> {
+  await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
+  await comment(client, to, note);
+}
+
+async function inTransaction<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
   await client.query('BEGIN');
   try {
-    await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
-    await comment(client, to, note);
+    const result = await work();
     await client.query('COMMIT');
+    return result;
   } catch (error) {
     await client.query('ROLLBACK');
     throw error;
@@ -166,54 +188,6 @@ async function renameNoted(client: pg.ClientBase, from: string, to: string, note
 
 /** From PostgreSQL 13 on. */
 const forced = (version: string): string => (majorOf(version) >= 13 ? ' WITH (FORCE)' : '');
-
-/** @returns undefined where somebody is in it */
-async function copyHere(
-  client: pg.ClientBase,
-  source: string,
-  name: string,
-  major: number,
-  bytes: number,
-): Promise<LocalCopy | undefined> {
-  const make = async (strategy: string): Promise<'made' | 'in use'> => {
-    try {
-      await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}`);
-      return 'made';
-    } catch (error) {
-      if ((error as { code?: string }).code === OBJECT_IN_USE) return 'in use';
-      throw error;
-    }
-  };
-  if (major >= 18 && bytes >= FILE_COPY_BYTES) {
-    const made = await byReflink(client, () => make(' STRATEGY FILE_COPY'));
-    if (made !== undefined) return made === 'made' ? { how: 'reflink' } : undefined;
-  }
-  const files = major >= 15 && bytes >= FILE_COPY_BYTES;
-  if ((await make(files ? ' STRATEGY FILE_COPY' : '')) === 'in use') return undefined;
-  return { how: files || major < 15 ? 'file copy' : 'template copy' };
-}
-
-/** @returns undefined where the file system, or the platform, has none: what else is wrong shows without it, too */
-async function byReflink<T>(client: pg.ClientBase, make: () => Promise<T>): Promise<T | undefined> {
-  try {
-    await client.query(`SET file_copy_method = 'clone'`);
-    return await make();
-  } catch {
-    return undefined;
-  } finally {
-    await client.query('RESET file_copy_method');
-  }
-}
-
-/** Only a superuser, or a member of the owner, can give everything. */
-async function settingsLike(client: pg.ClientBase, like: string, name: string): Promise<string[]> {
-  try {
-    await copyDatabaseSettings(client, like, name);
-    return [];
-  } catch (error) {
-    return [`owner, grants and settings of ${like}: ${messageOf(error)}`];
-  }
-}
 
 const MAY_COPY = `
 SELECT (datistemplate OR pg_has_role(datdba, 'USAGE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))

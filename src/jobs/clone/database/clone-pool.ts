@@ -3,7 +3,12 @@
  * made of. Handing one out is renaming it. Of PostgreSQL.
  */
 
-import { type CloneServer, openCloneServer, RESERVED } from '../../../databases/clone-server.ts';
+import {
+  type CloneServer,
+  checkDatabaseName,
+  openCloneServer,
+  RESERVED,
+} from '../../../databases/clone-server.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import type { ConvergedClone } from '../clone.ts';
@@ -74,7 +79,7 @@ async function addMember(server: CloneServer, member: DatabaseRequest, nowMs: nu
     throw new LongshoreError('DATABASE_CONFLICT', `somebody is connected to ${source}`, {
       hint: 'nobody should: it is what the clones of a pool are copied from',
     });
-  await server.publish(working, member.name, note, source);
+  await server.publish(working, member.name, note, await server.shapeOf(source));
 }
 
 /**
@@ -86,6 +91,7 @@ export async function takeFromPool(
   given: Partial<CloneEnvironment> = {},
 ): Promise<ConvergedClone | undefined> {
   const { clock } = cloneEnvironment(given);
+  checkDatabaseName(request.name);
   const beganMs = monotonicMs(clock);
   await using server = await openCloneServer(request.on);
   if (await server.exists(request.name)) return undefined;

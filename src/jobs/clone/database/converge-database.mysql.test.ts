@@ -70,14 +70,17 @@ describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
     },
   );
 
-  test('events of the source are there, and do not run twice', async () => {
+  test('the collation is that of the source; events are there, and do not run twice', async () => {
     const source = await server.createDatabase();
     await source.sql('CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB');
+    await source.sql(`ALTER DATABASE ${source.name} CHARACTER SET latin1 COLLATE latin1_german1_ci`);
     await source.sql('CREATE EVENT `e v` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t');
     const asked = request(source.url, 'events');
     await convergeDatabase(asked);
     const events = `SELECT event_name AS name, status FROM information_schema.events WHERE event_schema = '${asked.name}'`;
     expect(await source.sql(events)).toEqual([{ name: 'e v', status: 'DISABLED' }]);
+    const collation = `SELECT default_collation_name AS name FROM information_schema.schemata WHERE schema_name = '${asked.name}'`;
+    expect(await source.sql(collation)).toEqual([{ name: 'latin1_german1_ci' }]);
     await dropServerClone(on(), asked.name);
   });
 

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { installedPgDump } from '../../../../test/servers/pg-dump.ts';
 import {
+  debianBinFolder,
   type PostgresServer,
   type PostgresTestDatabase,
   postgresServer,
@@ -12,6 +13,7 @@ import { parseDatabaseUrl } from '../../../config/database-url.ts';
 import { compareFacts } from '../../../databases/compare-facts.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget } from '../../../databases/open-dump.ts';
+import { startPostgres } from '../../../embedded/postgres.ts';
 import type { CloneEvent } from '../events.ts';
 import type { Way } from './choose-way.ts';
 import { dropPool, fillPool, takeFromPool } from './clone-pool.ts';
@@ -148,6 +150,59 @@ test.skipIf(pgDump === undefined)('a copy subscribes to nothing, and can be drop
   }
 });
 
+test.skipIf(pgDump === undefined)(
+  'encoding, collation, grants and settings are those of the source, whichever way; and told where they cannot be',
+  async () => {
+    const [like, role] = [`like_${source.name}`, `guest_${process.pid}`];
+    await source.sql(
+      `CREATE DATABASE ${like} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'POSIX'`,
+    );
+    await source.sql(`CREATE ROLE ${role} LOGIN CREATEDB`);
+    await source.sql(
+      `REVOKE CONNECT ON DATABASE ${like} FROM PUBLIC; GRANT CONNECT ON DATABASE ${like} TO ${role};
+       ALTER DATABASE ${like} SET work_mem = '7MB'; ALTER ROLE ${role} IN DATABASE ${like} SET search_path = 'a', 'B c';
+       ALTER ROLE CURRENT_USER IN DATABASE ${like} SET jit = 'off';
+       COMMENT ON DATABASE ${like} IS 'of the source'`,
+    );
+    const from = withDatabase(on(), like);
+    const facts = async (name: string) =>
+      source.sql(`SELECT encoding, datcollate, datctype, datacl::text, ARRAY(SELECT setconfig::text FROM pg_db_role_setting
+                  WHERE setdatabase = d.oid ORDER BY 1) AS settings FROM pg_database d WHERE datname = '${name}'`);
+    for (const way of ways) {
+      await convergeDatabase(request({ source: from, way }));
+      expect(await facts(request().name)).toEqual(await facts(like));
+      await dropServerClone(on(), request().name);
+    }
+    await source.sql(`ALTER DATABASE ${like} OWNER TO ${role}`);
+    const notices: string[] = [];
+    const guest = { ...on(), connection: { ...on().connection, user: role } };
+    await source.sql(`ALTER ROLE ${role} PASSWORD '${on().connection.password!.reveal()}'`);
+    await convergeDatabase(
+      { ...request({ source: withDatabase(guest, like) }), on: guest },
+      { emit: (event) => void (event.type === 'notice' && notices.push(event.text)) },
+    );
+    expect(notices.filter((text) => text.includes('setting jit'))).toHaveLength(1);
+    const [made] = await facts(request().name);
+    expect(made!['datacl']).not.toMatch(/[{,]=[^,/]*c/);
+    expect(made!['settings']).toContain('{work_mem=7MB}');
+    await dropServerClone(on(), request().name);
+    await source.sql(`DROP DATABASE ${like}`);
+    await source.sql(`DROP ROLE ${role}`);
+  },
+);
+
+test('roles that the other server lacks are named before anything is made', async () => {
+  await using other = await startPostgres(pgDump === undefined ? {} : { binFolder: debianBinFolder()! });
+  const role = `owner "of" ${process.pid}`;
+  const quoted = `"${role.replaceAll('"', '""')}"`;
+  await source.sql(`CREATE ROLE ${quoted}; CREATE TABLE t (id int); ALTER TABLE t OWNER TO ${quoted}`);
+  const elsewhere = request({ on: parseDatabaseUrl(other.url) });
+  await expect(convergeDatabase(elsewhere)).rejects.toThrow(`has no role ${role}`);
+  if (pgDump !== undefined)
+    expect((await convergeDatabase({ ...elsewhere, noOwner: true })).how).toBe('copy');
+  await source.sql(`DROP TABLE t; DROP ROLE ${quoted}`);
+});
+
 describe('what is in the way', () => {
   test('a database that Longshore did not make is not touched', async () => {
     const other = await server.createDatabase();
@@ -219,6 +274,7 @@ test('a pool hands each out once, and not what is made of something else', async
     expect(await named(clone.name)).toMatchObject({ state: 'ready', owner: 'ada@here' });
   }
   expect(await takeFromPool(request({ name: 'masked', masking: 'columns: {}' }))).toBeUndefined();
+  await expect(takeFromPool(request({ name: 'drop"' }))).rejects.toThrow('cannot call a database');
   expect(await fillPool(request(), 1)).toBe(1);
   expect(await dropPool(request())).toBe(2);
 });

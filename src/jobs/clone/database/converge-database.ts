@@ -69,8 +69,7 @@ export async function make(
   try {
     const how = await fill(request, plan, { server, working, note: noteText(note) }, environment);
     failpoint('filled');
-    const like =
-      request.mode === 'clone' && plan.way === 'template' ? request.source.connection.database : undefined;
+    const like = request.noOwner ? undefined : plan.shape;
     const ready = noteText({ ...note, how, state: note.state === 'making' ? 'ready' : note.state });
     for (const text of await server.publish(working, request.name, ready, like))
       emit({ type: 'notice', text: `it does not have the ${text}` });
@@ -101,8 +100,9 @@ export function makeNote(request: DatabaseRequest, how: string, nowMs: number): 
 }
 
 /** Of all that decides what is in the clone. */
-export function keyOf({ mode, source, changelog, masking }: DatabaseRequest): string {
-  const hash = createHash('sha256').update(JSON.stringify([mode, source.name, masking ?? null]));
+export function keyOf({ mode, source, changelog, masking, noOwner }: DatabaseRequest): string {
+  const made = [mode, source.name, masking ?? null, noOwner];
+  const hash = createHash('sha256').update(JSON.stringify(made));
   for (const { path, bytes } of changelog?.files ?? []) hash.update(JSON.stringify(path)).update(bytes);
   return hash.digest('hex').slice(0, 16);
 }

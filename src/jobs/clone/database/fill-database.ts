@@ -28,7 +28,7 @@ export async function fill(
   const { emit, signal = new AbortController().signal } = environment;
   const database = withDatabase(request.on, place.working);
   if (request.mode === 'create') {
-    await place.server.create(place.working, place.note);
+    await place.server.create(place.working, place.note, undefined);
     await applyTo(database, request.changelog, environment, signal);
     return 'empty database';
   }
@@ -57,7 +57,7 @@ interface Made {
 
 async function fillByWay(
   request: DatabaseRequest,
-  { way }: DatabasePlan,
+  { way, shape }: DatabasePlan,
   { server, working, note }: Working,
   environment: CloneEnvironment & { readonly signal: AbortSignal },
 ): Promise<Made> {
@@ -73,7 +73,8 @@ async function fillByWay(
       text: 'somebody connected to the source: its rows are copied instead of its files',
     });
   }
-  await server.create(working, note);
+  for (const text of await server.create(working, note, shape))
+    emit({ type: 'notice', text: `it does not have the ${text}` });
   const onBytes = (bytes: number, of: number | undefined): void => emit({ type: 'progress', bytes, of });
   if (way === 'backup') {
     emit({ type: 'phase', phase: 'restore the backup' });

@@ -3,6 +3,7 @@
 import {
   type CloneServer,
   checkDatabaseName,
+  type DatabaseShape,
   isSameServer,
   openCloneServer,
   placeOf,
@@ -21,6 +22,8 @@ import type { DatabaseRequest } from './request.ts';
 export interface DatabasePlan extends ClonePlan {
   /** Undefined where there is none, or none is needed. */
   readonly way: Way | undefined;
+  /** Of the source; undefined where it cannot be reached, or is not looked at. */
+  readonly shape: DatabaseShape | undefined;
 }
 
 /** @param server that the clone is made on */
@@ -52,18 +55,27 @@ export async function planDatabase(
     return {
       ...common,
       way: undefined,
+      shape: undefined,
       how: 'empty database',
       why: 'mode create takes no rows',
       makes: [`an empty database ${placeOf(on, name)}`, ...steps],
       estimateMs: undefined,
     };
   }
-  const situation = await look(request, server, findings, signal);
+  const { situation, shape } = await look(request, server, findings, signal);
   if (request.masking !== undefined && situation.reachable)
     findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
   if (typeof chosen === 'string') problem(`the clone cannot be made: ${chosen}`);
-  return { ...common, ...described(request, situation, chosen) };
+  else if (shape !== undefined && chosen.way !== 'backup') {
+    const missing = await server.missingRoles(request.noOwner ? shape.rolesAnyway : shape.roles);
+    if (missing.length > 0)
+      problem(
+        `${on.connection.host} has no ${missing.length === 1 ? 'role' : 'roles'} ${missing.join(', ')}`,
+        `make ${missing.length === 1 ? 'it' : 'them'}, or leave owners and grants out: --no-owners`,
+      );
+  }
+  return { ...common, shape, ...described(request, situation, chosen) };
 }
 
 /** A problem where it throws. */
@@ -118,7 +130,7 @@ async function look(
   server: CloneServer,
   findings: Finding[],
   signal: AbortSignal,
-): Promise<Situation> {
+): Promise<{ readonly situation: Situation; readonly shape: DatabaseShape | undefined }> {
   const { database } = source.connection;
   const sameServer = isSameServer(source, on);
   const situation = {
@@ -138,17 +150,17 @@ async function look(
       kind: 'ok',
       text: `${source.name} can be reached (${from.server.product} ${from.server.version})`,
     });
+    const sessions = await from.sessionsIn(database);
+    const mayCopy = sameServer && (await from.mayCopy(database));
     return {
-      ...situation,
-      bytes,
-      sessions: await from.sessionsIn(database),
-      mayCopy: sameServer && (await from.mayCopy(database)),
-      reachable: true,
+      situation: { ...situation, bytes, sessions, mayCopy, reachable: true },
+      shape: await from.shapeOf(database),
     };
   } catch (error) {
     signal.throwIfAborted();
     const kind = situation.backup === undefined ? 'problem' : 'warning';
     findings.push({ kind, text: messageOf(error), hint: (error as { hint?: string }).hint });
-    return { ...situation, bytes: 0, sessions: 0, mayCopy: false, reachable: false };
+    const nothing = { bytes: 0, sessions: 0, mayCopy: false, reachable: false };
+    return { situation: { ...situation, ...nothing }, shape: undefined };
   }
 }
