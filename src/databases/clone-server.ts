@@ -11,7 +11,8 @@ export interface NotedDatabase {
   readonly name: string;
   /** As it was put; undefined of one that was left behind before it had one. */
   readonly note: string | undefined;
-  readonly bytes: number;
+  /** Undefined where we may not look. */
+  readonly bytes: number | undefined;
 }
 
 export interface LocalCopy {

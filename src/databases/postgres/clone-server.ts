@@ -60,13 +60,13 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
       }),
     noted: () =>
       asked('look for clones', async () => {
-        const { rows } = await client.query<{ name: string; comment: string | null; bytes: number }>(NOTED, [
-          NOTE,
-          WORKING,
-        ]);
+        const { rows } = await client.query<{ name: string; comment: string | null; bytes: number | null }>(
+          NOTED,
+          [NOTE, WORKING],
+        );
         return rows.map(({ name, comment, bytes }) => ({
           name,
-          bytes,
+          bytes: bytes ?? undefined,
           note: comment?.startsWith(NOTE) ? comment.slice(NOTE.length) : undefined,
         }));
       }),
@@ -153,7 +153,9 @@ SELECT n.name FROM unnest($1::text[]) n (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) ORDER BY n.name COLLATE "C"`;
 
 const NOTED = `
-SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment, pg_database_size(oid)::float8 AS bytes
+SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment,
+  CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
+    THEN pg_database_size(oid)::float8 END AS bytes
 FROM pg_database
 WHERE starts_with(shobj_description(oid, 'pg_database'), $1) OR starts_with(datname, $2)
 ORDER BY datname COLLATE "C"`;

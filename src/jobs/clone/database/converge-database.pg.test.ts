@@ -254,6 +254,32 @@ test('what a process left behind is made anew, and swept', async () => {
   ]);
 });
 
+test('one that cannot be dropped keeps none of the others', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  await leave();
+  const [stuck, other] = [request(), request({ name: `${request().name}_z` })];
+  await convergeDatabase(stuck);
+  await convergeDatabase(other);
+  await source.sql(`REVOKE CONNECT ON DATABASE ${stuck.name} FROM PUBLIC`);
+  const role = `lister_${process.pid}`;
+  await source.sql(`CREATE ROLE ${role} LOGIN CREATEDB PASSWORD '${on().connection.password!.reveal()}'`);
+  const guest = { ...on(), connection: { ...on().connection, user: role } };
+  expect((await listServerClones(guest)).map(({ name, bytes }) => [name, bytes !== undefined])).toEqual([
+    [stuck.name, false],
+    [other.name, true],
+  ]);
+  await source.sql(`ALTER DATABASE ${other.name} OWNER TO ${role}`);
+  const later = { now: () => Date.now() + 2 * 3_600_000, wait: async () => undefined };
+  expect(await sweepServerClones(guest, {}, { clock: later })).toEqual([
+    { name: stuck.name, why: 'expired', failed: expect.stringContaining('must be owner') },
+    { name: other.name, why: 'expired' },
+  ]);
+  await source.sql(`ALTER DATABASE ${stuck.name} RENAME TO ${stuck.name}_renamed`);
+  await dropServerClone(on(), `${stuck.name}_renamed`);
+  expect(await listServerClones(on())).toEqual([]);
+  await source.sql(`DROP ROLE ${role}`);
+});
+
 test.skipIf(pgDump === undefined)('two at once make one', async () => {
   await source.sql('CREATE TABLE t (id int)');
   const both = await Promise.all([convergeDatabase(request()), convergeDatabase(request())]);

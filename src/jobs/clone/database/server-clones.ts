@@ -1,12 +1,7 @@
 /** The clones of a server: which there are, which have expired, and dropping them. What Longshore did not make is not touched. */
 
 import type { DatabaseUrl } from '../../../config/database-url.ts';
-import {
-  type CloneServer,
-  type NotedDatabase,
-  openCloneServer,
-  placeOf,
-} from '../../../databases/clone-server.ts';
+import { type NotedDatabase, openCloneServer, placeOf } from '../../../databases/clone-server.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { systemClock } from '../../../flow/clock.ts';
 import type { CloneEntry } from '../clone.ts';
@@ -22,46 +17,59 @@ export interface Swept {
   readonly name: string;
   /** `expired`, or `left behind` by a process that is gone. */
   readonly why: 'expired' | 'left behind';
+  /** Why it is still there; undefined where it is gone. */
+  readonly failed?: string | undefined;
 }
 
 /**
- * Drops the clones that have expired, and what processes that are gone did not finish.
+ * Drops the clones that have expired, and what processes that are gone did not finish. One that cannot be dropped is told,
+ * and the others go all the same.
  * @param plan whether nothing is dropped
  */
 export async function sweepServerClones(
   on: DatabaseUrl,
   { plan = false }: { readonly plan?: boolean | undefined },
-  { clock = systemClock }: Partial<CloneEnvironment> = {},
+  { clock = systemClock, signal }: Partial<CloneEnvironment> = {},
 ): Promise<Swept[]> {
   await using server = await openCloneServer(on);
   const swept: Swept[] = [];
-  for (const database of await server.noted()) {
-    const why = await reasonToGo(server, database, clock.now());
+  for (const { name, note } of await server.noted()) {
+    signal?.throwIfAborted();
+    const isWorking = (parseNote(note)?.state ?? 'making') === 'making';
+    await using lock = await server.tryLock(isWorking ? name : server.workingName(name));
+    if (lock === undefined) continue;
+    // Whoever had the lock before may have changed it.
+    const found = (await server.noted()).find((database) => database.name === name);
+    const why = found === undefined ? undefined : reasonToGo(found, clock.now());
     if (why === undefined) continue;
-    swept.push({ name: parseNote(database.note)?.name ?? database.name, why });
-    if (!plan) await server.drop(database.name);
+    const entry = { name: parseNote(found!.note)?.name ?? name, why };
+    swept.push(plan ? entry : { ...entry, ...(await failureOf(() => server.drop(name))) });
   }
   return swept;
 }
 
-async function reasonToGo(
-  server: CloneServer,
-  { name, note: text }: NotedDatabase,
-  nowMs: number,
-): Promise<Swept['why'] | undefined> {
+function reasonToGo({ note: text }: NotedDatabase, nowMs: number): Swept['why'] | undefined {
   const note = parseNote(text);
   // Another program's comment may begin as ours do.
   if (text !== undefined && note === undefined) return undefined;
-  if (note !== undefined && note.state !== 'making') return isExpired(note, nowMs) ? 'expired' : undefined;
-  const lock = await server.tryLock(name);
-  await lock?.[Symbol.asyncDispose]();
-  return lock === undefined ? undefined : 'left behind';
+  if (note === undefined || note.state === 'making') return 'left behind';
+  return isExpired(note, nowMs) ? 'expired' : undefined;
+}
+
+async function failureOf(work: () => Promise<void>): Promise<Pick<Swept, 'failed'>> {
+  try {
+    await work();
+    return {};
+  } catch (error) {
+    if (error instanceof LongshoreError) return { failed: error.message };
+    throw error;
+  }
 }
 
 /** @throws CHECK_FAILED for a database that is no clone, or is none at all */
 export async function dropServerClone(on: DatabaseUrl, name: string): Promise<void> {
   await using server = await openCloneServer(on);
-  const found = (await server.noted()).find((database) => parseNote(database.note)?.name === name);
+  const found = (await server.noted()).find((database) => entryOf(database)?.name === name);
   if (found !== undefined) return await server.drop(found.name);
   throw new LongshoreError('CHECK_FAILED', `${placeOf(on, name)} is no clone of Longshore`, {
     hint: '`longshore clone list` names those that are',
