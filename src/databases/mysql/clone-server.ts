@@ -107,13 +107,30 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       });
     },
     drop: (name) =>
-      asked(
-        `drop ${name}`,
-        async (client) => void (await client.change(`DROP DATABASE IF EXISTS ${quoteName(name)}`)),
-      ),
+      asked(`drop ${name}`, async (client) => {
+        await endSessions(client, name);
+        await client.change(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
+      }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
+
+/** Those that we may end: an open transaction would keep the database. */
+async function endSessions(client: Client, name: string): Promise<void> {
+  const sessions = await client.rows(
+    `SELECT id FROM information_schema.processlist WHERE db = ${quoteText(name)} AND id <> CONNECTION_ID()`,
+  );
+  for (const [id] of sessions) {
+    try {
+      await client.rows(`KILL ${Number(id)}`);
+    } catch (error) {
+      if (!NOT_ENDED.has((error as { errno?: number }).errno ?? 0)) throw error;
+    }
+  }
+}
+
+/** Is gone, is another's. */
+const NOT_ENDED: ReadonlySet<number> = new Set([1094, 1095]);
 
 interface MariadbShape extends DatabaseShape {
   readonly clauses: string;
@@ -131,7 +148,9 @@ function isSupported(version: string): boolean {
 
 function commentText(note: string): string {
   const text = NOTE + note;
-  if (text.length <= COMMENT_CHARACTERS) return quoteText(text);
+  // No other form of a literal is taken there; our sessions have backslashes as escapes.
+  const literal = `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+  if (text.length <= COMMENT_CHARACTERS) return literal;
   throw new LongshoreError('CONFIG_INVALID', 'the note of this clone is too long for MariaDB', {
     hint: 'give it a shorter owner',
   });
