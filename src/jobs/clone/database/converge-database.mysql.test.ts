@@ -77,8 +77,13 @@ describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
     await source.sql('CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB');
     await source.sql(`ALTER DATABASE ${source.name} CHARACTER SET latin1 COLLATE latin1_german1_ci`);
     await source.sql('CREATE EVENT `e v` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t');
+    await source.sql('CREATE TABLE plain (id int) ENGINE=MyISAM');
     const asked = request(source.url, 'events');
-    await convergeDatabase(asked);
+    const notices: string[] = [];
+    await convergeDatabase(asked, {
+      emit: (event) => void (event.type === 'notice' && notices.push(event.text)),
+    });
+    expect(notices).toContainEqual(expect.stringContaining('without transactions'));
     const events = `SELECT event_name AS name, status FROM information_schema.events WHERE event_schema = '${asked.name}'`;
     expect(await source.sql(events)).toEqual([{ name: 'e v', status: 'DISABLED' }]);
     const collation = `SELECT default_collation_name AS name FROM information_schema.schemata WHERE schema_name = '${asked.name}'`;

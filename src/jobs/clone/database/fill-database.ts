@@ -84,6 +84,7 @@ async function fillByWay(
   if (way === 'dump') {
     emit({ type: 'phase', phase: 'dump and load' });
     await using dump = await prepareDump(source, { ...request, asCopy: true }, signal);
+    for (const text of dump.notices) emit({ type: 'notice', text });
     await using target = await openRestoreTarget(database, { ...request, jobs: 1, asCopy: true });
     const told = (bytes: number): void => onBytes(bytes, dump.bytesEstimate);
     await target.restore(counted(dump.stream(signal), told), dump.format, signal);
