@@ -4,7 +4,7 @@ import { openCloneServer } from '../../databases/clone-server.ts';
 import type { ClonePlan, ConvergedClone } from './clone.ts';
 import { fillPool, takeFromPool } from './database/clone-pool.ts';
 import { convergeDatabase } from './database/converge-database.ts';
-import { planDatabase } from './database/plan-database.ts';
+import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { DatabaseRequest } from './database/request.ts';
 import { type CloneEnvironment, cloneEnvironment } from './settings.ts';
 
@@ -40,5 +40,5 @@ export async function cloneDatabase(
 /** What {@link cloneDatabase} would do. @throws the errors of the server that the clone is made on */
 export async function planClone(request: DatabaseRequest, signal: AbortSignal): Promise<ClonePlan> {
   await using server = await openCloneServer(request.on);
-  return await planDatabase(request, server, process.env, signal);
+  return shownPlan(await planDatabase(request, server, process.env, signal));
 }

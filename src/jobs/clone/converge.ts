@@ -10,7 +10,7 @@ import { planAurora } from './aurora/plan.ts';
 import type { ClonePlan, ConvergedClone } from './clone.ts';
 import type { Way } from './database/choose-way.ts';
 import { convergeDatabase } from './database/converge-database.ts';
-import { planDatabase } from './database/plan-database.ts';
+import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
 import { applyTo, maskIn } from './make-fit.ts';
 import { checkSides } from './options.ts';
@@ -60,7 +60,7 @@ export async function planConverge(
   if (artifact.config.source.kind === 'aurora') return await planAurora(artifact, options, environment);
   const request = artifactRequest(artifact, options, env);
   await using server = await openCloneServer(request.on);
-  return await planDatabase(request, server, env, signal);
+  return shownPlan(await planDatabase(request, server, env, signal));
 }
 
 /** Changelog and masks, before anyone is told where the clone is. */

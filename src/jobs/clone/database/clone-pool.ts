@@ -13,8 +13,8 @@ import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment } from '../settings.ts';
-import { noteText, parseNote } from './clone-note.ts';
-import { keyOf, make, makeNote, refuse, result } from './converge-database.ts';
+import { keyOf, noteText, parseNote } from './clone-note.ts';
+import { make, makeNote, refuse, result } from './converge-database.ts';
 import { planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 

@@ -14,6 +14,7 @@ import { compareFacts } from '../../../databases/compare-facts.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget } from '../../../databases/open-dump.ts';
 import { startPostgres } from '../../../embedded/postgres.ts';
+import { planClone } from '../clone-database.ts';
 import type { CloneEvent } from '../events.ts';
 import type { Way } from './choose-way.ts';
 import { dropPool, fillPool, takeFromPool } from './clone-pool.ts';
@@ -222,6 +223,9 @@ describe('what is in the way', () => {
     await expect(convergeDatabase(request({ source: parseDatabaseUrl(another.url) }))).rejects.toThrow(
       'made of something else',
     );
+    const plan = await planClone(request({ source: parseDatabaseUrl(another.url) }), signal);
+    expect(plan.findings.filter(({ kind }) => kind === 'problem')).toHaveLength(1);
+    expect(plan).not.toHaveProperty('shape');
     await dropServerClone(on(), request().name);
     expect(await named(request().name)).toBeUndefined();
   });

@@ -6,7 +6,6 @@
  * does `sweep`.
  */
 
-import { createHash } from 'node:crypto';
 import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { LongshoreError } from '../../../errors.ts';
@@ -14,7 +13,7 @@ import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
-import { type CloneNote, noteText, parseNote } from './clone-note.ts';
+import { type CloneNote, keyOf, noteText, parseNote } from './clone-note.ts';
 import { fill } from './fill-database.ts';
 import { type DatabasePlan, planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
@@ -97,14 +96,6 @@ export function makeNote(request: DatabaseRequest, how: string, nowMs: number): 
     state: 'making',
     key: keyOf(request),
   };
-}
-
-/** Of all that decides what is in the clone. */
-export function keyOf({ mode, source, changelog, masking, noOwner }: DatabaseRequest): string {
-  const made = [mode, source.name, masking ?? null, noOwner];
-  const hash = createHash('sha256').update(JSON.stringify(made));
-  for (const { path, bytes } of changelog?.files ?? []) hash.update(JSON.stringify(path)).update(bytes);
-  return hash.digest('hex').slice(0, 16);
 }
 
 /** @throws CHECK_FAILED where it was made of something else */

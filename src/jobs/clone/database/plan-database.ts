@@ -16,7 +16,7 @@ import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import { type ChosenWay, chooseWay, type Situation, type Way, workText } from './choose-way.ts';
-import { parseNote } from './clone-note.ts';
+import { keyOf, parseNote } from './clone-note.ts';
 import type { DatabaseRequest } from './request.ts';
 
 export interface DatabasePlan extends ClonePlan {
@@ -24,6 +24,11 @@ export interface DatabasePlan extends ClonePlan {
   readonly way: Way | undefined;
   /** Of the source; undefined where it cannot be reached, or is not looked at. */
   readonly shape: DatabaseShape | undefined;
+}
+
+/** Without what only making it needs: settings of a database may be secrets. */
+export function shownPlan({ shape: _, ...plan }: DatabasePlan): ClonePlan {
+  return plan;
 }
 
 /** @param server that the clone is made on */
@@ -45,7 +50,12 @@ export async function planDatabase(
   if (there === undefined && (await server.exists(name)))
     problem(`${placeOf(on, name)} is there, and Longshore did not make it`, 'take another --name');
   const note = parseNote(there?.note);
-  if (note?.state === 'ready')
+  if (note?.state === 'ready' && note.key !== keyOf(request))
+    problem(
+      `${name} is a clone already, of ${note.source} by ${note.owner}, and made of something else`,
+      `take another --name, or drop it: longshore clone drop ${name}`,
+    );
+  else if (note?.state === 'ready')
     findings.push({ kind: 'ok', text: `${name} is there already, made ${note.madeAt} by ${note.owner}` });
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
