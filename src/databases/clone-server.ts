@@ -28,6 +28,8 @@ export interface DatabaseShape {
   readonly roles: readonly string[];
   /** Those that are needed even where owners and grants are left out. */
   readonly rolesAnyway: readonly string[];
+  /** That something of it is in, besides its own; of PostgreSQL. */
+  readonly tablespaces: readonly string[];
 }
 
 export interface CloneServer extends AsyncDisposable {

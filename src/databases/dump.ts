@@ -61,6 +61,8 @@ export interface DumpOptions {
   readonly rolePasswords?: boolean | undefined;
   /** As {@link RestoreOptions.asCopy}. */
   readonly asCopy?: boolean | undefined;
+  /** As {@link RestoreOptions.noTablespaces}. */
+  readonly noTablespaces?: boolean | undefined;
 }
 
 /** A dump that can begin: the server was asked, the client chosen, a snapshot taken where the engine can export one. */
@@ -99,6 +101,8 @@ export interface RestoreOptions {
    * of that one, and events of MySQL and MariaDB are made disabled.
    */
   readonly asCopy?: boolean | undefined;
+  /** Whether everything comes into the tablespace of the database; of PostgreSQL. */
+  readonly noTablespaces?: boolean | undefined;
   /** Connections that load, where the format can be loaded by several. */
   readonly jobs?: number | undefined;
 }

@@ -138,7 +138,7 @@ interface MariadbShape extends DatabaseShape {
 
 function shape(characterSet: string, collation: string): MariadbShape {
   const clauses = `CHARACTER SET ${characterSet} COLLATE ${collation}`;
-  return { text: `${characterSet}, ${collation}`, clauses, roles: [], rolesAnyway: [] };
+  return { text: `${characterSet}, ${collation}`, clauses, roles: [], rolesAnyway: [], tablespaces: [] };
 }
 
 function isSupported(version: string): boolean {

@@ -43,8 +43,8 @@ export async function copyDatabase(
   signal: AbortSignal,
 ): Promise<CopiedDatabase> {
   const { jobs = JOBS } = options;
-  await using dump = await prepareSplitDump(source, { ...options, jobs, asCopy: true });
-  await using load = await openSplitLoad(target, { noOwner: options.noOwner }, jobs, signal);
+  await using dump = await prepareSplitDump(source, { ...options, jobs });
+  await using load = await openSplitLoad(target, options, jobs, signal);
   listener.onPhase('schema');
   await load.runScript(dump.script('pre-data', signal));
   listener.onPhase('rows');

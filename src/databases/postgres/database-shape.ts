@@ -52,5 +52,8 @@ SELECT pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.d
                AND s.classid <> 'pg_subscription'::regclass ORDER BY 1) AS roles,
        ARRAY(SELECT DISTINCT pg_get_userbyid(s.refobjid)::text FROM pg_shdepend s
              WHERE s.dbid = d.oid AND s.refclassid = 'pg_authid'::regclass
-               AND (s.deptype = 'r' OR s.classid = 'pg_user_mapping'::regclass) ORDER BY 1) AS "rolesAnyway"
+               AND (s.deptype = 'r' OR s.classid = 'pg_user_mapping'::regclass) ORDER BY 1) AS "rolesAnyway",
+       ARRAY(SELECT t.spcname::text FROM pg_tablespace t
+             WHERE t.oid <> d.dattablespace AND t.spcname !~ '^pg_' AND d.oid IN (SELECT pg_tablespace_databases(t.oid))
+             ORDER BY 1) AS tablespaces
 FROM pg_database d CROSS JOIN LATERAL to_jsonb(d) j WHERE d.datname = $1`;

@@ -67,7 +67,7 @@ export async function prepareSplitDump(
   connection: DatabaseConnection,
   options: SplitDumpOptions = {},
 ): Promise<PreparedSplitDump> {
-  const { clientFolder, lockWaitMs = LOCK_WAIT_MS, jobs = JOBS, asCopy = false } = options;
+  const { clientFolder, lockWaitMs = LOCK_WAIT_MS, jobs = JOBS } = options;
   const { database, user } = connection;
   const doing: Doing = { action: `back up ${database}`, database, user };
   const stack = new AsyncDisposableStack();
@@ -86,7 +86,8 @@ export async function prepareSplitDump(
       `--lock-wait-timeout=${lockWaitMs}`,
       '--encoding=UTF8',
       '--no-password',
-      ...(asCopy ? ['--no-subscriptions'] : []),
+      ...(options.asCopy === true ? ['--no-subscriptions'] : []),
+      ...(options.noTablespaces === true ? ['--no-tablespaces'] : []),
     ];
     const parts = await plan(snapshot, doing, { ...options, jobs });
     const digests = new Map<SplitPart, RowDigest>();

@@ -192,7 +192,7 @@ test.skipIf(pgDump === undefined)(
   },
 );
 
-test('roles that the other server lacks are named before anything is made', async () => {
+test('what the other server lacks: roles are named before anything is made, tablespaces are done without', async () => {
   await using other = await startPostgres(pgDump === undefined ? {} : { binFolder: debianBinFolder()! });
   const role = `owner "of" ${process.pid}`;
   const quoted = `"${role.replaceAll('"', '""')}"`;
@@ -202,6 +202,19 @@ test('roles that the other server lacks are named before anything is made', asyn
   if (pgDump !== undefined)
     expect((await convergeDatabase({ ...elsewhere, noOwner: true })).how).toBe('copy');
   await source.sql(`DROP TABLE t; DROP ROLE ${quoted}`);
+  // Below the server's data, where only the server's user has to be let in.
+  const [place] = await source.sql("SELECT current_setting('data_directory') || '/longshore_space' AS place");
+  await source.sql(`COPY (SELECT 1) TO PROGRAM 'mkdir ${place!['place']}'`);
+  await source.sql(`CREATE TABLESPACE space LOCATION '${place!['place']}'`);
+  await source.sql('CREATE TABLE t (id int PRIMARY KEY) TABLESPACE space');
+  for (const way of ways.filter((name) => name !== 'template')) {
+    const spread = { ...elsewhere, name: `${elsewhere.name}_${way}`, way };
+    const { findings } = await planClone(spread, signal);
+    expect(findings).toContainEqual(expect.objectContaining({ kind: 'warning' }));
+    expect((await convergeDatabase({ ...spread, compare: true })).how).toBe(way);
+  }
+  await source.sql('DROP TABLE t');
+  await source.sql('DROP TABLESPACE space');
 });
 
 describe('what is in the way', () => {

@@ -1,7 +1,7 @@
 /** Makes the database of a clone under its working name, and fills it: the way that was chosen, then changelog or masks. */
 
 import { Readable } from 'node:stream';
-import type { CloneServer } from '../../../databases/clone-server.ts';
+import { type CloneServer, isSameServer } from '../../../databases/clone-server.ts';
 import { compareFacts } from '../../../databases/compare-facts.ts';
 import type { DumpFacts } from '../../../databases/dump.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
@@ -75,6 +75,7 @@ async function fillByWay(
   }
   for (const text of await server.create(working, note, shape))
     emit({ type: 'notice', text: `it does not have the ${text}` });
+  const options = { ...request, asCopy: true, noTablespaces: !isSameServer(source, on) };
   const onBytes = (bytes: number, of: number | undefined): void => emit({ type: 'progress', bytes, of });
   if (way === 'backup') {
     emit({ type: 'phase', phase: 'restore the backup' });
@@ -83,9 +84,9 @@ async function fillByWay(
   }
   if (way === 'dump') {
     emit({ type: 'phase', phase: 'dump and load' });
-    await using dump = await prepareDump(source, { ...request, asCopy: true }, signal);
+    await using dump = await prepareDump(source, options, signal);
     for (const text of dump.notices) emit({ type: 'notice', text });
-    await using target = await openRestoreTarget(database, { ...request, jobs: 1, asCopy: true });
+    await using target = await openRestoreTarget(database, { ...options, jobs: 1 });
     const told = (bytes: number): void => onBytes(bytes, dump.bytesEstimate);
     await target.restore(counted(dump.stream(signal), told), dump.format, signal);
     return { how: 'dump', facts: compare ? dump.facts() : undefined };
@@ -94,7 +95,7 @@ async function fillByWay(
   const { facts } = await copyDatabase(
     source.connection,
     database.connection,
-    { ...request, facts: compare },
+    { ...options, facts: compare },
     { onPhase: (phase) => emit({ type: 'phase', phase }), onBytes },
     signal,
   );

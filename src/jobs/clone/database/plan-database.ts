@@ -73,6 +73,11 @@ export async function planDatabase(
     };
   }
   const { situation, shape } = await look(request, server, findings, signal);
+  if (shape !== undefined && shape.tablespaces.length > 0 && !situation.sameServer)
+    findings.push({
+      kind: 'warning',
+      text: `what is in the tablespaces ${shape.tablespaces.join(', ')} comes into that of the clone`,
+    });
   if (request.masking !== undefined && situation.reachable)
     findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
