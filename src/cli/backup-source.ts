@@ -6,7 +6,11 @@ import type { BackupSource } from '../jobs/clone/database/request.ts';
 export function backupSource(
   from: string,
   env: Readonly<Record<string, string | undefined>>,
-  options: { readonly identity?: string | undefined; readonly clientFolder?: string | undefined },
+  options: {
+    readonly identity?: string | undefined;
+    readonly clientFolder?: string | undefined;
+    readonly noOwner?: boolean | undefined;
+  },
 ): BackupSource {
   let newest: string | undefined;
   return {
@@ -22,7 +26,7 @@ export function backupSource(
     async restore(into, onBytes, signal) {
       const { restoreBackup } = await import('../jobs/backup/restore.ts');
       await restoreBackup(
-        { ...options, from: `${from.replace(/\/?$/, '/')}${newest}`, to: into },
+        { ...options, from: `${from.replace(/\/?$/, '/')}${newest}`, to: into, asCopy: true },
         {
           env,
           signal,

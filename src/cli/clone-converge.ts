@@ -82,7 +82,9 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
     pool: countOf('--pool', flags.pool, 0),
     noOwner: !owners,
     backups:
-      backups === undefined ? undefined : backupSource(backups, process.env, { identity, clientFolder }),
+      backups === undefined
+        ? undefined
+        : backupSource(backups, process.env, { identity, clientFolder, noOwner: !owners }),
   };
   const emit = await cloneEmit(json);
   const stop = { json, text: 'run the same command again to go on where it stopped' };

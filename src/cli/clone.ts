@@ -66,10 +66,10 @@ async function run(job: string | undefined, flags: Record<string, unknown>, fini
     import('../report/clone-reporter.ts'),
   ]);
   const options = optionsOf(job, flags);
-  const { backups: place, clientFolder } = options;
+  const { backups: place, clientFolder, noOwner } = options;
   const identity = flags['identity'] as string | undefined;
   const backups =
-    place === undefined ? undefined : backupSource(place, process.env, { identity, clientFolder });
+    place === undefined ? undefined : backupSource(place, process.env, { identity, clientFolder, noOwner });
   if (flags['plan'] === true) {
     const { clonePlanText } = await import('../report/clone-plan-text.ts');
     const plan = await stoppable((signal) => planClone(options, { signal, backups }), {

@@ -11,12 +11,25 @@ export interface NotedDatabase {
   readonly name: string;
   /** As it was put; undefined of one that was left behind before it had one. */
   readonly note: string | undefined;
-  readonly bytes: number;
+  /** Undefined where we may not look. */
+  readonly bytes: number | undefined;
 }
 
 export interface LocalCopy {
   /** How the server made it: `file copy`, `file clone`. */
   readonly how: string;
+}
+
+/** What a clone takes over from its source besides its contents; made by a server, and read by one of the same product. */
+export interface DatabaseShape {
+  /** Encoding and collation, as a person reads them: `LATIN1, de_DE`. */
+  readonly text: string;
+  /** Roles that own something in it, or that something is granted to; of PostgreSQL. */
+  readonly roles: readonly string[];
+  /** Those that are needed even where owners and grants are left out. */
+  readonly rolesAnyway: readonly string[];
+  /** That something of it is in, besides its own; of PostgreSQL. */
+  readonly tablespaces: readonly string[];
 }
 
 export interface CloneServer extends AsyncDisposable {
@@ -26,6 +39,10 @@ export interface CloneServer extends AsyncDisposable {
   exists(name: string): Promise<boolean>;
   /** Its size on the disk; undefined where there is none. */
   bytesOf(name: string): Promise<number | undefined>;
+  /** Undefined where there is none of that name. */
+  shapeOf(name: string): Promise<DatabaseShape | undefined>;
+  /** Those that are not there. */
+  missingRoles(roles: readonly string[]): Promise<string[]>;
   /** Sessions in it, ours not counted. */
   sessionsIn(name: string): Promise<number>;
   /** Under which a database is made until it is published; the same for the same name. */
@@ -40,8 +57,12 @@ export interface CloneServer extends AsyncDisposable {
   names(prefix: string): Promise<string[]>;
   /** Whether the server can copy that one by itself, and lets us. */
   mayCopy(source: string): Promise<boolean>;
-  /** Makes an empty one that only its owner may connect to. */
-  create(name: string, note: string): Promise<void>;
+  /**
+   * Makes an empty one that only its owner may connect to.
+   * @param like whose encoding and collation it gets; those of the server where it is left out, or has none of these
+   * @returns what it could not be given
+   */
+  create(name: string, note: string, like: DatabaseShape | undefined): Promise<string[]>;
   /**
    * Makes a copy of another database of this server, which nobody may be connected to.
    * @returns undefined where somebody is, or where the server cannot
@@ -51,10 +72,10 @@ export interface CloneServer extends AsyncDisposable {
   setNote(name: string, note: string): Promise<void>;
   /**
    * Gives the database its own name, and lets others in, both at once.
-   * @param like whose owner, grants and settings it gets; of this server
+   * @param like whose owner, grants and settings it gets; undefined for none
    * @returns what it could not be given
    */
-  publish(working: string, name: string, note: string, like: string | undefined): Promise<string[]>;
+  publish(working: string, name: string, note: string, like: DatabaseShape | undefined): Promise<string[]>;
   /** Gives one that is published another name and another note, both at once. @returns whether it was still there, with nobody in it */
   rename(from: string, to: string, note: string): Promise<boolean>;
   /** With whoever is in it. */

@@ -59,6 +59,10 @@ export interface DumpOptions {
   readonly lockWaitMs?: number | undefined;
   /** Of the roles in the globals; left out where the server does not let them be read. */
   readonly rolePasswords?: boolean | undefined;
+  /** As {@link RestoreOptions.asCopy}. */
+  readonly asCopy?: boolean | undefined;
+  /** As {@link RestoreOptions.noTablespaces}. */
+  readonly noTablespaces?: boolean | undefined;
 }
 
 /** A dump that can begin: the server was asked, the client chosen, a snapshot taken where the engine can export one. */
@@ -92,6 +96,13 @@ export interface RestoreOptions {
   readonly clientFolder?: string | undefined;
   /** Whatever was owned by or granted to others belongs to whoever restores; of PostgreSQL. */
   readonly noOwner?: boolean | undefined;
+  /**
+   * Beside the database that it is of, which goes on: subscriptions of PostgreSQL are left out, since their slots are those
+   * of that one, and events of MySQL and MariaDB are made disabled.
+   */
+  readonly asCopy?: boolean | undefined;
+  /** Whether everything comes into the tablespace of the database; of PostgreSQL. */
+  readonly noTablespaces?: boolean | undefined;
   /** Connections that load, where the format can be loaded by several. */
   readonly jobs?: number | undefined;
 }

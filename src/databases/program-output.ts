@@ -60,6 +60,8 @@ export function programOutput(program: ProgramOutput): Readable {
         .then(() => callback(error), callback);
     },
   });
+  // It may be stopped before anyone reads; whoever does is told.
+  readable.on('error', () => undefined);
   const abort = () => readable.destroy(asError(program.signal.reason));
   program.signal.addEventListener('abort', abort, { once: true });
   if (program.signal.aborted) abort();

@@ -107,3 +107,19 @@ it('feeds a program, and tells whether it read everything', async () => {
   });
   expect(endless.destroyed).toBe(true);
 });
+
+it('tells whoever comes to read it later why it was stopped', async () => {
+  const stop = new AbortController();
+  const stream = programOutput({
+    path: program('sleep 10'),
+    flags: [],
+    env: { PATH: process.env['PATH'] },
+    signal: stop.signal,
+    passing: () => {},
+    failure: () => undefined,
+    cleanUp: () => {},
+  });
+  stop.abort(new Error('stopped'));
+  await expect.poll(() => stream.closed).toBe(true);
+  await expect(text(stream)).rejects.toThrow('stopped');
+});

@@ -15,7 +15,7 @@ export function convergedText(clone: ConvergedClone): string {
     // The only time that it is shown: nobody keeps it.
     ...(password === undefined ? [] : [`  password ${password.reveal()}`]),
     ...(stackName === undefined ? [] : [`  stack    ${stackName}`]),
-    `  lives    ${until}, for ${owner}`,
+    `  lives    ${until}, for ${shown(owner)}`,
   ].join('\n');
 }
 
@@ -37,10 +37,10 @@ export function cloneListText(entries: readonly CloneEntry[], nowMs: number): st
   if (entries.length === 0) return 'there are no clones';
   const head = ['name', 'state', 'source', 'owner', 'age', 'cost', 'size', 'expires'];
   const rows = entries.map((entry) => [
-    entry.name,
+    shown(entry.name),
     entry.state,
-    entry.source,
-    entry.owner,
+    shown(entry.source),
+    shown(entry.owner),
     formatDuration(Math.max(0, nowMs - Date.parse(entry.madeAt))),
     entry.costSoFar === undefined ? '?' : entry.costSoFar === 0 ? '–' : `$${entry.costSoFar.toFixed(2)}`,
     entry.bytes === undefined ? '?' : formatBytes(entry.bytes),
@@ -72,6 +72,11 @@ export function sweptText(swept: readonly SweptClone[], plan: boolean): string {
         : `✗ ${name} has ${why}, and is still there: ${failed}`,
     )
     .join('\n');
+}
+
+/** Whoever made a clone wrote it: a terminal is to obey nobody. */
+function shown(text: string): string {
+  return text.replace(/\p{Cc}/gu, '\ufffd');
 }
 
 /** `2026-11-22 10:34 UTC` */

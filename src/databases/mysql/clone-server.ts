@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
-import { type CloneServer, RESERVED } from '../clone-server.ts';
+import { type CloneServer, type DatabaseShape, RESERVED } from '../clone-server.ts';
 import { type Client, MysqlConnections } from './connections.ts';
 import { quoteName, quoteText } from './sql.ts';
 
@@ -65,6 +65,14 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       asked(`look at ${name}`, async (client) =>
         (await isThere(client, name)) ? await sizeOf(client, name) : undefined,
       ),
+    shapeOf: (name) =>
+      asked(`look at ${name}`, async (client) => {
+        const [row] = await client.rows(
+          `SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(name)}`,
+        );
+        return row === undefined ? undefined : shape(row[0]!, row[1]!);
+      }),
+    missingRoles: async () => [],
     sessionsIn: (name) =>
       asked(`look who is in ${name}`, async (client) => {
         const rows = await client.rows(
@@ -85,11 +93,11 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
         return rows.map(([name]) => name!).filter((name) => name.startsWith(prefix));
       }),
     mayCopy: async () => false,
-    create: (name, note) =>
+    create: (name, note, like) =>
       asked(`make the database ${name}`, async (client) => {
-        await client.change(
-          `CREATE DATABASE ${quoteName(name)} CHARACTER SET utf8mb4 COMMENT ${commentText(note)}`,
-        );
+        const { clauses } = (like as MariadbShape | undefined) ?? { clauses: 'CHARACTER SET utf8mb4' };
+        await client.change(`CREATE DATABASE ${quoteName(name)} ${clauses} COMMENT ${commentText(note)}`);
+        return [];
       }),
     copy: async () => undefined,
     setNote: async (name, note) => void (await setNote(name, note)),
@@ -103,12 +111,38 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
       });
     },
     drop: (name) =>
-      asked(
-        `drop ${name}`,
-        async (client) => void (await client.change(`DROP DATABASE IF EXISTS ${quoteName(name)}`)),
-      ),
+      asked(`drop ${name}`, async (client) => {
+        await endSessions(client, name);
+        await client.change(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
+      }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** Those that we may end: an open transaction would keep the database. */
+async function endSessions(client: Client, name: string): Promise<void> {
+  const sessions = await client.rows(
+    `SELECT id FROM information_schema.processlist WHERE db = ${quoteText(name)} AND id <> CONNECTION_ID()`,
+  );
+  for (const [id] of sessions) {
+    try {
+      await client.rows(`KILL ${Number(id)}`);
+    } catch (error) {
+      if (!NOT_ENDED.has((error as { errno?: number }).errno ?? 0)) throw error;
+    }
+  }
+}
+
+/** Is gone, is another's. */
+const NOT_ENDED: ReadonlySet<number> = new Set([1094, 1095]);
+
+interface MariadbShape extends DatabaseShape {
+  readonly clauses: string;
+}
+
+function shape(characterSet: string, collation: string): MariadbShape {
+  const clauses = `CHARACTER SET ${characterSet} COLLATE ${collation}`;
+  return { text: `${characterSet}, ${collation}`, clauses, roles: [], rolesAnyway: [], tablespaces: [] };
 }
 
 function isSupported(version: string): boolean {
@@ -118,7 +152,9 @@ function isSupported(version: string): boolean {
 
 function commentText(note: string): string {
   const text = NOTE + note;
-  if (text.length <= COMMENT_CHARACTERS) return quoteText(text);
+  // No other form of a literal is taken there; our sessions have backslashes as escapes.
+  const literal = `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+  if (text.length <= COMMENT_CHARACTERS) return literal;
   throw new LongshoreError('CONFIG_INVALID', 'the note of this clone is too long for MariaDB', {
     hint: 'give it a shorter owner',
   });

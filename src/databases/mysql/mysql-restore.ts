@@ -29,7 +29,7 @@ export async function openMysqlRestoreTarget(
     missingAccounts: (accounts) => missingAccounts(access, accounts),
     missingExtensions: () => Promise.resolve([]),
     restoreGlobals: () => Promise.resolve(),
-    restore: (dump, format, signal) => restore(access, dump, format, signal),
+    restore: (dump, format, signal) => restore(access, dump, format, options, signal),
     facts: (_like, signal) => facts(access, signal),
     async ask(query, signal) {
       const [row] = await access.use('run the query', signal, (client) => client.rows(query));
@@ -67,12 +67,13 @@ async function restore(
   access: ClientAccess,
   dump: Readable,
   format: DumpFormat,
+  { asCopy = false }: RestoreOptions,
   signal: AbortSignal,
 ): Promise<void> {
   checkFormat(format);
   const client = await access.client('restore');
   using call = access.call(client);
-  const script = new RestoreScript(access.database, knowsSandbox(client));
+  const script = new RestoreScript(access.database, knowsSandbox(client), asCopy);
   const flags = [
     call.defaultsFlag,
     '--batch',

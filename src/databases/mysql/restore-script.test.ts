@@ -3,11 +3,17 @@ import { text } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
 import { RestoreScript } from './restore-script.ts';
 
-async function restored(script: string, target: string, sandbox: boolean, cut = 1_000_000): Promise<string> {
+async function restored(
+  script: string,
+  target: string,
+  sandbox: boolean,
+  cut = 1_000_000,
+  eventsOff = false,
+): Promise<string> {
   const bytes = Buffer.from(script);
   const chunks: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += cut) chunks.push(bytes.subarray(at, at + cut));
-  return text(Readable.from(chunks).pipe(new RestoreScript(target, sandbox)));
+  return text(Readable.from(chunks).pipe(new RestoreScript(target, sandbox, eventsOff)));
 }
 
 const SANDBOX = '/*M!999999\\- enable the sandbox mode */ ';
@@ -35,5 +41,18 @@ it('leaves the first line of MariaDB out where the client does not know it, and 
       '\nSELECT 1;\n',
     );
     expect(await restored('', 'a', false, cut)).toBe('');
+  }
+});
+
+it('makes events disabled where the dump becomes a copy, and changes nothing else of them', async () => {
+  const event = (state: string) => `${HEADER}DELIMITER ;;
+/*!50106 CREATE*/ /*!50117 DEFINER=\`a\`\`b\`@\`%\`*/ /*!50106 EVENT \`e v\` ON SCHEDULE EVERY 1 DAY STARTS '2026-01-01 00:00:00' ON COMPLETION NOT PRESERVE ${state} COMMENT 'ENABLE' DO BEGIN
+  SELECT ' ON COMPLETION PRESERVE ENABLE';
+END */ ;;
+`;
+  for (const cut of [1, 17, 1_000_000]) {
+    expect(await restored(event('ENABLE'), 'a', true, cut, true)).toBe(event('DISABLE'));
+    expect(await restored(event('DISABLE'), 'a', true, cut, true)).toBe(event('DISABLE'));
+    expect(await restored(event('ENABLE'), 'a', true, cut)).toBe(event('ENABLE'));
   }
 });

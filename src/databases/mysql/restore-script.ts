@@ -11,6 +11,7 @@ import { quoteName } from './sql.ts';
 export class RestoreScript extends Transform {
   readonly #target: string;
   readonly #sandbox: boolean;
+  readonly #eventsOff: boolean;
   #held: Buffer = Buffer.alloc(0);
   #begun = false;
   #source: string | undefined;
@@ -18,11 +19,13 @@ export class RestoreScript extends Transform {
   /**
    * @param target the database's name
    * @param sandbox whether the client knows the first line that newer dumps of MariaDB have; where not, it is left out
+   * @param eventsOff whether events are made disabled
    */
-  constructor(target: string, sandbox: boolean) {
+  constructor(target: string, sandbox: boolean, eventsOff = false) {
     super();
     this.#target = target;
     this.#sandbox = sandbox;
+    this.#eventsOff = eventsOff;
   }
 
   override _transform(chunk: Buffer, _: BufferEncoding, done: TransformCallback): void {
@@ -46,15 +49,17 @@ export class RestoreScript extends Transform {
     }
     const whole = last ? passed.length : wholeUpTo(passed);
     this.#held = passed.subarray(whole);
-    for (const part of fitted(passed.subarray(0, whole), this.#source, this.#target)) this.push(part);
+    for (const part of fitted(passed.subarray(0, whole), this.#source, this.#target, this.#eventsOff))
+      this.push(part);
   }
 }
 
 const HEADER_BYTES = 4096;
 const ALTER = 'ALTER DATABASE `';
 const VIEW = '/*!50001 VIEW `';
+const EVENT = '/*!50106 CREATE*/ /*!';
 /** Values and names hold no line breaks in a dump: what a line begins with tells what it is. */
-const MARKS = [Buffer.from(`\n${ALTER}`), Buffer.from(`\n${VIEW}`)];
+const MARKS = [Buffer.from(`\n${ALTER}`), Buffer.from(`\n${VIEW}`), Buffer.from(`\n${EVENT}`)];
 const NEWLINE = 0x0a;
 
 function dumpedDatabase(header: Buffer): string | undefined {
@@ -79,7 +84,12 @@ function wholeUpTo(bytes: Buffer): number {
   return open ? last : bytes.length;
 }
 
-function* fitted(bytes: Buffer, source: string | undefined, target: string): Generator<Buffer> {
+function* fitted(
+  bytes: Buffer,
+  source: string | undefined,
+  target: string,
+  eventsOff: boolean,
+): Generator<Buffer> {
   let from = 0;
   for (;;) {
     const at = nextMark(bytes, from);
@@ -87,7 +97,9 @@ function* fitted(bytes: Buffer, source: string | undefined, target: string): Gen
     const found = bytes.indexOf(NEWLINE, at + 1);
     const end = found < 0 ? bytes.length : found;
     yield bytes.subarray(from, at + 1);
-    yield Buffer.from(fittedLine(bytes.toString('latin1', at + 1, end), source, target), 'latin1');
+    const line = bytes.toString('latin1', at + 1, end);
+    const fits = line.startsWith(EVENT) ? eventLine(line, eventsOff) : fittedLine(line, source, target);
+    yield Buffer.from(fits, 'latin1');
     from = end;
   }
   if (from < bytes.length) yield bytes.subarray(from);
@@ -107,6 +119,14 @@ function fittedLine(line: string, source: string | undefined, target: string): s
   return line.replace(/'(?:[^'\\]|\\.|'')*'|`(?:[^`]|``)*`\.?/g, (token) =>
     token === before ? `${name}.` : token,
   );
+}
+
+/** As the server writes events: what they do comes last. */
+const ENABLED_EVENT =
+  /^(\S+ CREATE\*\/ (?:\/\*!50117 DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`\*\/ )?\/\*!50106 EVENT `(?:[^`]|``)*` ON SCHEDULE .*? ON COMPLETION (?:NOT )?PRESERVE )ENABLE\b/;
+
+function eventLine(line: string, off: boolean): string {
+  return off ? line.replace(ENABLED_EVENT, '$1DISABLE') : line;
 }
 
 function bytesOf(text: string): string {

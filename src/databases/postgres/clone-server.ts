@@ -3,13 +3,13 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
-import { messageOf } from '../../errors.ts';
 import { type CloneServer, RESERVED } from '../clone-server.ts';
 import { majorOf } from './client-choice.ts';
-import { copyByServer, SHUT } from './copy-by-server.ts';
 import { giveDatabaseSettings } from './database-settings.ts';
+import { type PostgresShape, readShape } from './database-shape.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { quoteText } from './schema-object.ts';
+import { copyShut, createShut } from './shut-database.ts';
 import { quoteName } from './sql.ts';
 import { maintenanceSession } from './swap-database.ts';
 
@@ -53,15 +53,21 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
   return {
     server: { product: 'PostgreSQL', version },
     bytesOf,
+    shapeOf: (name) => asked(`look at ${name}`, () => readShape(client, name)),
+    missingRoles: (roles) =>
+      asked('look at the roles', async () => {
+        const { rows } = await client.query<{ name: string }>(MISSING_ROLES, [roles]);
+        return rows.map(({ name }) => name);
+      }),
     noted: () =>
       asked('look for clones', async () => {
-        const { rows } = await client.query<{ name: string; comment: string | null; bytes: number }>(NOTED, [
-          NOTE,
-          WORKING,
-        ]);
+        const { rows } = await client.query<{ name: string; comment: string | null; bytes: number | null }>(
+          NOTED,
+          [NOTE, WORKING],
+        );
         return rows.map(({ name, comment, bytes }) => ({
           name,
-          bytes,
+          bytes: bytes ?? undefined,
           note: comment?.startsWith(NOTE) ? comment.slice(NOTE.length) : undefined,
         }));
       }),
@@ -95,37 +101,39 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         const row = await one(MAY_COPY, [source]);
         return row?.['may'] === true;
       }),
-    create: (name, note) =>
+    create: (name, note, like) =>
       asked(`make the database ${name}`, async () => {
-        await client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ENCODING 'UTF8'${SHUT}`);
+        const isLike = await createShut(client, name, like as PostgresShape | undefined, majorOf(version));
         await close(client, name, note);
+        return isLike ? [] : [`encoding and collation of its source, ${like!.text}: this server has none`];
       }),
     copy: (source, name, note) =>
       asked(`copy ${source}`, async () => {
         const bytes = (await bytesOf(source)) ?? 0;
-        const copied = await copyByServer(client, source, name, majorOf(version), bytes);
+        const copied = await copyShut(client, source, name, majorOf(version), bytes);
         if (copied !== undefined) await close(client, name, note);
         return copied;
       }),
     setNote: (name, note) => asked(`note what ${name} is`, () => comment(client, name, note)),
     publish: (working, name, note, like) =>
       asked(`publish ${name}`, async () => {
-        let missing: string[] = [];
-        await atOnce(client, async () => {
-          await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
-          if (like !== undefined) missing = await settingsLike(client, like, working);
+        const { isOpen, settings } = (like as PostgresShape | undefined) ?? OPEN;
+        return await inTransaction(client, async () => {
+          if (isOpen)
+            await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteName(working)} TO PUBLIC`);
+          const missing = await giveDatabaseSettings(client, settings, working);
           await renameNoted(client, working, name, note);
+          return missing;
         });
-        return missing;
       }),
     rename: (from, to, note) =>
       asked(`hand out ${to}`, async () => {
         try {
-          await atOnce(client, () => renameNoted(client, from, to, note));
+          await inTransaction(client, () => renameNoted(client, from, to, note));
           return true;
         } catch (error) {
-          const { code } = error as { code?: string };
-          if (code === INVALID_CATALOG_NAME || code === OBJECT_IN_USE) return false;
+          const code = (error as { code?: string }).code ?? '';
+          if (GONE.has(code) || code === OBJECT_IN_USE) return false;
           throw error;
         }
       }),
@@ -138,17 +146,26 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
 }
 
 const WORKING = `${RESERVED}making_`;
-const INVALID_CATALOG_NAME = '3D000';
+/** The one is gone, or the name is taken meanwhile. */
+const GONE: ReadonlySet<string> = new Set(['3D000', '42P04']);
+/** As a database is made. */
+const OPEN: Pick<PostgresShape, 'isOpen' | 'settings'> = { isOpen: true, settings: [] };
+
+const MISSING_ROLES = `
+SELECT n.name FROM unnest($1::text[]) n (name)
+WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) ORDER BY n.name COLLATE "C"`;
 
 const NOTED = `
-SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment, pg_database_size(oid)::float8 AS bytes
+SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment,
+  CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
+    THEN pg_database_size(oid)::float8 END AS bytes
 FROM pg_database
 WHERE starts_with(shobj_description(oid, 'pg_database'), $1) OR starts_with(datname, $2)
 ORDER BY datname COLLATE "C"`;
 
 /** Whoever is not its owner stays out until it is published. */
 async function close(client: pg.ClientBase, name: string, note: string): Promise<void> {
-  await atOnce(client, async () => {
+  await inTransaction(client, async () => {
     await client.query(`REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC`);
     await comment(client, name, note);
     await client.query(`ALTER DATABASE ${quoteName(name)} ALLOW_CONNECTIONS true`);
@@ -164,11 +181,12 @@ async function renameNoted(client: pg.ClientBase, from: string, to: string, note
   await comment(client, to, note);
 }
 
-async function atOnce(client: pg.ClientBase, work: () => Promise<void>): Promise<void> {
+async function inTransaction<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
   await client.query('BEGIN');
   try {
-    await work();
+    const result = await work();
     await client.query('COMMIT');
+    return result;
   } catch (error) {
     await client.query('ROLLBACK');
     throw error;
@@ -177,18 +195,6 @@ async function atOnce(client: pg.ClientBase, work: () => Promise<void>): Promise
 
 /** From PostgreSQL 13 on. */
 const forced = (version: string): string => (majorOf(version) >= 13 ? ' WITH (FORCE)' : '');
-
-/** Within a transaction. Only a superuser, or a member of the owner, can give everything. */
-async function settingsLike(client: pg.ClientBase, like: string, name: string): Promise<string[]> {
-  await client.query('SAVEPOINT settings');
-  try {
-    await giveDatabaseSettings(client, like, name);
-    return [];
-  } catch (error) {
-    await client.query('ROLLBACK TO SAVEPOINT settings');
-    return [`owner, grants and settings of ${like}: ${messageOf(error)}`];
-  }
-}
 
 const MAY_COPY = `
 SELECT (datistemplate OR pg_has_role(datdba, 'USAGE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))

@@ -44,7 +44,7 @@ export async function copyDatabase(
 ): Promise<CopiedDatabase> {
   const { jobs = JOBS } = options;
   await using dump = await prepareSplitDump(source, { ...options, jobs });
-  await using load = await openSplitLoad(target, { noOwner: options.noOwner }, jobs, signal);
+  await using load = await openSplitLoad(target, options, jobs, signal);
   listener.onPhase('schema');
   await load.runScript(dump.script('pre-data', signal));
   // Written while rows are copied: it needs no connection of theirs.

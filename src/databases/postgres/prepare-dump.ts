@@ -28,7 +28,7 @@ export async function preparePostgresDump(
   connection: DatabaseConnection,
   options: DumpOptions,
 ): Promise<PreparedDump> {
-  const { format = 'custom', clientFolder, lockWaitMs } = options;
+  const { format = 'custom', clientFolder, lockWaitMs, asCopy = false } = options;
   const doing = {
     action: `back up ${connection.database}`,
     database: connection.database,
@@ -47,6 +47,7 @@ export async function preparePostgresDump(
       `--lock-wait-timeout=${lockWaitMs ?? LOCK_WAIT_MS}`,
       '--encoding=UTF8',
       '--no-password',
+      ...(asCopy ? ['--no-subscriptions'] : []),
     ];
     return {
       server: { product: 'PostgreSQL', version: snapshot.version },

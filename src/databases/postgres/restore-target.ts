@@ -129,7 +129,7 @@ async function restoreArchive(
   dump: Readable,
   format: DumpFormat,
   serverVersion: string,
-  { clientFolder, jobs = JOBS, noOwner = false }: RestoreOptions,
+  { clientFolder, jobs = JOBS, noOwner = false, asCopy = false, noTablespaces = false }: RestoreOptions,
   doing: Doing,
   signal: AbortSignal,
 ): Promise<void> {
@@ -139,6 +139,8 @@ async function restoreArchive(
   const { action } = doing;
   const args = ['--exit-on-error', '--no-password', `--dbname=${onlyName(connection.database)}`];
   if (noOwner) args.push('--no-owner', '--no-acl');
+  if (asCopy) args.push('--no-subscriptions');
+  if (noTablespaces) args.push('--no-tablespaces');
   if (format === 'directory') {
     const directory = join(folder.path, 'directory');
     await mkdir(directory);

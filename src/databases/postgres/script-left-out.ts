@@ -5,9 +5,16 @@ import type { ScriptPart } from './sql-script.ts';
 
 const OWNERS = /^(?:ALTER [\s\S]* OWNER TO |GRANT |REVOKE |ALTER DEFAULT PRIVILEGES )/;
 
-export function leftOut({ noOwner = false }: Pick<RestoreOptions, 'noOwner'>): (part: ScriptPart) => boolean {
+const SUBSCRIPTIONS = /^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION /;
+
+export function leftOut({
+  noOwner = false,
+  asCopy = false,
+}: Pick<RestoreOptions, 'noOwner' | 'asCopy'>): (part: ScriptPart) => boolean {
   return ({ kind, text }) =>
     kind === 'statement' &&
     // Of later versions, and of no effect on a restore.
-    (/^SET transaction_timeout\b/.test(text) || (noOwner && OWNERS.test(text)));
+    (/^SET transaction_timeout\b/.test(text) ||
+      (noOwner && OWNERS.test(text)) ||
+      (asCopy && SUBSCRIPTIONS.test(text)));
 }

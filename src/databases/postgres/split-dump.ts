@@ -86,6 +86,8 @@ export async function prepareSplitDump(
       `--lock-wait-timeout=${lockWaitMs}`,
       '--encoding=UTF8',
       '--no-password',
+      ...(options.asCopy === true ? ['--no-subscriptions'] : []),
+      ...(options.noTablespaces === true ? ['--no-tablespaces'] : []),
     ];
     const parts = await plan(snapshot, doing, { ...options, jobs });
     const digests = new Map<SplitPart, RowDigest>();

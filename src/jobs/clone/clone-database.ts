@@ -7,7 +7,7 @@ import type { Changelog } from './artifact.ts';
 import type { ClonePlan, ConvergedClone } from './clone.ts';
 import { fillPool, takeFromPool } from './database/clone-pool.ts';
 import { convergeDatabase } from './database/converge-database.ts';
-import { planDatabase } from './database/plan-database.ts';
+import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
 import { type CloneOptions, type CloneSettings, requestOf, resolveCloneOptions } from './options.ts';
 import { readChangelog } from './read-changelog.ts';
@@ -70,7 +70,7 @@ export async function planClone(options: CloneOptions, given: CloneRunEnvironmen
   const { env, signal = new AbortController().signal } = environment;
   const request = await readRequest(resolveCloneOptions(options), backups, environment);
   await using server = await openCloneServer(request.on);
-  return await planDatabase(request, server, env, signal);
+  return shownPlan(await planDatabase(request, server, env, signal));
 }
 
 async function readRequest(

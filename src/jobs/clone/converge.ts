@@ -11,7 +11,7 @@ import type { ClonePlan, ConvergedClone } from './clone.ts';
 import { cloneOrTake } from './clone-database.ts';
 import type { Way } from './database/choose-way.ts';
 import { convergeDatabase } from './database/converge-database.ts';
-import { planDatabase } from './database/plan-database.ts';
+import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
 import { applyTo, maskIn } from './make-fit.ts';
 import { checkSides } from './options.ts';
@@ -68,7 +68,7 @@ export async function planConverge(
   if (artifact.config.source.kind === 'aurora') return await planAurora(artifact, options, environment);
   const request = artifactRequest(artifact, options, env);
   await using server = await openCloneServer(request.on);
-  return await planDatabase(request, server, env, signal);
+  return shownPlan(await planDatabase(request, server, env, signal));
 }
 
 /** Changelog and masks, before anyone is told where the clone is. */

@@ -2,6 +2,7 @@
 
 import { hostname, userInfo } from 'node:os';
 import type { DatabaseUrl } from '../../config/database-url.ts';
+import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
 import type { CloneMode } from './clone.ts';
@@ -52,7 +53,14 @@ export function defaultOwner(): string {
   return `${userInfo().username}@${hostname()}`;
 }
 
-/** ISO 8601; undefined for one that lives until it is dropped. */
+/** ISO 8601; undefined for one that lives until it is dropped. @throws CONFIG_INVALID where no calendar goes so far */
 export function expiryOf(ttlMs: number, nowMs: number): string | undefined {
-  return ttlMs === 0 ? undefined : new Date(nowMs + ttlMs).toISOString();
+  if (ttlMs === 0) return undefined;
+  const at = new Date(nowMs + ttlMs);
+  if (at.getUTCFullYear() <= YEAR_MAX) return at.toISOString();
+  throw new LongshoreError('CONFIG_INVALID', 'the clone would live too long to say until when', {
+    hint: '--ttl 0 lets it live until it is dropped',
+  });
 }
+
+const YEAR_MAX = 9999;

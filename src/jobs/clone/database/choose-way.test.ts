@@ -11,6 +11,7 @@ const LOCAL: Situation = {
   backup: undefined,
   reachable: true,
   compare: false,
+  noOwner: false,
 };
 const backup = { key: '2026-11-20/datadump1.dump.zst', takenAt: '2026-11-20T03:00:00Z' };
 

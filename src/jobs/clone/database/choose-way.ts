@@ -16,6 +16,8 @@ export interface Situation {
   /** Whether the server lets us copy it by itself. */
   readonly mayCopy: boolean;
   readonly jobs: number;
+  /** Whether owners and grants are left out. */
+  readonly noOwner: boolean;
   /** The newest backup that was drilled and is good. */
   readonly backup: { readonly key: string; readonly takenAt: string } | undefined;
   /** Whether the source can be reached at all. */
@@ -65,17 +67,17 @@ const REASONS: Readonly<Record<Way, string>> = {
 };
 
 function hindrance(way: Way, situation: Situation): string | undefined {
-  const { product, sameServer, sessions, mayCopy, backup, reachable, compare } = situation;
+  const { product, sameServer, sessions, mayCopy, compare, noOwner, backup, reachable } = situation;
   if (way === 'backup' && backup === undefined) return 'there is no drilled backup';
-  // The source may change after its files were copied, and has since the backup.
-  if (compare && (way === 'template' || way === 'backup'))
-    return 'there is no snapshot of the source to compare with';
+  if (compare && (way === 'backup' || way === 'template'))
+    return 'its rows cannot be held against the source, which may have changed since';
   if (way === 'backup') return undefined;
   if (!reachable) return 'the source cannot be reached';
   if (way === 'dump') return undefined;
   if (product !== 'PostgreSQL') return `${product} has no such way`;
   if (way === 'copy') return undefined;
   if (!sameServer) return 'the clone is on another server';
+  if (noOwner) return 'owners and grants would come along';
   if (sessions > 0)
     return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to the source`;
   return mayCopy ? undefined : 'this role neither owns the source nor is it a template';

@@ -1,8 +1,10 @@
 /** The note that a clone on a server carries: who made it of what, and until when it lives. Pure. */
 
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { NotedDatabase } from '../../../databases/clone-server.ts';
 import type { CloneEntry } from '../clone.ts';
+import type { DatabaseRequest } from './request.ts';
 
 const noteSchema = z.strictObject({
   v: z.literal(1),
@@ -20,6 +22,14 @@ const noteSchema = z.strictObject({
 });
 
 export type CloneNote = z.output<typeof noteSchema>;
+
+/** Of all that decides what is in the clone. */
+export function keyOf({ mode, source, changelog, masking, noOwner }: DatabaseRequest): string {
+  const made = [mode, source.name, masking ?? null, noOwner];
+  const hash = createHash('sha256').update(JSON.stringify(made));
+  for (const { path, bytes } of changelog?.files ?? []) hash.update(JSON.stringify(path)).update(bytes);
+  return hash.digest('hex').slice(0, 16);
+}
 
 export function noteText(note: CloneNote): string {
   return JSON.stringify(note);

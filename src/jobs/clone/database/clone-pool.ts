@@ -3,14 +3,19 @@
  * made of. Handing one out is renaming it. Of PostgreSQL.
  */
 
-import { type CloneServer, openCloneServer, RESERVED } from '../../../databases/clone-server.ts';
+import {
+  type CloneServer,
+  checkDatabaseName,
+  openCloneServer,
+  RESERVED,
+} from '../../../databases/clone-server.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment } from '../settings.ts';
-import { noteText, parseNote } from './clone-note.ts';
-import { keyOf, make, makeNote, refuse, result } from './converge-database.ts';
+import { keyOf, noteText, parseNote } from './clone-note.ts';
+import { make, makeNote, refuse, result } from './converge-database.ts';
 import { planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 
@@ -82,7 +87,8 @@ async function addMember(
     throw new LongshoreError('DATABASE_CONFLICT', `somebody is connected to ${source}`, {
       hint: 'nobody should: it is what the clones of a pool are copied from',
     });
-  await server.publish(working, member.name, noteText({ ...note, state: 'pooled' }), source);
+  const shape = await server.shapeOf(source);
+  await server.publish(working, member.name, noteText({ ...note, state: 'pooled' }), shape);
 }
 
 /**
@@ -94,6 +100,7 @@ export async function takeFromPool(
   given: Partial<CloneEnvironment> = {},
 ): Promise<ConvergedClone | undefined> {
   const { clock } = cloneEnvironment(given);
+  checkDatabaseName(request.name);
   const beganMs = monotonicMs(clock);
   await using server = await openCloneServer(request.on);
   if (await server.exists(request.name)) return undefined;

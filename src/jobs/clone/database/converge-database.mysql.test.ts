@@ -1,5 +1,6 @@
 /** Clones on a real MariaDB: through its dump program, noted in the comment of the database. */
 
+import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type MariadbServer, mariadbAvailable, mariadbServer } from '../../../../test/servers/mariadb.ts';
 import { loadSakila, sakilaAvailable } from '../../../../test/worlds/sakila.ts';
@@ -12,6 +13,7 @@ import { convergeDatabase } from './converge-database.ts';
 import type { DatabaseRequest } from './request.ts';
 import { dropServerClone, listServerClones, sweepServerClones } from './server-clones.ts';
 
+const OWNER = 'o\'brien "\\"\n@ü';
 const { signal } = new AbortController();
 
 describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
@@ -28,7 +30,7 @@ describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
     on: on(),
     name: `${name}_${process.pid}`,
     ttlMs: 3_600_000,
-    owner: "o'brien@here",
+    owner: OWNER,
     changelog: undefined,
     masking: undefined,
     way: undefined,
@@ -63,12 +65,37 @@ describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
       expect(
         compareFacts(await was.facts(like, signal), found).filter((text) => !text.includes('written')),
       ).toEqual([]);
-      expect((await listServerClones(on()))[0]).toMatchObject({ name: asked.name, owner: "o'brien@here" });
+      expect((await listServerClones(on()))[0]).toMatchObject({ name: asked.name, owner: OWNER });
       expect(await convergeDatabase(asked)).toMatchObject({ existed: true });
       await dropServerClone(on(), asked.name);
       expect(await listServerClones(on())).toEqual([]);
     },
   );
+
+  test('the collation is that of the source; events are there, and do not run twice', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB');
+    await source.sql(`ALTER DATABASE ${source.name} CHARACTER SET latin1 COLLATE latin1_german1_ci`);
+    await source.sql('CREATE EVENT `e v` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t');
+    await source.sql('CREATE TABLE plain (id int) ENGINE=MyISAM');
+    const asked = request(source.url, 'events');
+    const notices: string[] = [];
+    await convergeDatabase(asked, {
+      emit: (event) => void (event.type === 'notice' && notices.push(event.text)),
+    });
+    expect(notices).toContainEqual(expect.stringContaining('without transactions'));
+    const events = `SELECT event_name AS name, status FROM information_schema.events WHERE event_schema = '${asked.name}'`;
+    expect(await source.sql(events)).toEqual([{ name: 'e v', status: 'DISABLED' }]);
+    const collation = `SELECT default_collation_name AS name FROM information_schema.schemata WHERE schema_name = '${asked.name}'`;
+    expect(await source.sql(collation)).toEqual([{ name: 'latin1_german1_ci' }]);
+    await using inside = await createConnection(
+      withDatabase(on(), asked.name).name.replace('@', `:${on().connection.password!.reveal()}@`),
+    );
+    inside.on('error', () => undefined);
+    await inside.query('BEGIN');
+    await inside.query('SELECT * FROM t');
+    await dropServerClone(on(), asked.name);
+  });
 
   test('what fails is dropped, what is not ours stays, what expired goes', async () => {
     const source = await server.createDatabase();

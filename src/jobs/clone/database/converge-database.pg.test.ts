@@ -1,22 +1,26 @@
 /** Clones on real PostgreSQL servers: every way they are made, what is left of those that fail, and how they end. */
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { installedPgDump } from '../../../../test/servers/pg-dump.ts';
 import {
+  debianBinFolder,
   type PostgresServer,
   type PostgresTestDatabase,
   postgresServer,
 } from '../../../../test/servers/postgres.ts';
 import { TORTURE_DATABASE } from '../../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../../config/database-url.ts';
+import { openCloneServer } from '../../../databases/clone-server.ts';
 import { compareFacts } from '../../../databases/compare-facts.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget } from '../../../databases/open-dump.ts';
+import { startPostgres } from '../../../embedded/postgres.ts';
 import type { CloneEvent } from '../events.ts';
 import { databaseGrants } from '../grants.ts';
 import type { Way } from './choose-way.ts';
 import { dropPool, fillPool, takeFromPool } from './clone-pool.ts';
 import { convergeDatabase } from './converge-database.ts';
+import { planDatabase, shownPlan } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 import { dropServerClone, listServerClones, sweepServerClones } from './server-clones.ts';
 
@@ -28,11 +32,11 @@ let number = 0;
 beforeAll(async () => {
   server = await postgresServer();
 });
-afterAll(async () => {
-  for (const { name } of await listServerClones(parseDatabaseUrl(server.url)))
-    await dropServerClone(parseDatabaseUrl(server.url), name).catch(() => undefined);
-  await server[Symbol.asyncDispose]();
+afterEach(async () => {
+  for (const { name, state } of await listServerClones(on()))
+    if (state !== 'pooled') await dropServerClone(on(), name);
 });
+afterAll(() => server[Symbol.asyncDispose]());
 beforeEach(async () => {
   source = await server.createDatabase();
   number++;
@@ -59,6 +63,10 @@ function request(more: Partial<DatabaseRequest> = {}): DatabaseRequest {
 }
 
 const on = () => parseDatabaseUrl(server.url);
+const planned = async (asked: DatabaseRequest) => {
+  await using server = await openCloneServer(asked.on);
+  return shownPlan(await planDatabase(asked, server, process.env, signal));
+};
 const named = async (name: string) => (await listServerClones(on())).find((entry) => entry.name === name);
 
 async function differences(name: string): Promise<string[]> {
@@ -137,6 +145,102 @@ test.skipIf(pgDump === undefined)(
   },
 );
 
+test.skipIf(pgDump === undefined)(
+  'files are not copied where rows are to be compared, or owners left out',
+  async () => {
+    await source.sql('CREATE TABLE t (id int)');
+    await leave();
+    expect((await convergeDatabase(request({ compare: true }))).how).toBe('copy');
+    const other = request({ name: `${request().name}_b`, noOwner: true });
+    expect((await convergeDatabase(other)).how).toBe('copy');
+    const wanted = request({ name: `${request().name}_c`, compare: true, way: 'template' });
+    await expect(convergeDatabase(wanted)).rejects.toThrow('cannot be held against the source');
+  },
+);
+
+test.skipIf(pgDump === undefined)('a copy subscribes to nothing, and can be dropped', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  await source.sql(
+    "CREATE SUBSCRIPTION sub CONNECTION 'host=127.0.0.1 dbname=x' PUBLICATION p WITH (connect=false, slot_name='theirs')",
+  );
+  await source.sql("COMMENT ON SUBSCRIPTION sub IS 'of the source'");
+  try {
+    for (const way of ['copy', 'dump'] as const) {
+      await convergeDatabase(request({ way, compare: true }));
+      expect(await source.sql('SELECT FROM pg_subscription')).toHaveLength(1);
+      await dropServerClone(on(), request().name);
+    }
+  } finally {
+    await source.sql('ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub');
+  }
+});
+
+test.skipIf(pgDump === undefined)(
+  'encoding, collation, grants and settings are those of the source, whichever way; and told where they cannot be',
+  async () => {
+    const [like, role] = [`like_${source.name}`, `guest_${process.pid}`];
+    await source.sql(
+      `CREATE DATABASE ${like} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'POSIX'`,
+    );
+    await source.sql(`CREATE ROLE ${role} LOGIN CREATEDB`);
+    await source.sql(
+      `REVOKE CONNECT ON DATABASE ${like} FROM PUBLIC; GRANT CONNECT ON DATABASE ${like} TO ${role};
+       ALTER DATABASE ${like} SET work_mem = '7MB'; ALTER ROLE ${role} IN DATABASE ${like} SET search_path = 'a', 'B c';
+       ALTER ROLE CURRENT_USER IN DATABASE ${like} SET jit = 'off';
+       COMMENT ON DATABASE ${like} IS 'of the source'`,
+    );
+    const from = withDatabase(on(), like);
+    const facts = async (name: string) =>
+      source.sql(`SELECT encoding, datcollate, datctype, datacl::text, ARRAY(SELECT setconfig::text FROM pg_db_role_setting
+                  WHERE setdatabase = d.oid ORDER BY 1) AS settings FROM pg_database d WHERE datname = '${name}'`);
+    for (const way of ways) {
+      await convergeDatabase(request({ source: from, way }));
+      expect(await facts(request().name)).toEqual(await facts(like));
+      await dropServerClone(on(), request().name);
+    }
+    await source.sql(`ALTER DATABASE ${like} OWNER TO ${role}`);
+    const notices: string[] = [];
+    const guest = { ...on(), connection: { ...on().connection, user: role } };
+    await source.sql(`ALTER ROLE ${role} PASSWORD '${on().connection.password!.reveal()}'`);
+    await convergeDatabase(
+      { ...request({ source: withDatabase(guest, like) }), on: guest },
+      { emit: (event) => void (event.type === 'notice' && notices.push(event.text)) },
+    );
+    expect(notices.filter((text) => text.includes('setting jit'))).toHaveLength(1);
+    const [made] = await facts(request().name);
+    expect(made!['datacl']).not.toMatch(/[{,]=[^,/]*c/);
+    expect(made!['settings']).toContain('{work_mem=7MB}');
+    await dropServerClone(on(), request().name);
+    await source.sql(`DROP DATABASE ${like}`);
+    await source.sql(`DROP ROLE ${role}`);
+  },
+);
+
+test('what the other server lacks: roles are named before anything is made, tablespaces are done without', async () => {
+  await using other = await startPostgres(pgDump === undefined ? {} : { binFolder: debianBinFolder()! });
+  const role = `owner "of" ${process.pid}`;
+  const quoted = `"${role.replaceAll('"', '""')}"`;
+  await source.sql(`CREATE ROLE ${quoted}; CREATE TABLE t (id int); ALTER TABLE t OWNER TO ${quoted}`);
+  const elsewhere = request({ on: parseDatabaseUrl(other.url) });
+  await expect(convergeDatabase(elsewhere)).rejects.toThrow(`has no role ${role}`);
+  if (pgDump !== undefined)
+    expect((await convergeDatabase({ ...elsewhere, noOwner: true })).how).toBe('copy');
+  await source.sql(`DROP TABLE t; DROP ROLE ${quoted}`);
+  // Below the server's data, where only the server's user has to be let in.
+  const [place] = await source.sql("SELECT current_setting('data_directory') || '/longshore_space' AS place");
+  await source.sql(`COPY (SELECT 1) TO PROGRAM 'mkdir ${place!['place']}'`);
+  await source.sql(`CREATE TABLESPACE space LOCATION '${place!['place']}'`);
+  await source.sql('CREATE TABLE t (id int PRIMARY KEY) TABLESPACE space');
+  for (const way of ways.filter((name) => name !== 'template')) {
+    const spread = { ...elsewhere, name: `${elsewhere.name}_${way}`, way };
+    const { findings } = await planned(spread);
+    expect(findings).toContainEqual(expect.objectContaining({ kind: 'warning' }));
+    expect((await convergeDatabase({ ...spread, compare: true })).how).toBe(way);
+  }
+  await source.sql('DROP TABLE t');
+  await source.sql('DROP TABLESPACE space');
+});
+
 describe('what is in the way', () => {
   test('a database that Longshore did not make is not touched', async () => {
     const other = await server.createDatabase();
@@ -156,6 +260,9 @@ describe('what is in the way', () => {
     await expect(convergeDatabase(request({ source: parseDatabaseUrl(another.url) }))).rejects.toThrow(
       'made of something else',
     );
+    const plan = await planned(request({ source: parseDatabaseUrl(another.url) }));
+    expect(plan.findings.filter(({ kind }) => kind === 'problem')).toHaveLength(1);
+    expect(plan).not.toHaveProperty('shape');
     await dropServerClone(on(), request().name);
     expect(await named(request().name)).toBeUndefined();
   });
@@ -188,6 +295,36 @@ test('what a process left behind is made anew, and swept', async () => {
   ]);
 });
 
+test('one that cannot be dropped keeps none of the others', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  await leave();
+  const [stuck, other] = [request(), request({ name: `${request().name}_z` })];
+  await convergeDatabase(stuck);
+  await convergeDatabase(other);
+  await source.sql(`REVOKE CONNECT ON DATABASE ${stuck.name} FROM PUBLIC`);
+  const role = `lister_${process.pid}`;
+  await source.sql(`CREATE ROLE ${role} LOGIN CREATEDB PASSWORD '${on().connection.password!.reveal()}'`);
+  const guest = { ...on(), connection: { ...on().connection, user: role } };
+  expect(
+    (await listServerClones(guest))
+      .filter(({ name }) => name.startsWith(request().name))
+      .map(({ name, bytes }) => [name, bytes !== undefined]),
+  ).toEqual([
+    [stuck.name, false],
+    [other.name, true],
+  ]);
+  await source.sql(`ALTER DATABASE ${other.name} OWNER TO ${role}`);
+  const later = { now: () => Date.now() + 2 * 3_600_000, wait: async () => undefined };
+  expect(await sweepServerClones(guest, {}, { clock: later })).toEqual([
+    { name: stuck.name, why: 'expired', failed: expect.stringContaining('must be owner') },
+    { name: other.name, why: 'expired' },
+  ]);
+  await source.sql(`ALTER DATABASE ${stuck.name} RENAME TO ${stuck.name}_renamed`);
+  await dropServerClone(on(), `${stuck.name}_renamed`);
+  expect(await listServerClones(on())).toEqual([]);
+  await source.sql(`DROP ROLE ${role}`);
+});
+
 test.skipIf(pgDump === undefined)('two at once make one', async () => {
   await source.sql('CREATE TABLE t (id int)');
   const both = await Promise.all([convergeDatabase(request()), convergeDatabase(request())]);
@@ -208,6 +345,7 @@ test('a pool hands each out once, and not what is made of something else', async
     expect(await named(clone.name)).toMatchObject({ state: 'ready', owner: 'ada@here' });
   }
   expect(await takeFromPool(request({ name: 'masked', masking: 'columns: {}' }))).toBeUndefined();
+  await expect(takeFromPool(request({ name: 'drop"' }))).rejects.toThrow('cannot call a database');
   expect(await fillPool(request(), 1)).toBe(1);
   expect(await dropPool(request())).toBe(2);
 });

@@ -6,15 +6,14 @@
  * does `sweep`.
  */
 
-import { createHash } from 'node:crypto';
-import { type CloneServer, isSameServer, openCloneServer } from '../../../databases/clone-server.ts';
+import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
-import { type CloneNote, noteText, parseNote } from './clone-note.ts';
+import { type CloneNote, keyOf, noteText, parseNote } from './clone-note.ts';
 import { fill, type Working } from './fill-database.ts';
 import { type DatabasePlan, planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
@@ -79,7 +78,7 @@ export async function make(
         ? await fill(request, plan, place, environment)
         : await fillByHidden(request, plan, place, hidden, environment);
     failpoint('filled');
-    const like = isLikeSource(request, plan) ? request.source.connection.database : undefined;
+    const like = request.noOwner ? undefined : plan.shape;
     const ready = noteText({ ...note, how, state: note.state === 'making' ? 'ready' : note.state });
     const missing = await server.publish(working, request.name, ready, like);
     failpoint('published');
@@ -107,11 +106,6 @@ async function fillByHidden(
   return how;
 }
 
-/** Whether owner, grants and settings of the source are there to be given: a source that few may connect to has such a clone. */
-function isLikeSource({ mode, source, on, noOwner }: DatabaseRequest, { way }: DatabasePlan): boolean {
-  return mode === 'clone' && isSameServer(source, on) && (way === 'template' || !noOwner);
-}
-
 /** Of one that is being made. */
 export function makeNote(request: DatabaseRequest, how: string, nowMs: number): CloneNote {
   const { name, source, mode, owner, ttlMs } = request;
@@ -128,13 +122,6 @@ export function makeNote(request: DatabaseRequest, how: string, nowMs: number): 
     state: 'making',
     key: keyOf(request),
   };
-}
-
-/** Of all that decides what is in the clone. */
-export function keyOf({ mode, source, changelog, masking }: DatabaseRequest): string {
-  const hash = createHash('sha256').update(JSON.stringify([mode, source.name, masking ?? null]));
-  for (const { path, bytes } of changelog?.files ?? []) hash.update(JSON.stringify(path)).update(bytes);
-  return hash.digest('hex').slice(0, 16);
 }
 
 /** @throws CHECK_FAILED where it was made of something else */

@@ -1,7 +1,7 @@
 /** Makes the database of a clone under its working name, and fills it: the way that was chosen, then changelog or masks. */
 
 import { Readable } from 'node:stream';
-import type { CloneServer } from '../../../databases/clone-server.ts';
+import { type CloneServer, isSameServer } from '../../../databases/clone-server.ts';
 import { compareFacts } from '../../../databases/compare-facts.ts';
 import type { DumpFacts } from '../../../databases/dump.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
@@ -29,7 +29,7 @@ export async function fill(
   const { emit, failpoint = noFailpoint, signal = new AbortController().signal } = environment;
   const database = withDatabase(request.on, place.working);
   if (request.mode === 'create') {
-    await place.server.create(place.working, place.note);
+    await place.server.create(place.working, place.note, undefined);
     failpoint('created');
     await applyTo(database, request.changelog, environment, signal);
     return 'empty database';
@@ -60,7 +60,7 @@ interface Made {
 
 async function fillByWay(
   request: DatabaseRequest,
-  { way }: DatabasePlan,
+  { way, shape }: DatabasePlan,
   { server, working, note }: Working,
   environment: CloneEnvironment & { readonly signal: AbortSignal; readonly failpoint: Failpoint },
 ): Promise<Made> {
@@ -76,8 +76,10 @@ async function fillByWay(
       text: 'somebody connected to the source: its rows are copied instead of its files',
     });
   }
-  await server.create(working, note);
+  for (const text of await server.create(working, note, shape))
+    emit({ type: 'notice', text: `it does not have the ${text}` });
   failpoint('created');
+  const options = { ...request, asCopy: true, noTablespaces: !isSameServer(source, on) };
   const onBytes = (bytes: number, of: number | undefined): void => emit({ type: 'progress', bytes, of });
   if (way === 'backup') {
     emit({ type: 'phase', phase: 'restore the backup' });
@@ -86,8 +88,9 @@ async function fillByWay(
   }
   if (way === 'dump') {
     emit({ type: 'phase', phase: 'dump and load' });
-    await using dump = await prepareDump(source, request, signal);
-    await using target = await openRestoreTarget(database, { ...request, jobs: 1 });
+    await using dump = await prepareDump(source, options, signal);
+    for (const text of dump.notices) emit({ type: 'notice', text });
+    await using target = await openRestoreTarget(database, { ...options, jobs: 1 });
     const told = (bytes: number): void => onBytes(bytes, dump.bytesEstimate);
     await target.restore(counted(dump.stream(signal), told), dump.format, signal);
     return { how: 'dump', facts: compare ? dump.facts() : undefined };
@@ -96,7 +99,7 @@ async function fillByWay(
   const { facts } = await copyDatabase(
     source.connection,
     database.connection,
-    { ...request, facts: compare },
+    { ...options, facts: compare },
     { onPhase: (phase) => emit({ type: 'phase', phase }), onBytes },
     signal,
   );

@@ -3,6 +3,7 @@
 import {
   type CloneServer,
   checkDatabaseName,
+  type DatabaseShape,
   isSameServer,
   openCloneServer,
   placeOf,
@@ -15,12 +16,19 @@ import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import { type ChosenWay, chooseWay, type Situation, type Way, workText } from './choose-way.ts';
-import { parseNote } from './clone-note.ts';
+import { keyOf, parseNote } from './clone-note.ts';
 import type { DatabaseRequest } from './request.ts';
 
 export interface DatabasePlan extends ClonePlan {
   /** Undefined where there is none, or none is needed. */
   readonly way: Way | undefined;
+  /** Of the source; undefined where it cannot be reached, or is not looked at. */
+  readonly shape: DatabaseShape | undefined;
+}
+
+/** Without what only making it needs: settings of a database may be secrets. */
+export function shownPlan({ shape: _, ...plan }: DatabasePlan): ClonePlan {
+  return plan;
 }
 
 /** @param server that the clone is made on */
@@ -42,7 +50,12 @@ export async function planDatabase(
   if (there === undefined && (await server.exists(name)))
     problem(`${placeOf(on, name)} is there, and Longshore did not make it`, 'take another --name');
   const note = parseNote(there?.note);
-  if (note?.state === 'ready')
+  if (note?.state === 'ready' && note.key !== keyOf(request))
+    problem(
+      `${name} is a clone already, of ${note.source} by ${note.owner}, and made of something else`,
+      `take another --name, or drop it: longshore clone drop ${name}`,
+    );
+  else if (note?.state === 'ready')
     findings.push({ kind: 'ok', text: `${name} is there already, made ${note.madeAt} by ${note.owner}` });
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
@@ -52,18 +65,32 @@ export async function planDatabase(
     return {
       ...common,
       way: undefined,
+      shape: undefined,
       how: 'empty database',
       why: 'mode create takes no rows',
       makes: [`an empty database ${placeOf(on, name)}`, ...steps],
       estimateMs: undefined,
     };
   }
-  const situation = await look(request, server, findings, signal);
+  const { situation, shape } = await look(request, server, findings, signal);
+  if (shape !== undefined && shape.tablespaces.length > 0 && !situation.sameServer)
+    findings.push({
+      kind: 'warning',
+      text: `what is in the tablespaces ${shape.tablespaces.join(', ')} comes into that of the clone`,
+    });
   if (request.masking !== undefined && situation.reachable)
     findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
   if (typeof chosen === 'string') problem(`the clone cannot be made: ${chosen}`);
-  return { ...common, ...described(request, situation, chosen) };
+  else if (shape !== undefined && chosen.way !== 'backup') {
+    const missing = await server.missingRoles(request.noOwner ? shape.rolesAnyway : shape.roles);
+    if (missing.length > 0)
+      problem(
+        `${on.connection.host} has no ${missing.length === 1 ? 'role' : 'roles'} ${missing.join(', ')}`,
+        `make ${missing.length === 1 ? 'it' : 'them'}, or leave owners and grants out: --no-owners`,
+      );
+  }
+  return { ...common, shape, ...described(request, situation, chosen) };
 }
 
 /** A problem where it throws. */
@@ -114,11 +141,11 @@ function described(
 
 /** @param findings what is found on the way is added */
 async function look(
-  { source, on, jobs, backups, compare }: DatabaseRequest,
+  { source, on, jobs, compare, noOwner, backups }: DatabaseRequest,
   server: CloneServer,
   findings: Finding[],
   signal: AbortSignal,
-): Promise<Situation> {
+): Promise<{ readonly situation: Situation; readonly shape: DatabaseShape | undefined }> {
   const { database } = source.connection;
   const sameServer = isSameServer(source, on);
   const situation = {
@@ -126,6 +153,7 @@ async function look(
     sameServer,
     jobs,
     compare,
+    noOwner,
     backup: await backups?.newest(signal),
   };
   try {
@@ -137,17 +165,17 @@ async function look(
       kind: 'ok',
       text: `${source.name} can be reached (${from.server.product} ${from.server.version})`,
     });
+    const sessions = await from.sessionsIn(database);
+    const mayCopy = sameServer && (await from.mayCopy(database));
     return {
-      ...situation,
-      bytes,
-      sessions: await from.sessionsIn(database),
-      mayCopy: sameServer && (await from.mayCopy(database)),
-      reachable: true,
+      situation: { ...situation, bytes, sessions, mayCopy, reachable: true },
+      shape: await from.shapeOf(database),
     };
   } catch (error) {
     signal.throwIfAborted();
     const kind = situation.backup === undefined ? 'problem' : 'warning';
     findings.push({ kind, text: messageOf(error), hint: (error as { hint?: string }).hint });
-    return { ...situation, bytes: 0, sessions: 0, mayCopy: false, reachable: false };
+    const nothing = { bytes: 0, sessions: 0, mayCopy: false, reachable: false };
+    return { situation: { ...situation, ...nothing }, shape: undefined };
   }
 }

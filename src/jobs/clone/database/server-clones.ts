@@ -11,7 +11,7 @@ import { LongshoreError } from '../../../errors.ts';
 import { systemClock } from '../../../flow/clock.ts';
 import type { CloneEntry } from '../clone.ts';
 import type { CloneEnvironment } from '../settings.ts';
-import { entryOf, isExpired, parseNote } from './clone-note.ts';
+import { type CloneNote, entryOf, isExpired, parseNote } from './clone-note.ts';
 
 export async function listServerClones(on: DatabaseUrl): Promise<CloneEntry[]> {
   await using server = await openCloneServer(on);
@@ -22,48 +22,67 @@ export interface Swept {
   readonly name: string;
   /** `expired`, or `left behind` by a process that is gone. */
   readonly why: 'expired' | 'left behind';
+  /** Why it is still there; undefined where it is gone. */
+  readonly failed?: string | undefined;
 }
 
 /**
- * Drops the clones that have expired, and what processes that are gone did not finish.
+ * Drops the clones that have expired, and what processes that are gone did not finish. One that cannot be dropped is told,
+ * and the others go all the same.
  * @param plan whether nothing is dropped
  */
 export async function sweepServerClones(
   on: DatabaseUrl,
   { plan = false }: { readonly plan?: boolean | undefined },
-  { clock = systemClock }: Partial<CloneEnvironment> = {},
+  { clock = systemClock, signal }: Partial<CloneEnvironment> = {},
 ): Promise<Swept[]> {
   await using server = await openCloneServer(on);
   const swept: Swept[] = [];
-  for (const database of await server.noted()) {
-    const why = await reasonToGo(server, database, clock.now());
+  for (const { name, note } of await server.noted()) {
+    signal?.throwIfAborted();
+    await using lock = await server.tryLock(lockedAs(server, name, parseNote(note)));
+    if (lock === undefined) continue;
+    // Whoever had the lock before may have changed it.
+    const found = (await server.noted()).find((database) => database.name === name);
+    const why = found === undefined ? undefined : reasonToGo(found, clock.now());
     if (why === undefined) continue;
-    const name = parseNote(database.note)?.name ?? database.name;
+    const entry = { name: parseNote(found!.note)?.name ?? name, why };
     // One may have been in the making under two names.
-    if (!swept.some((one) => one.name === name)) swept.push({ name, why });
-    if (!plan) await server.drop(database.name);
+    if (plan && swept.some((one) => one.name === entry.name)) continue;
+    const failed = plan ? {} : await failureOf(() => server.drop(name));
+    if (!swept.some((one) => one.name === entry.name)) swept.push({ ...entry, ...failed });
   }
   return swept;
 }
 
-async function reasonToGo(
-  server: CloneServer,
-  { name, note: text }: NotedDatabase,
-  nowMs: number,
-): Promise<Swept['why'] | undefined> {
+/** Under which name whoever makes it, or drops it, holds its lock. */
+function lockedAs(server: CloneServer, name: string, note: CloneNote | undefined): string {
+  if (note === undefined) return name;
+  return server.workingName(note.state === 'making' ? note.name : name);
+}
+
+function reasonToGo({ note: text }: NotedDatabase, nowMs: number): Swept['why'] | undefined {
   const note = parseNote(text);
   // Another program's comment may begin as ours do.
   if (text !== undefined && note === undefined) return undefined;
-  if (note !== undefined && note.state !== 'making') return isExpired(note, nowMs) ? 'expired' : undefined;
-  const lock = await server.tryLock(note === undefined ? name : server.workingName(note.name));
-  await lock?.[Symbol.asyncDispose]();
-  return lock === undefined ? undefined : 'left behind';
+  if (note === undefined || note.state === 'making') return 'left behind';
+  return isExpired(note, nowMs) ? 'expired' : undefined;
+}
+
+async function failureOf(work: () => Promise<void>): Promise<Pick<Swept, 'failed'>> {
+  try {
+    await work();
+    return {};
+  } catch (error) {
+    if (error instanceof LongshoreError) return { failed: error.message };
+    throw error;
+  }
 }
 
 /** @throws CHECK_FAILED for a database that is no clone, or is none at all */
 export async function dropServerClone(on: DatabaseUrl, name: string): Promise<void> {
   await using server = await openCloneServer(on);
-  const found = (await server.noted()).filter((database) => parseNote(database.note)?.name === name);
+  const found = (await server.noted()).filter((database) => entryOf(database)?.name === name);
   for (const database of found) await server.drop(database.name);
   if (found.length > 0) return;
   throw new LongshoreError('CHECK_FAILED', `${placeOf(on, name)} is no clone of Longshore`, {

@@ -1,15 +1,35 @@
-/** A PostgreSQL server copies one of its databases by itself: its files are cloned where the platform can, else copied, else its pages are. */
+/** Makes a database that nobody can connect to yet: empty, or as the server's own copy of another one. */
 
 import type pg from 'pg';
 import type { LocalCopy } from '../clone-server.ts';
+import { type PostgresShape, shapeClauses } from './database-shape.ts';
 import { quoteName } from './sql.ts';
 
-const OBJECT_IN_USE = '55006';
-/** From here on files are copied and not written through the log: that costs two checkpoints, and less for each byte. */
-const FILE_COPY_BYTES = 64 * 1024 ** 2;
+/** @returns whether it has the encoding and collation; where the server has them not, it has its own */
+export async function createShut(
+  client: pg.ClientBase,
+  name: string,
+  like: PostgresShape | undefined,
+  major: number,
+): Promise<boolean> {
+  const make = (clauses: string) =>
+    client.query(`CREATE DATABASE ${quoteName(name)} TEMPLATE template0 ${SHUT} ${clauses}`);
+  try {
+    await make(like === undefined ? UTF8 : shapeClauses(like, major));
+    return true;
+  } catch (error) {
+    if (like === undefined || !NO_SUCH_LOCALE.has((error as { code?: string }).code ?? '')) throw error;
+    await make(UTF8);
+    return false;
+  }
+}
+
+const UTF8 = "ENCODING 'UTF8'";
+/** Of names that are wrong, of providers that are not built in, and of clauses that came later. */
+const NO_SUCH_LOCALE: ReadonlySet<string> = new Set(['42809', '22023', '0A000', '42601', '42704', 'XX000']);
 
 /** @returns undefined where somebody is in it */
-export async function copyByServer(
+export async function copyShut(
   client: pg.ClientBase,
   source: string,
   name: string,
@@ -19,7 +39,7 @@ export async function copyByServer(
   const make = async (strategy: string): Promise<'made' | 'in use'> => {
     try {
       await client.query(
-        `CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)}${strategy}${SHUT}`,
+        `CREATE DATABASE ${quoteName(name)} TEMPLATE ${quoteName(source)} ${SHUT}${strategy}`,
       );
       return 'made';
     } catch (error) {
@@ -52,5 +72,8 @@ async function byFileClone<T>(client: pg.ClientBase, make: () => Promise<T>): Pr
   }
 }
 
-/** Nobody gets into a database that was just made: whoever dies now leaves it so. */
-export const SHUT = ' ALLOW_CONNECTIONS false';
+const SHUT = 'ALLOW_CONNECTIONS false';
+
+const OBJECT_IN_USE = '55006';
+/** From here on files are copied and not written through the log: that costs two checkpoints, and less for each byte. */
+const FILE_COPY_BYTES = 64 * 1024 ** 2;
