@@ -33,8 +33,9 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
     if (kind === 'folder') {
       const paths = await files.list(path);
       if (paths === undefined) return mayBeMissing;
-      for (const below of paths)
-        await take(below, by, { kind: isChangelog(below) ? 'changelog' : 'file', mayBeMissing: false });
+      // Liquibase passes over the rest, which may be nobody's business: settings, passwords.
+      for (const below of paths.filter(isChangelog))
+        await take(below, by, { kind: 'changelog', mayBeMissing: false });
       return true;
     }
     if (found.has(path)) return true;

@@ -1,7 +1,7 @@
 /** The changelog that a configuration names: files beside it, or what a URL answers. */
 
 import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, resolve, sep } from 'node:path';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import type { Changelog } from './artifact.ts';
@@ -49,9 +49,16 @@ function filesBelow(root: string): ChangelogFiles {
     async read(path) {
       const file = join(root, path);
       try {
-        return (await stat(file)).isFile() ? await readFile(file) : undefined;
+        if (!(await stat(file)).isFile()) return undefined;
+        const [real, realRoot] = await Promise.all([realpath(file), realpath(root)]);
+        if (!real.startsWith(realRoot + sep))
+          throw new LongshoreError('CONFIG_INVALID', `${file} is a link out of ${root}`, {
+            hint: 'put the file itself there: what lies elsewhere does not go into an artifact',
+          });
+        return await readFile(real);
       } catch (error) {
         if (isMissing(error)) return undefined;
+        if (error instanceof LongshoreError) throw error;
         throw new LongshoreError('CONFIG_INVALID', `cannot read ${file}: ${messageOf(error)}`, {
           cause: error,
         });
