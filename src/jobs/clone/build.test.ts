@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -274,4 +275,45 @@ test('a changelog that a URL answers, with what it includes', async () => {
   } finally {
     server.close();
   }
+});
+
+test('what is not part of a changelog does not go in: other files of its folders, and links out of them', async () => {
+  writeProject('p');
+  write('p/db/more/liquibase.properties', 'password=geheim');
+  write('p/db/more/.env', 'DB_PASSWORD=geheim');
+  const options = { config: join(folder, 'p/artifact-config.ini'), tag: 'shop:1', base: await writeBase() };
+  const environment = { env: {}, store: join(folder, 'store') };
+  await buildArtifact({ ...options, node: 'base' }, environment);
+  const { changelog } = await openArtifact('shop:1', environment);
+  expect(changelog!.files.map(({ path }) => path)).toEqual(FILES);
+
+  write('elsewhere', 'select 1;');
+  symlinkSync(join(folder, 'elsewhere'), join(folder, 'p/db/more/link.sql'));
+  await expect(buildArtifact({ ...options, node: 'base' }, environment)).rejects.toThrow(
+    `link.sql is a link out of ${join(folder, 'p')}`,
+  );
+  // Within the folder a link is as good as a file.
+  rmSync(join(folder, 'p/db/more/link.sql'));
+  symlinkSync('../unused.sql', join(folder, 'p/db/more/link.sql'));
+  expect((await buildArtifact({ ...options, node: 'base' }, environment)).changelogFiles).toBe(6);
+});
+
+test('a layer that was damaged in the store is written anew, and another artifact’s is not asked', async () => {
+  writeProject('p');
+  const options = {
+    config: join(folder, 'p/artifact-config.ini'),
+    base: await writeBase(),
+    node: 'base',
+  } as const;
+  const environment = { env: {}, store: join(folder, 'store') };
+  const { digest, layers } = await buildArtifact({ ...options, tag: 'shop:1' }, environment);
+  const damage = (blob: string) => {
+    const path = join(folder, 'store/blobs/sha256', blob.slice('sha256:'.length));
+    writeFileSync(path, readFileSync(path).fill(0, 0, 5));
+  };
+  for (const layer of layers) damage(layer.digest);
+  damage(digest);
+  expect((await buildArtifact({ ...options, tag: 'shop:2' }, environment)).digest).toBe(digest);
+  for (const tag of ['shop:1', 'shop:2'])
+    expect((await openArtifact(tag, environment)).changelog!.files).toHaveLength(FILES.length);
 });

@@ -224,7 +224,7 @@ function answerOf(
       const location = header('location');
       if (location === undefined)
         throw new LongshoreError('STORE_RESPONSE', `${url.host} answers ${statusCode} without a Location`);
-      const whole = URL.parse(location, url);
+      const whole = URL.parse(location, url.href);
       if (whole === null || !/^https?:$/.test(whole.protocol))
         throw new LongshoreError(
           'STORE_RESPONSE',
