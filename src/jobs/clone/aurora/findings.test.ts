@@ -37,6 +37,7 @@ const FACTS: AuroraFacts = {
   caller: { account: '123456789012', arn: 'arn:aws:iam::123456789012:user/fred' },
   owner: 'fred',
   name: 'shop-test',
+  artifact: 'sha256:cd',
   stackName: 'longshore-shop-test',
   target: aurora!,
   sourceId: 'shop',

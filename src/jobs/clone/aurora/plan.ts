@@ -47,6 +47,7 @@ export async function draftAurora(
   const step = nextForStack(known(facts.stack), {
     cloneName: facts.name,
     owner: facts.owner,
+    artifact: facts.artifact,
     sameTemplate: isSameTemplate(facts.template, template),
   });
   const findings = auroraFindings(facts, {
