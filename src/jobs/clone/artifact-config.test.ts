@@ -204,6 +204,7 @@ test.each([
   [`${SOURCE}${TARGET}[__proto__]\na = b`, 'the section __proto__ is not known'],
   [`${SOURCE}${TARGET}client_cidr = 999.1.1.1/32`, 'client_cidr: must be a range of addresses'],
   [`${SOURCE}${TARGET}backup_window = 25:00-26:00`, 'target_db/backup_window must be a window'],
+  [`${SOURCE}${TARGET}encrypted = no\nkms_key_id = alias/x`, 'kms_key_id is there, and encrypted is false'],
   [`${SOURCE}${TARGET}[tags]\nlongshore:ready = 1`, 'tags/longshore:ready begins with longshore:'],
   [`${SOURCE}${TARGET}[tags]\naws:x = 1`, 'tags/aws:x begins with aws:'],
   [`${SOURCE}${TARGET}[tags]\nx = ${'y'.repeat(257)}`, 'tags/x is longer than AWS allows'],

@@ -216,6 +216,7 @@ function readAurora(reading: Reading): AuroraTarget {
     /^(?:source|vpc-[0-9a-f]+)$/,
     'set to source or a vpc id, e.g vpc-1234',
   );
+  const encrypted = reading.flag('target_db', 'encrypted', true);
   return {
     subnetIds: readSubnets(reading, subnets),
     vpcId: vpcId ?? 'source',
@@ -241,11 +242,11 @@ function readAurora(reading: Reading): AuroraTarget {
     ),
     clusterParameterGroup: reading.optional('target_db', 'cluster_parameter_group'),
     parameterGroup: reading.optional('target_db', 'parameter_group'),
-    encrypted: reading.flag('target_db', 'encrypted', true),
-    kmsKeyId: reading.optional('target_db', 'kms_key_id'),
+    encrypted,
+    kmsKeyId: readKey(reading, encrypted),
     deletionProtection: reading.flag('target_db', 'deletion_protection', false),
     publiclyAccessible: reading.flag('target_db', 'publicly_accessible', true),
-    clientCidr: reading.converted('target_db', 'client_cidr', parseCidr),
+    clientCidr: reading.converted('target_db', 'client_cidr', cidr),
     stackName: reading.matching(
       'target_db',
       'stack_name',
@@ -256,11 +257,15 @@ function readAurora(reading: Reading): AuroraTarget {
   };
 }
 
-/** @throws CONFIG_INVALID */
-export function parseCidr(text: string): string {
+/** `203.0.113.7/32` */
+export function isCidr(text: string): boolean {
   const [, address = '', bits] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
-  if (isIPv4(address) && Number(bits) <= 32) return text;
-  throw new LongshoreError('CONFIG_INVALID', 'must be a range of addresses, e.g. 203.0.113.7/32');
+  return isIPv4(address) && Number(bits) <= 32;
+}
+
+function cidr(text: string): string {
+  if (!isCidr(text)) throw new Error('must be a range of addresses, e.g. 203.0.113.7/32');
+  return text;
 }
 
 function readTags({ tags, problems }: Reading): Readonly<Record<string, string>> {
@@ -272,6 +277,14 @@ function readTags({ tags, problems }: Reading): Readonly<Record<string, string>>
     if (problem !== undefined) problems.push(`tags/${key} ${problem}`);
   }
   return tags;
+}
+
+/** A key of its own says that it is encrypted. */
+function readKey(reading: Reading, encrypted: boolean): string | undefined {
+  const key = reading.optional('target_db', 'kms_key_id');
+  if (key !== undefined && !encrypted)
+    reading.problems.push('target_db/kms_key_id is there, and encrypted is false');
+  return key;
 }
 
 const SUBNETS =
