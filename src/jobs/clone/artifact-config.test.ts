@@ -166,6 +166,10 @@ test('a password in a URL is refused, and not repeated', () => {
   expect(wrong).not.toThrow('geheim');
 });
 
+test('a time to live of 0 is none', () => {
+  expect(parse(`${SOURCE}${TARGET}ttl = 0`).ttlMs).toBe(0);
+});
+
 test('the file is read as the original read it', () => {
   const text = `\uFEFF# a comment
 [DEFAULT]

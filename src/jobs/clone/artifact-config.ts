@@ -84,7 +84,7 @@ export function parseArtifactConfig(text: string, path: string): ArtifactConfig 
     databaseName: readDatabaseName(reading),
     changelog: readChangelog(reading),
     maskingPath: reading.optional('target_db', 'masking_path'),
-    ttlMs: reading.converted('target_db', 'ttl', parseDuration),
+    ttlMs: reading.converted('target_db', 'ttl', (text) => (text === '0' ? 0 : parseDuration(text))),
   };
   const problems = reading.end();
   if (problems.length > 0 || config.source === undefined) {

@@ -67,7 +67,7 @@ export async function artifactOfImage(image: Image, reference: string): Promise<
         hint: 'build one with longshore clone build',
       },
     );
-  if (Number(format) > FORMAT)
+  if (!(Number(format) <= FORMAT))
     throw new LongshoreError(
       'CONFIG_INVALID',
       `${reference} was built by a newer Longshore: its format is ${format}, and this one reads up to ${FORMAT}`,

@@ -4,7 +4,7 @@ import { hostname, userInfo } from 'node:os';
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
-import type { CloneMode } from './clone.ts';
+import type { CloneMode, Finding } from './clone.ts';
 import type { EmitClone } from './events.ts';
 
 export interface ConvergeOptions {
@@ -37,6 +37,10 @@ export interface CloneEnvironment {
    * called again after a run that died, so doing it again changes nothing.
    */
   readonly prepare?: ((url: DatabaseUrl, signal?: AbortSignal) => Promise<void>) | undefined;
+  /** Finds out, as part of the plan, what would keep `prepare` from working. */
+  readonly check?:
+    | ((dialect: DatabaseUrl['dialect'], signal?: AbortSignal) => Promise<Finding[]>)
+    | undefined;
   readonly failpoint?: Failpoint | undefined;
 }
 

@@ -18,6 +18,7 @@ import { type DatabaseUrl, parseDatabaseUrl } from '../../../config/database-url
 import { Secret } from '../../../config/secret.ts';
 import { LongshoreError } from '../../../errors.ts';
 import type { ClonePlan, ConvergedClone } from '../clone.ts';
+import { planConverge } from '../converge.ts';
 import { convergeAurora } from './converge.ts';
 import { dropAurora, listAurora, sweepAurora } from './keep.ts';
 import { planAurora } from './plan.ts';
@@ -211,6 +212,22 @@ describe.runIf(motoAvailable())('Aurora', () => {
     await expect(planAurora(artifactOf(), CLONE, { ...environment, env })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });
+  });
+
+  test('a changelog or masking rules that cannot be read are told before anything is made', async () => {
+    const environment = world.environment();
+    const changelog = {
+      entry: 'c.sql',
+      files: [{ path: 'c.sql', bytes: Buffer.from('--liquibase formatted sql\n--changeset') }],
+    };
+    for (const [mode, part, text] of [
+      ['create', { changelog }, /Liquibase|changelog/],
+      ['clone', { masking: 'columns: [' }, /masking rules/],
+    ] as const) {
+      const plan = await planConverge({ ...artifactOf(), ...part }, { mode, name: CLONE.name }, environment);
+      expect(textsOf(plan, 'problem')).toMatch(text);
+    }
+    expect(changes()).toEqual([]);
   });
 
   test('throttling is waited out', async () => {

@@ -138,6 +138,14 @@ test('keys, rights and classes', () => {
   expect(told({ classOffered: { value: false } })[0]).toContain('there is no db.r6g.large');
 });
 
+test('users that are reserved', () => {
+  const of = (username: string, engine = 'aurora-postgresql') =>
+    told({ engine }, { mode: 'create', username }).filter((text) => text.includes('reserved'));
+  expect(of('admin')).toEqual(['problem: the user "admin" is reserved in aurora-postgresql']);
+  expect(of('rdsadmin', 'aurora-mysql')).toHaveLength(1);
+  expect([...of('admin', 'aurora-mysql'), ...of('postgres')]).toEqual([]);
+});
+
 test('passwords that RDS takes', () => {
   for (const good of ['12345678', "a'b$c!d%", 'x'.repeat(41)]) expect(isLegalPassword(good)).toBe(true);
   for (const bad of [
