@@ -7,7 +7,7 @@ import {
   openCloneServer,
   placeOf,
 } from '../../../databases/clone-server.ts';
-import { LongshoreError, messageOf } from '../../../errors.ts';
+import { messageOf } from '../../../errors.ts';
 import type { ClonePlan, Finding } from '../clone.ts';
 import { lookAt } from '../look-at.ts';
 import { changelogText, RULES_NAME } from '../make-fit.ts';
