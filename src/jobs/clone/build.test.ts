@@ -12,6 +12,7 @@ import {
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pipeline, Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ARCHITECTURE, canonicalJson, MEDIA_TYPES } from '../../platforms/oci/image.ts';
 import { ImageLayout } from '../../platforms/oci/image-layout.ts';
@@ -257,6 +258,14 @@ test('a changelog that a URL answers, with what it includes', async () => {
     '/x/folder.yaml': 'databaseChangeLog: [{includeAll: {path: sub}}]',
   };
   const server = createServer((request, response) => {
+    if (request.url === '/x/endless.yaml') {
+      const pieces = Readable.from(
+        (function* () {
+          for (;;) yield Buffer.alloc(1 << 20, '#');
+        })(),
+      );
+      return void pipeline(pieces, response, () => undefined);
+    }
     const text = answers[request.url!];
     response.writeHead(text === undefined ? 404 : 200).end(text);
   });
@@ -270,6 +279,10 @@ test('a changelog that a URL answers, with what it includes', async () => {
     expect(changelog?.files.map(({ path }) => path)).toEqual(['changelog.yaml', 'sub/a b.sql']);
     write('a.ini', ini(`liquibase_changelog_url = ${url}/folder.yaml`));
     await expect(build({ config: 'a.ini', base })).rejects.toThrow('a URL cannot be listed');
+    write('a.ini', ini(`liquibase_changelog_url = ${url}/endless.yaml`));
+    await expect(build({ config: 'a.ini', base })).rejects.toThrow(
+      'endless.yaml has more than 268435456 bytes',
+    );
     write('a.ini', ini(`liquibase_changelog_url = ${url}/no.yaml`));
     await expect(build({ config: 'a.ini', base })).rejects.toThrow('it answers 404');
   } finally {

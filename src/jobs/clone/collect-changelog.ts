@@ -18,7 +18,8 @@ export interface ChangelogFiles {
 /** A file that is referred to is not there, or not below the folder. */
 export class MissingFile extends LongshoreError {}
 
-const BYTES_MAX = 256 * 1024 * 1024;
+/** Of a whole changelog. */
+export const BYTES_MAX: number = 256 * 1024 * 1024;
 
 /** @throws CONFIG_INVALID, {@link MissingFile} */
 export async function collectChangelog(entry: string, files: ChangelogFiles): Promise<Changelog> {

@@ -6,7 +6,7 @@ import { basename, dirname, join, posix, relative, resolve, sep } from 'node:pat
 import { LongshoreError, messageOf } from '../../errors.ts';
 import type { Changelog } from './artifact.ts';
 import type { ChangelogPlace } from './artifact-config.ts';
-import { type ChangelogFiles, collectChangelog, MissingFile } from './collect-changelog.ts';
+import { BYTES_MAX, type ChangelogFiles, collectChangelog, MissingFile } from './collect-changelog.ts';
 
 /** @param iniFolder that of the INI file @throws CONFIG_INVALID, STORE_UNREACHABLE */
 export async function readChangelog(
@@ -80,6 +80,21 @@ const isMissing = (error: unknown): boolean =>
 
 const ANSWER_MS_MAX = 60_000;
 
+async function bytesOf({ body }: Response, url: URL): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body ?? []) {
+    bytes += piece.length;
+    if (bytes > BYTES_MAX)
+      throw new LongshoreError(
+        'CONFIG_INVALID',
+        `the changelog ${url.href} has more than ${BYTES_MAX} bytes`,
+      );
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
 function filesAt(entry: URL, signal: AbortSignal | undefined): ChangelogFiles {
   const name = new URL('.', entry).href;
   return {
@@ -94,7 +109,7 @@ function filesAt(entry: URL, signal: AbortSignal | undefined): ChangelogFiles {
         const answer = await fetch(url, {
           signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         });
-        if (answer.ok) return Buffer.from(await answer.arrayBuffer());
+        if (answer.ok) return await bytesOf(answer, url);
         await answer.body?.cancel();
         if (answer.status === 404 && url !== entry) return undefined;
         throw new LongshoreError(
