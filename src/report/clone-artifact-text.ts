@@ -61,7 +61,7 @@ export function inspectedText(inspected: InspectedArtifact): string {
   lines.push('', 'layers', ...layerLines(inspected.layers), '', 'labels');
   for (const [label, value] of Object.entries(inspected.labels).sort(([a], [b]) => (a < b ? -1 : 1)))
     lines.push(`  ${label} = ${value}`);
-  return lines.join('\n');
+  return printable(lines.join('\n'));
 }
 
 export function differenceText(difference: ArtifactDifference): string {
@@ -74,7 +74,12 @@ export function differenceText(difference: ArtifactDifference): string {
   if (files.length > 0) lines.push('', 'changelog', ...files.map(fileText));
   if (masking !== undefined) lines.push('', 'masking', fileText(masking));
   if (program.length > 0) lines.push('', 'program', ...program.flatMap(settingLines));
-  return lines.join('\n');
+  return printable(lines.join('\n'));
+}
+
+/** Whoever made an artifact may be a stranger: what would steer a terminal is shown instead. */
+function printable(text: string): string {
+  return text.replace(/[^\P{C}\n\t]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
 function layerLines(layers: BuiltArtifact['layers']): string[] {

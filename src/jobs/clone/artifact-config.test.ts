@@ -165,3 +165,58 @@ test('a password in a URL is refused, and not repeated', () => {
   expect(wrong).toThrow('must not hold a password');
   expect(wrong).not.toThrow('geheim');
 });
+
+test('a time to live of 0 is none', () => {
+  expect(parse(`${SOURCE}${TARGET}ttl = 0`).ttlMs).toBe(0);
+});
+
+test('the file is read as the original read it', () => {
+  const text = `\uFEFF# a comment
+[DEFAULT]
+instance_type: db.r4.large
+[source_db]
+source_db_cluster_id: fred ; the source
+liquibase_changelog_url=https://example.test/c.yaml;v=1#x
+[target_db]
+subnet_ids = subnet-1234,
+    subnet-5678
+[tags]
+Cost = a: b ; c
+color: a/b
+a:b = 'c d'
+__proto__ = x`;
+  for (const lines of [text, text.replaceAll('\n', '\r\n')]) {
+    const { source, changelog, aurora } = parse(lines);
+    expect(source).toMatchObject({ clusterId: 'fred' });
+    expect(changelog).toEqual({ kind: 'url', url: 'https://example.test/c.yaml;v=1#x' });
+    expect(aurora).toMatchObject({ instanceType: 'db.r4.large', subnetIds: ['subnet-1234', 'subnet-5678'] });
+    expect(Object.entries(aurora!.tags)).toEqual([
+      ['Cost', 'a: b'],
+      ['color', 'a/b'],
+      ['a:b', 'c d'],
+      ['__proto__', 'x'],
+    ]);
+  }
+});
+
+test.each([
+  [`${SOURCE}source_db_cluster_id = wilma\n${TARGET}`, 'the key source_db_cluster_id is twice in source_db'],
+  [`${SOURCE}${TARGET}[source_db]\nregion = eu-central-1`, 'the section source_db is there twice'],
+  [`${SOURCE}nonsense\n${TARGET}`, 'line 4 is neither "key = value" nor "[section]"'],
+  [`[DEFAULT]\nfoo = 1\n${SOURCE}${TARGET}`, "Unknown DEFAULT key: {'foo'}"],
+  [`${SOURCE}${TARGET}[tags.x]\na = b`, 'the section tags.x is not known'],
+  [`${SOURCE}${TARGET}[__proto__]\na = b`, 'the section __proto__ is not known'],
+  [`${SOURCE}${TARGET}client_cidr = 999.1.1.1/32`, 'client_cidr: must be a range of addresses'],
+  [`${SOURCE}${TARGET}backup_window = 25:00-26:00`, 'target_db/backup_window must be a window'],
+  [`${SOURCE}${TARGET}encrypted = no\nkms_key_id = alias/x`, 'kms_key_id is there, and encrypted is false'],
+  [`${SOURCE}${TARGET}[tags]\nlongshore:ready = 1`, 'tags/longshore:ready begins with longshore:'],
+  [`${SOURCE}${TARGET}[tags]\naws:x = 1`, 'tags/aws:x begins with aws:'],
+  [`${SOURCE}${TARGET}[tags]\nx = ${'y'.repeat(257)}`, 'tags/x is longer than AWS allows'],
+  [`${SOURCE}${TARGET}[tags]\nx = #fff`, 'tags/x holds something else than letters'],
+  [
+    `${SOURCE}${TARGET}[tags]\n${Array.from({ length: 42 }, (_, i) => `t${i} = x`).join('\n')}`,
+    'tags: there are 42, and AWS leaves room for 41',
+  ],
+])('%# what would go wrong later is told', (text, message) => {
+  expect(() => parse(text)).toThrow(message);
+});

@@ -14,10 +14,12 @@
  * ```
  */
 
-import { parse } from 'ini';
+import { isIPv4 } from 'node:net';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
+import { TAGS_MAX, tagProblem } from './aurora/names.ts';
+import { type IniSection, parseIni } from './ini.ts';
 
 /** An Aurora cluster, or any PostgreSQL, MariaDB or MySQL by its URL, which holds no password. */
 export type ArtifactSource =
@@ -82,7 +84,7 @@ export function parseArtifactConfig(text: string, path: string): ArtifactConfig 
     databaseName: readDatabaseName(reading),
     changelog: readChangelog(reading),
     maskingPath: reading.optional('target_db', 'masking_path'),
-    ttlMs: reading.converted('target_db', 'ttl', parseDuration),
+    ttlMs: reading.converted('target_db', 'ttl', (text) => (text === '0' ? 0 : parseDuration(text))),
   };
   const problems = reading.end();
   if (problems.length > 0 || config.source === undefined) {
@@ -98,35 +100,30 @@ type Section = (typeof SECTIONS)[number];
 
 /** Keys as they are taken; what is left in the end is not known. */
 class Reading {
-  readonly problems: string[] = [];
-  readonly #sections = new Map<Section, Map<string, string>>();
-  readonly #tags: Record<string, string> = {};
+  readonly problems: string[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly #sections = new Map<Section, IniSection>();
+  /** What a section does not say. */
+  readonly #defaults: IniSection;
 
   constructor(text: string) {
-    // A byte order mark, and lines that are indented as a whole, are no part of it.
-    const parsed = parse(text.replace(/^\uFEFF/, '').replace(/^[ \t]+/gm, '')) as Record<string, unknown>;
-    for (const [name, value] of Object.entries(parsed)) {
-      if (typeof value !== 'object' || value === null) this.problems.push(`the key ${name} is in no section`);
-      else if (name === 'tags') this.#tags = textsOf(value);
-      else if (!isSection(name)) this.problems.push(`the section ${name} is not known`);
-      else
-        this.#sections.set(
-          name,
-          new Map(Object.entries(textsOf(value)).map(([key, text]) => [key.toLowerCase(), text.trim()])),
-        );
+    const { sections, problems } = parseIni(text, (section) => section === 'tags');
+    this.problems = [...problems];
+    this.#defaults = sections.get('DEFAULT') ?? new Map();
+    this.tags = Object.fromEntries(sections.get('tags') ?? []);
+    for (const [name, keys] of sections) {
+      if (isSection(name)) this.#sections.set(name, keys);
+      else if (name !== 'tags' && name !== 'DEFAULT') this.problems.push(`the section ${name} is not known`);
     }
     const missing = SECTIONS.filter((section) => !this.#sections.has(section));
     if (missing.length > 0) this.problems.push(`Missing sections: ${setOf(missing)}`);
   }
 
-  get tags(): Readonly<Record<string, string>> {
-    return this.#tags;
-  }
-
   optional(section: Section, key: string): string | undefined {
     const keys = this.#sections.get(section);
-    const value = keys?.get(key);
-    keys?.delete(key);
+    const from = keys?.has(key) ? keys : this.#defaults;
+    const value = from.get(key);
+    from.delete(key);
     return value === '' ? undefined : value;
   }
 
@@ -167,6 +164,8 @@ class Reading {
     for (const [section, keys] of this.#sections) {
       if (keys.size > 0) this.problems.push(`Unknown ${section} key: ${setOf([...keys.keys()])}`);
     }
+    if (this.#defaults.size > 0)
+      this.problems.push(`Unknown DEFAULT key: ${setOf([...this.#defaults.keys()])}`);
     return this.problems;
   }
 }
@@ -175,11 +174,6 @@ const isSection = (name: string): name is Section => (SECTIONS as readonly strin
 
 /** As the original program wrote them: `{'instance_type'}`. */
 const setOf = (names: readonly string[]): string => `{${names.map((name) => `'${name}'`).join(', ')}}`;
-
-/** The library reads `true`, numbers and lists as such. */
-function textsOf(section: object): Record<string, string> {
-  return Object.fromEntries(Object.entries(section).map(([key, value]) => [key, String(value)]));
-}
 
 function readSource(reading: Reading): ArtifactSource | undefined {
   const url = readUrl(reading, 'source_db', 'source_db_url');
@@ -214,7 +208,7 @@ function readAurora(reading: Reading): AuroraTarget {
   const [subnets, instanceType] = reading.required('target_db', ['subnet_ids', 'instance_type']);
   if (instanceType !== undefined && !/^db\.[a-z0-9-]+(?:\.[a-z0-9-]+)?$/.test(instanceType))
     reading.problems.push('target_db/instance_type must be a class of instances, e.g. db.r6g.large');
-  const window = /^\d\d:\d\d-\d\d:\d\d$/;
+  const time = '(?:[01]\\d|2[0-3]):[0-5]\\d';
   const day = '(?:mon|tue|wed|thu|fri|sat|sun)';
   const vpcId = reading.matching(
     'target_db',
@@ -222,6 +216,7 @@ function readAurora(reading: Reading): AuroraTarget {
     /^(?:source|vpc-[0-9a-f]+)$/,
     'set to source or a vpc id, e.g vpc-1234',
   );
+  const encrypted = reading.flag('target_db', 'encrypted', true);
   return {
     subnetIds: readSubnets(reading, subnets),
     vpcId: vpcId ?? 'source',
@@ -232,34 +227,64 @@ function readAurora(reading: Reading): AuroraTarget {
       /^(?:source|aurora-postgresql|aurora-mysql)$/,
       'source, aurora-postgresql or aurora-mysql',
     ) ?? 'source') as AuroraTarget['engine'],
-    backupWindow: reading.matching('target_db', 'backup_window', window, 'a window, e.g. 03:00-04:00'),
+    backupWindow: reading.matching(
+      'target_db',
+      'backup_window',
+      new RegExp(`^${time}-${time}$`),
+      'a window, e.g. 03:00-04:00',
+    ),
     backupRetentionDays: reading.converted('target_db', 'backup_retention_days', days),
     maintenanceWindow: reading.matching(
       'target_db',
       'maintenance_window',
-      new RegExp(`^${day}:\\d\\d:\\d\\d-${day}:\\d\\d:\\d\\d$`, 'i'),
+      new RegExp(`^${day}:${time}-${day}:${time}$`, 'i'),
       'a window, e.g. sun:05:00-sun:06:00',
     ),
     clusterParameterGroup: reading.optional('target_db', 'cluster_parameter_group'),
     parameterGroup: reading.optional('target_db', 'parameter_group'),
-    encrypted: reading.flag('target_db', 'encrypted', true),
-    kmsKeyId: reading.optional('target_db', 'kms_key_id'),
+    encrypted,
+    kmsKeyId: readKey(reading, encrypted),
     deletionProtection: reading.flag('target_db', 'deletion_protection', false),
     publiclyAccessible: reading.flag('target_db', 'publicly_accessible', true),
-    clientCidr: reading.matching(
-      'target_db',
-      'client_cidr',
-      /^(?:\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/,
-      'a range of addresses, e.g. 203.0.113.7/32',
-    ),
+    clientCidr: reading.converted('target_db', 'client_cidr', cidr),
     stackName: reading.matching(
       'target_db',
       'stack_name',
       /^[a-z][a-z0-9-]{0,127}$/i,
       'a name of letters, digits and hyphens that begins with a letter',
     ),
-    tags: reading.tags,
+    tags: readTags(reading),
   };
+}
+
+/** `203.0.113.7/32` */
+export function isCidr(text: string): boolean {
+  const [, address = '', bits] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
+  return isIPv4(address) && Number(bits) <= 32;
+}
+
+function cidr(text: string): string {
+  if (!isCidr(text)) throw new Error('must be a range of addresses, e.g. 203.0.113.7/32');
+  return text;
+}
+
+function readTags({ tags, problems }: Reading): Readonly<Record<string, string>> {
+  const entries = Object.entries(tags);
+  if (entries.length > TAGS_MAX)
+    problems.push(`tags: there are ${entries.length}, and AWS leaves room for ${TAGS_MAX}`);
+  for (const [key, value] of entries) {
+    const problem = tagProblem(key, value);
+    if (problem !== undefined) problems.push(`tags/${key} ${problem}`);
+  }
+  return tags;
+}
+
+/** A key of its own says that it is encrypted. */
+function readKey(reading: Reading, encrypted: boolean): string | undefined {
+  const key = reading.optional('target_db', 'kms_key_id');
+  if (key !== undefined && !encrypted)
+    reading.problems.push('target_db/kms_key_id is there, and encrypted is false');
+  return key;
 }
 
 const SUBNETS =

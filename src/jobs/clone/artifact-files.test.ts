@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseArtifactConfig } from './artifact-config.ts';
 import { artifactOf, filesOf } from './artifact-files.ts';
+import { openArtifactFolder } from './open-artifact.ts';
 
 const INI =
   '[source_db]\nsource_db_cluster_id = fred\n[target_db]\nsubnet_ids = source\ninstance_type = db.r4.large\n';
@@ -25,6 +29,22 @@ test('what goes in comes out', () => {
   const { digest, contentDigest } = artifactOf(files('db/a.sql'), 'shop:1', undefined);
   expect([digest, contentDigest]).toEqual([artifact.contentDigest, artifact.contentDigest]);
   expect(artifactOf(files('db/b.sql'), 'shop:1', undefined).contentDigest).not.toBe(contentDigest);
+});
+
+test('within the image it is called as its database is', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longshore-artifact-'));
+  const called = async (ini: string) => {
+    writeFileSync(join(folder, 'artifact-config.ini'), ini);
+    return (await openArtifactFolder(folder)).reference;
+  };
+  try {
+    writeFileSync(join(folder, 'artifact.json'), '{}');
+    expect(await called(`${INI}database_name = shop`)).toBe('shop');
+    expect(await called(INI)).toBe('fred');
+    expect(await called('[source_db]\nsource_db_url = postgres://db/crm\n[target_db]')).toBe('crm');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.each(['../a.sql', 'a/../../b.sql', '/etc/passwd', 'a\\..\\..\\b.sql', 'c:/a.sql', 'a//b.sql'])(

@@ -5,12 +5,14 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pipeline, Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ARCHITECTURE, canonicalJson, MEDIA_TYPES } from '../../platforms/oci/image.ts';
 import { ImageLayout } from '../../platforms/oci/image-layout.ts';
@@ -256,6 +258,14 @@ test('a changelog that a URL answers, with what it includes', async () => {
     '/x/folder.yaml': 'databaseChangeLog: [{includeAll: {path: sub}}]',
   };
   const server = createServer((request, response) => {
+    if (request.url === '/x/endless.yaml') {
+      const pieces = Readable.from(
+        (function* () {
+          for (;;) yield Buffer.alloc(1 << 20, '#');
+        })(),
+      );
+      return void pipeline(pieces, response, () => undefined);
+    }
     const text = answers[request.url!];
     response.writeHead(text === undefined ? 404 : 200).end(text);
   });
@@ -269,9 +279,54 @@ test('a changelog that a URL answers, with what it includes', async () => {
     expect(changelog?.files.map(({ path }) => path)).toEqual(['changelog.yaml', 'sub/a b.sql']);
     write('a.ini', ini(`liquibase_changelog_url = ${url}/folder.yaml`));
     await expect(build({ config: 'a.ini', base })).rejects.toThrow('a URL cannot be listed');
+    write('a.ini', ini(`liquibase_changelog_url = ${url}/endless.yaml`));
+    await expect(build({ config: 'a.ini', base })).rejects.toThrow(
+      'endless.yaml has more than 268435456 bytes',
+    );
     write('a.ini', ini(`liquibase_changelog_url = ${url}/no.yaml`));
     await expect(build({ config: 'a.ini', base })).rejects.toThrow('it answers 404');
   } finally {
     server.close();
   }
+});
+
+test('what is not part of a changelog does not go in: other files of its folders, and links out of them', async () => {
+  writeProject('p');
+  write('p/db/more/liquibase.properties', 'password=geheim');
+  write('p/db/more/.env', 'DB_PASSWORD=geheim');
+  const options = { config: join(folder, 'p/artifact-config.ini'), tag: 'shop:1', base: await writeBase() };
+  const environment = { env: {}, store: join(folder, 'store') };
+  await buildArtifact({ ...options, node: 'base' }, environment);
+  const { changelog } = await openArtifact('shop:1', environment);
+  expect(changelog!.files.map(({ path }) => path)).toEqual(FILES);
+
+  write('elsewhere', 'select 1;');
+  symlinkSync(join(folder, 'elsewhere'), join(folder, 'p/db/more/link.sql'));
+  await expect(buildArtifact({ ...options, node: 'base' }, environment)).rejects.toThrow(
+    `link.sql is a link out of ${join(folder, 'p')}`,
+  );
+  // Within the folder a link is as good as a file.
+  rmSync(join(folder, 'p/db/more/link.sql'));
+  symlinkSync('../unused.sql', join(folder, 'p/db/more/link.sql'));
+  expect((await buildArtifact({ ...options, node: 'base' }, environment)).changelogFiles).toBe(6);
+});
+
+test('a layer that was damaged in the store is written anew, and another artifact’s is not asked', async () => {
+  writeProject('p');
+  const options = {
+    config: join(folder, 'p/artifact-config.ini'),
+    base: await writeBase(),
+    node: 'base',
+  } as const;
+  const environment = { env: {}, store: join(folder, 'store') };
+  const { digest, layers } = await buildArtifact({ ...options, tag: 'shop:1' }, environment);
+  const damage = (blob: string) => {
+    const path = join(folder, 'store/blobs/sha256', blob.slice('sha256:'.length));
+    writeFileSync(path, readFileSync(path).fill(0, 0, 5));
+  };
+  for (const layer of layers) damage(layer.digest);
+  damage(digest);
+  expect((await buildArtifact({ ...options, tag: 'shop:2' }, environment)).digest).toBe(digest);
+  for (const tag of ['shop:1', 'shop:2'])
+    expect((await openArtifact(tag, environment)).changelog!.files).toHaveLength(FILES.length);
 });

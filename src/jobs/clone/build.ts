@@ -102,7 +102,11 @@ export async function buildArtifact(
   for (const [part, content] of parts) {
     signal?.throwIfAborted();
     const diffId = await diffIdOf(content);
-    const descriptor = known.get(diffId) ?? (await layout.put(gzipped(tarOf(content)), MEDIA_TYPES.layer));
+    const before = known.get(diffId);
+    const descriptor =
+      before !== undefined && (await layout.has(before))
+        ? before
+        : await layout.put(gzipped(tarOf(content)), MEDIA_TYPES.layer);
     layers.push({ part, diffId, descriptor });
   }
   const config = imageConfigOf({
@@ -182,11 +186,16 @@ function layerFiles(files: ArtifactFiles): LayerFile[] {
 async function knownLayers(layout: ImageLayout): Promise<Map<string, Descriptor>> {
   const known = new Map<string, Descriptor>();
   for (const { name, descriptor } of layout.names()) {
-    const { manifest, config } = await layout.imageAt(descriptor, name);
+    const image = await layout.imageAt(descriptor, name).catch((error: unknown) => {
+      // A damaged one is of no use, and no reason to make none.
+      if (error instanceof LongshoreError) return undefined;
+      throw error;
+    });
+    if (image === undefined) continue;
+    const { manifest, config } = image;
     for (const [i, { digest, size, mediaType }] of manifest.layers.entries()) {
       const diffId = config.rootfs.diff_ids[i];
-      if (diffId !== undefined && layout.has({ digest, size }))
-        known.set(diffId, { digest, size, mediaType });
+      if (diffId !== undefined) known.set(diffId, { digest, size, mediaType });
     }
   }
   return known;

@@ -18,7 +18,8 @@ export interface ChangelogFiles {
 /** A file that is referred to is not there, or not below the folder. */
 export class MissingFile extends LongshoreError {}
 
-const BYTES_MAX = 256 * 1024 * 1024;
+/** Of a whole changelog. */
+export const BYTES_MAX: number = 256 * 1024 * 1024;
 
 /** @throws CONFIG_INVALID, {@link MissingFile} */
 export async function collectChangelog(entry: string, files: ChangelogFiles): Promise<Changelog> {
@@ -33,8 +34,9 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
     if (kind === 'folder') {
       const paths = await files.list(path);
       if (paths === undefined) return mayBeMissing;
-      for (const below of paths)
-        await take(below, by, { kind: isChangelog(below) ? 'changelog' : 'file', mayBeMissing: false });
+      // Liquibase passes over the rest, which may be nobody's business: settings, passwords.
+      for (const below of paths.filter(isChangelog))
+        await take(below, by, { kind: 'changelog', mayBeMissing: false });
       return true;
     }
     if (found.has(path)) return true;

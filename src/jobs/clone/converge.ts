@@ -7,13 +7,13 @@ import { JOBS } from '../../databases/dump.ts';
 import type { Artifact } from './artifact.ts';
 import { convergeAurora } from './aurora/converge.ts';
 import { planAurora } from './aurora/plan.ts';
-import type { ClonePlan, ConvergedClone } from './clone.ts';
+import type { ClonePlan, ConvergedClone, Finding } from './clone.ts';
 import { cloneOrTake } from './clone-database.ts';
 import type { Way } from './database/choose-way.ts';
 import { convergeDatabase } from './database/converge-database.ts';
 import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
-import { applyTo, maskIn } from './make-fit.ts';
+import { applyTo, checkFit, maskIn } from './make-fit.ts';
 import { checkSides } from './options.ts';
 import {
   type CloneEnvironment,
@@ -65,7 +65,8 @@ export async function planConverge(
 ): Promise<ClonePlan> {
   const environment = cloneEnvironment(given);
   const { signal = new AbortController().signal, env } = environment;
-  if (artifact.config.source.kind === 'aurora') return await planAurora(artifact, options, environment);
+  if (artifact.config.source.kind === 'aurora')
+    return await planAurora(artifact, options, preparing(artifact, options, environment));
   const request = artifactRequest(artifact, options, env);
   await using server = await openCloneServer(request.on);
   return shownPlan(await planDatabase(request, server, env, signal));
@@ -73,15 +74,20 @@ export async function planConverge(
 
 /** Changelog and masks, before anyone is told where the clone is. */
 function preparing(
-  { changelog, masking }: Artifact,
+  artifact: Artifact,
   { mode }: ConvergeOptions,
   environment: CloneEnvironment,
 ): CloneEnvironment {
+  const { changelog, masking } = artifact;
+  const check = (
+    dialect: DatabaseUrl['dialect'],
+    signal = new AbortController().signal,
+  ): Promise<Finding[]> => checkFit(dialect, mode, artifact, environment.env, signal);
   const prepare = async (url: DatabaseUrl, signal = new AbortController().signal): Promise<void> => {
     if (mode === 'create') await applyTo(url, changelog, environment, signal);
     else await maskIn(url, masking, environment, signal);
   };
-  return { ...environment, prepare };
+  return { ...environment, prepare, check };
 }
 
 type Env = Readonly<Record<string, string | undefined>>;

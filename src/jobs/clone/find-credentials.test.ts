@@ -8,6 +8,11 @@ test.each([
   ['url = https://b.s3.amazonaws.com/c.yaml?X-Amz-Signature=abc', 'a URL with a signature or token'],
   ['url = https://git.example/c.yaml?ref=main&private_token=x', 'a URL with a signature or token'],
   ['x: ghp_0123456789abcdefghij', 'a token'],
+  ['url = https://b.s3.amazonaws.com/c.yaml?X-Amz-Security-Token=abc', 'a URL with a signature or token'],
+  ['url = jdbc:sqlserver://db;user=me;password=geheim', 'a URL with a signature or token'],
+  ['aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY', 'a secret key of AWS'],
+  ["CREATE ROLE app LOGIN PASSWORD 'geheim';", 'a password of a user'],
+  ["create user 'app'@'%' identified by 'geheim'", 'a password of a user'],
 ])('%s', (line, what) => {
   for (const isConfig of [true, false])
     expect(credentialsIn(`a\r\n${line}`, isConfig)).toEqual([`line 2: ${what}`]);
@@ -28,6 +33,9 @@ test.each([
   '; the password: see the vault',
   'url = postgres://reader@db.example/shop',
   'url = https://example.test/c.yaml?version=2',
+  "create role app login password '${app_password}'",
+  "create user app identified by '${app_password}'",
+  'ALTER TABLE users ADD password varchar(80)',
 ])('%s is none', (line) => {
   expect(credentialsIn(line, true)).toEqual([]);
 });

@@ -5,10 +5,20 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/, 'a private key'],
   [/\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:'"]*:[^\s/?#@'"]+@/i, 'a URL with a password'],
   [
-    /[?&](?:X-Amz-(?:Signature|Credential)|sig|signature|(?:access_|private_)?token|password|api_?key)=[^\s&]/i,
+    /[?&;](?:X-Amz-(?:Signature|Credential|Security-Token)|sig|signature|(?:access_|private_)?token|(?:ssl)?password|api_?key)=[^\s&]/i,
     'a URL with a signature or token',
   ],
   [/\b(?:ghp|gho|ghs|github_pat|glpat|xox[abp])[_-][A-Za-z0-9_-]{16,}/, 'a token'],
+  [
+    /\baws_?(?:secret_?access_?key|session_?token)\b['"]?\s*[=:]\s*['"]?[A-Za-z0-9/+=]{16}/i,
+    'a secret key of AWS',
+  ],
+  // One that Liquibase fills in is none.
+  [/\b(?:create|alter)\s+(?:role|user)\b.*\bpassword\s+(?:E?'|\$\$)(?!')(?!\$\{)/i, 'a password of a user'],
+  [
+    /\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?['"](?!['"])(?!\$\{)/i,
+    'a password of a user',
+  ],
 ];
 
 /** Comments count: they are in the file as well. */

@@ -2,8 +2,10 @@
 
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { Secret } from '../../config/secret.ts';
-import { applyChangelog } from '../../databases/liquibase/apply-changelog.ts';
-import type { Changelog } from './artifact.ts';
+import { applyChangelog, checkChangelog } from '../../databases/liquibase/apply-changelog.ts';
+import type { Artifact, Changelog } from './artifact.ts';
+import type { CloneMode, Finding } from './clone.ts';
+import { lookAt } from './look-at.ts';
 import { applyMasking } from './masking/apply-masking.ts';
 import { parseMaskingRules } from './masking/rules.ts';
 import type { CloneEnvironment } from './settings.ts';
@@ -34,6 +36,37 @@ export async function maskIn(
   emit({ type: 'phase', phase: 'mask' });
   const rules = parseMaskingRules(masking, url.dialect, RULES_NAME);
   await applyMasking(url, rules, { key: maskingKey(env), emit, signal });
+}
+
+/** What would keep the copy from being made fit, found out before it is made: a line for each thing to look at. */
+export async function checkFit(
+  dialect: DatabaseUrl['dialect'],
+  mode: CloneMode,
+  { changelog, masking }: Pick<Artifact, 'changelog' | 'masking'>,
+  env: CloneEnvironment['env'],
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  if (mode === 'create')
+    return changelog === undefined
+      ? []
+      : [await lookAt(() => changelogText(dialect, changelog, env, signal), signal)];
+  if (masking === undefined) return [];
+  const rules = async () => {
+    parseMaskingRules(masking, dialect, RULES_NAME);
+    return 'the masking rules can be read';
+  };
+  return [await lookAt(rules, signal)];
+}
+
+/** @throws CHECK_FAILED where Liquibase cannot read it, or is not here */
+export async function changelogText(
+  dialect: DatabaseUrl['dialect'],
+  changelog: Changelog,
+  environment: CloneEnvironment['env'],
+  signal: AbortSignal,
+): Promise<string> {
+  const count = await checkChangelog(dialect, changelog, { environment }, signal);
+  return `the changelog has ${count} change ${count === 1 ? 'set' : 'sets'}`;
 }
 
 /** For values that are the same in every clone. */

@@ -2,10 +2,12 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
+import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import type { Image } from '../../platforms/oci/image.ts';
 import { filesOfLayer } from '../../platforms/oci/layer.ts';
 import type { Artifact } from './artifact.ts';
+import type { ArtifactConfig } from './artifact-config.ts';
 import {
   ARTIFACT_FOLDER,
   type ArtifactPart,
@@ -40,7 +42,17 @@ export async function openArtifactFolder(folder: string): Promise<Artifact> {
       hint: 'run this program in the image that longshore clone build made',
     });
   }
-  return artifactOf(files, 'this image', undefined);
+  const artifact = artifactOf(files, 'this image', undefined);
+  // Nobody within knows what the image is called, and those of two databases are to make two clones.
+  return { ...artifact, reference: nameOf(artifact.config) };
+}
+
+function nameOf({ source, databaseName }: ArtifactConfig): string {
+  const of =
+    source.kind === 'aurora'
+      ? source.clusterId.replace(/^.*:/, '')
+      : parseDatabaseUrl(source.url, {}).connection.database;
+  return databaseName ?? of;
 }
 
 const FILES_BYTES_MAX = 300 * 1024 * 1024;
@@ -55,7 +67,7 @@ export async function artifactOfImage(image: Image, reference: string): Promise<
         hint: 'build one with longshore clone build',
       },
     );
-  if (Number(format) > FORMAT)
+  if (!(Number(format) <= FORMAT))
     throw new LongshoreError(
       'CONFIG_INVALID',
       `${reference} was built by a newer Longshore: its format is ${format}, and this one reads up to ${FORMAT}`,

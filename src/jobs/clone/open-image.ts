@@ -77,7 +77,8 @@ export async function openRegistryImage(
 /** Copies what is not there yet. @returns the manifest, which has no name in the layout */
 export async function importImage(layout: ImageLayout, image: Image): Promise<Descriptor> {
   for (const descriptor of [...image.manifest.layers, image.manifest.config]) {
-    if (!layout.has(descriptor)) await layout.put(image.blob(descriptor), descriptor.mediaType, descriptor);
+    if (!(await layout.has(descriptor)))
+      await layout.put(image.blob(descriptor), descriptor.mediaType, descriptor);
   }
   return await layout.putBytes(image.manifestBytes, image.descriptor.mediaType);
 }

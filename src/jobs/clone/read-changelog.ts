@@ -1,12 +1,12 @@
 /** The changelog that a configuration names: files beside it, or what a URL answers. */
 
 import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, resolve, sep } from 'node:path';
 import { LongshoreError, messageOf } from '../../errors.ts';
 import type { Changelog } from './artifact.ts';
 import type { ChangelogPlace } from './artifact-config.ts';
-import { type ChangelogFiles, collectChangelog, MissingFile } from './collect-changelog.ts';
+import { BYTES_MAX, type ChangelogFiles, collectChangelog, MissingFile } from './collect-changelog.ts';
 
 /** @param iniFolder that of the INI file @throws CONFIG_INVALID, STORE_UNREACHABLE */
 export async function readChangelog(
@@ -49,9 +49,16 @@ function filesBelow(root: string): ChangelogFiles {
     async read(path) {
       const file = join(root, path);
       try {
-        return (await stat(file)).isFile() ? await readFile(file) : undefined;
+        if (!(await stat(file)).isFile()) return undefined;
+        const [real, realRoot] = await Promise.all([realpath(file), realpath(root)]);
+        if (!real.startsWith(realRoot + sep))
+          throw new LongshoreError('CONFIG_INVALID', `${file} is a link out of ${root}`, {
+            hint: 'put the file itself there: what lies elsewhere does not go into an artifact',
+          });
+        return await readFile(real);
       } catch (error) {
         if (isMissing(error)) return undefined;
+        if (error instanceof LongshoreError) throw error;
         throw new LongshoreError('CONFIG_INVALID', `cannot read ${file}: ${messageOf(error)}`, {
           cause: error,
         });
@@ -73,6 +80,21 @@ const isMissing = (error: unknown): boolean =>
 
 const ANSWER_MS_MAX = 60_000;
 
+async function bytesOf({ body }: Response, url: URL): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body ?? []) {
+    bytes += piece.length;
+    if (bytes > BYTES_MAX)
+      throw new LongshoreError(
+        'CONFIG_INVALID',
+        `the changelog ${url.href} has more than ${BYTES_MAX} bytes`,
+      );
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
 function filesAt(entry: URL, signal: AbortSignal | undefined): ChangelogFiles {
   const name = new URL('.', entry).href;
   return {
@@ -87,7 +109,7 @@ function filesAt(entry: URL, signal: AbortSignal | undefined): ChangelogFiles {
         const answer = await fetch(url, {
           signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         });
-        if (answer.ok) return Buffer.from(await answer.arrayBuffer());
+        if (answer.ok) return await bytesOf(answer, url);
         await answer.body?.cancel();
         if (answer.status === 404 && url !== entry) return undefined;
         throw new LongshoreError(

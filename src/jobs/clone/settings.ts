@@ -5,7 +5,7 @@ import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
-import type { CloneMode } from './clone.ts';
+import type { CloneMode, Finding } from './clone.ts';
 import type { EmitClone } from './events.ts';
 
 export interface ConvergeOptions {
@@ -38,6 +38,10 @@ export interface CloneEnvironment {
    * called again after a run that died, so doing it again changes nothing.
    */
   readonly prepare?: ((url: DatabaseUrl, signal?: AbortSignal) => Promise<void>) | undefined;
+  /** Finds out, as part of the plan, what would keep `prepare` from working. */
+  readonly check?:
+    | ((dialect: DatabaseUrl['dialect'], signal?: AbortSignal) => Promise<Finding[]>)
+    | undefined;
   readonly failpoint?: Failpoint | undefined;
 }
 

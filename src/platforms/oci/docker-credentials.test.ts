@@ -94,3 +94,11 @@ test('what cannot be read is told without repeating it', async () => {
   await expect(found('a.example')).rejects.toThrow('it is not as Docker writes it');
   await expect(found('a.example')).rejects.not.toThrow('geheim');
 });
+
+test('a helper that hangs, and does not listen to being told to end, is ended', async () => {
+  config({ credsStore: 'deaf' });
+  helper('deaf', `trap '' TERM\nwhile :; do sleep 1; done`);
+  await expect(dockerCredentials('a.example', env, 200)).rejects.toThrow(
+    'docker-credential-deaf: it did not answer within 0.2 s',
+  );
+});

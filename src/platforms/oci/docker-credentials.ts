@@ -21,13 +21,14 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function dockerCredentials(
   registry: string,
   env: Env,
+  helperMsMax: number = HELPER_MS_MAX,
 ): Promise<RegistryCredentials | undefined> {
   const path = join(env['DOCKER_CONFIG'] || join(env['HOME'] || homedir(), '.docker'), 'config.json');
   const config = await readConfig(path);
   if (config === undefined) return undefined;
   const helper = config.credHelpers?.[registry] ?? config.credsStore;
   if (helper) {
-    const found = await askHelper(helper, keyOf(registry), env);
+    const found = await askHelper(helper, keyOf(registry), env, helperMsMax);
     if (found !== undefined) return found;
   }
   const entry = Object.entries(config.auths ?? {}).find(([key]) => hostOf(key) === hostOf(keyOf(registry)));
@@ -96,14 +97,23 @@ function credentialsOf(entry: DockerAuth, path: string): RegistryCredentials | u
 
 const HELPER_MS_MAX = 60_000;
 
-async function askHelper(name: string, key: string, env: Env): Promise<RegistryCredentials | undefined> {
+async function askHelper(
+  name: string,
+  key: string,
+  env: Env,
+  msMax: number,
+): Promise<RegistryCredentials | undefined> {
   const program = `docker-credential-${name}`;
   const failed = (why: string, hint: string): LongshoreError =>
     new LongshoreError('STORE_CREDENTIALS', `cannot get credentials from ${program}: ${why}`, { hint });
   if (!/^[\w.-]+$/.test(name)) throw failed('that is no name of a program', "correct Docker's config.json");
   const { code, stdout } = await new Promise<{ code: string | number; stdout: string }>((resolve, reject) => {
-    const child = execFile(program, ['get'], { env, timeout: HELPER_MS_MAX }, (error, stdout) => {
+    // One that hangs may not listen to less.
+    const limits = { timeout: msMax, killSignal: 'SIGKILL' } as const;
+    const child = execFile(program, ['get'], { env, ...limits }, (error, stdout) => {
       if (error === null) resolve({ code: 0, stdout });
+      else if (error.killed === true && error.signal === 'SIGKILL')
+        reject(failed(`it did not answer within ${msMax / 1000} s`, `run: echo ${key} | ${program} get`));
       else if (error.code === 'ENOENT')
         reject(failed('it is not there', "put it on the PATH, or correct Docker's config.json"));
       else resolve({ code: error.code ?? 'killed', stdout });

@@ -100,7 +100,7 @@ test('what is damaged on the disk is not read, and what was refused leaves nothi
   await expect(collected(layout.read(layer), 100, 'it')).rejects.toThrow('is damaged: it has the digest');
   writeFileSync(layout.pathOf(layer.digest), 'longer than it was');
   await expect(collected(layout.read(layer), 100, 'it')).rejects.toThrow('more than 3 of 3 bytes');
-  expect(layout.has(layer)).toBe(false);
+  expect(await layout.has(layer)).toBe(false);
   writeFileSync(layout.pathOf(manifest.digest), '{}');
   await layout.tag('a', manifest);
   await expect(layout.image('a')).rejects.toThrow('is damaged');
@@ -111,7 +111,7 @@ test('what is damaged on the disk is not read, and what was refused leaves nothi
     yield Buffer.from('y');
   })();
   await expect(layout.put(other, MEDIA_TYPES.layer, expected)).rejects.toThrow('is damaged');
-  expect(layout.has(expected)).toBe(false);
+  expect(await layout.has(expected)).toBe(false);
   expect(readdirSync(folder)).toEqual(before);
   // Of a process that was killed; process numbers do not go that high.
   writeFileSync(join(folder, '.making-99999999-x'), '');

@@ -71,9 +71,17 @@ export class ImageLayout {
     return join(this.folder, 'blobs', ...digest.split(':'));
   }
 
-  has({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): boolean {
-    const found = statSync(this.pathOf(digest), { throwIfNoEntry: false });
-    return found?.size === size;
+  /** Whether it is there, and not damaged. */
+  async has(descriptor: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
+    const found = statSync(this.pathOf(descriptor.digest), { throwIfNoEntry: false });
+    if (found?.size !== descriptor.size) return false;
+    try {
+      for await (const _ of this.read(descriptor));
+      return true;
+    } catch (error) {
+      if (error instanceof LongshoreError) return false;
+      throw error;
+    }
   }
 
   /**
@@ -114,7 +122,7 @@ export class ImageLayout {
 
   async putBytes(bytes: Buffer, mediaType: string): Promise<Descriptor> {
     const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
-    if (this.has(descriptor)) return descriptor;
+    if (await this.has(descriptor)) return descriptor;
     return await this.put(
       (async function* () {
         yield bytes;
@@ -123,8 +131,19 @@ export class ImageLayout {
     );
   }
 
-  read(descriptor: Descriptor): AsyncIterable<Uint8Array> {
-    return verified(createReadStream(this.pathOf(descriptor.digest)), descriptor, this.folder);
+  read(descriptor: Pick<Descriptor, 'digest' | 'size'>): AsyncIterable<Uint8Array> {
+    return verified(this.#pieces(descriptor.digest), descriptor, this.folder);
+  }
+
+  async *#pieces(digest: string): AsyncGenerator<Uint8Array> {
+    try {
+      yield* createReadStream(this.pathOf(digest)) as AsyncIterable<Uint8Array>;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw diskError(error, 'read', this.folder);
+      throw new LongshoreError('STORE_RESPONSE', `${digest} is not in ${this.folder}`, {
+        hint: 'build or pull it again',
+      });
+    }
   }
 
   /** In the order of their names. */

@@ -43,6 +43,8 @@ export interface RegistryAnswer {
   header(name: string): string | undefined;
   /** Has to be read, or given up with `break`. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Whether the registry itself gave it, and not whom it sent to. */
+  readonly isOwn: boolean;
   /** The answer's `Location` as a whole URL. @throws STORE_RESPONSE where there is none */
   location(): string;
 }
@@ -91,11 +93,22 @@ export class RegistryConnection implements AsyncDisposable {
     return withRetry(() => this.sendOnce(asked), retry, { signal, clock });
   }
 
+  /** With its whole body, as {@link send}. */
+  document(asked: RegistryRequest, what: string): Promise<{ answer: RegistryAnswer; bytes: Buffer }> {
+    const { signal, clock, retry = REGISTRY_RETRY } = this.options;
+    const once = async () => {
+      const answer = await this.sendOnce(asked);
+      return { answer, bytes: await wholeOf(answer.body, what, this.#what(asked)) };
+    };
+    return withRetry(once, retry, { signal, clock });
+  }
+
   /** @throws STORE_* */
   async sendOnce(asked: RegistryRequest): Promise<RegistryAnswer> {
     const first = await this.#exchange(asked);
     if (first.status !== 401) return await this.#checked(first, asked);
-    const challenge = parseChallenge(first.header('www-authenticate'));
+    // One of whoever keeps the blobs would have the password sent to where it likes.
+    const challenge = first.isOwn ? parseChallenge(first.header('www-authenticate')) : undefined;
     const refused = await bodyText(first);
     const before = this.#authorization;
     // No credentials where none would help: the refusal says more than their absence.
@@ -132,7 +145,7 @@ export class RegistryConnection implements AsyncDisposable {
       asked.body,
       what,
     );
-    const text = (await collected(body, DOCUMENT_BYTES_MAX, 'a token')).toString('utf8');
+    const text = (await wholeOf(body, 'a token', what)).toString('utf8');
     if (status !== 200) throw refusal(status, text, what);
     return new Secret(`Bearer ${tokenOf(text, challenge.realm).reveal()}`);
   }
@@ -145,7 +158,7 @@ export class RegistryConnection implements AsyncDisposable {
       if (this.#authorization !== undefined && url.origin === this.#base.origin)
         headers['authorization'] = this.#authorization.reveal();
       const raw = await this.#raw(url.href, asked.method, headers, asked.body?.(), this.#what(asked));
-      const answer = answerOf(raw, url);
+      const answer = answerOf(raw, url, url.origin === this.#base.origin);
       const isRead = asked.method === 'GET' || asked.method === 'HEAD';
       if (!isRead || ![301, 302, 303, 307, 308].includes(answer.status)) return answer;
       await bodyText(answer);
@@ -193,7 +206,11 @@ function isLocal(registry: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(registry);
 }
 
-function answerOf({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL): RegistryAnswer {
+function answerOf(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  url: URL,
+  isOwn: boolean,
+): RegistryAnswer {
   const header = (name: string): string | undefined => {
     const value = headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
@@ -202,13 +219,28 @@ function answerOf({ statusCode, headers, body }: Dispatcher.ResponseData, url: U
     status: statusCode,
     header,
     body,
+    isOwn,
     location() {
       const location = header('location');
       if (location === undefined)
         throw new LongshoreError('STORE_RESPONSE', `${url.host} answers ${statusCode} without a Location`);
-      return new URL(location, url).href;
+      const whole = URL.parse(location, url.href);
+      if (whole === null || !/^https?:$/.test(whole.protocol))
+        throw new LongshoreError(
+          'STORE_RESPONSE',
+          `${url.host} answers ${statusCode} with a Location that is no address`,
+        );
+      return whole.href;
     },
   };
+}
+
+async function wholeOf(body: AsyncIterable<Uint8Array>, what: string, action: string): Promise<Buffer> {
+  try {
+    return await collected(body, DOCUMENT_BYTES_MAX, what);
+  } catch (error) {
+    throw broken(error, action);
+  }
 }
 
 /** Read to its end, so that the connection serves the next request. */

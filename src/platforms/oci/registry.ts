@@ -131,14 +131,14 @@ export class Registry implements AsyncDisposable {
   }
 
   async #imageAt(which: string): Promise<Image> {
-    const answer = await this.#connection.send({
+    const asked = {
       method: 'GET',
       url: `manifests/${which}`,
       headers: { accept: MANIFESTS },
       expected: [200],
       action: `pull the manifest ${which}`,
-    });
-    const bytes = await collected(answer.body, DOCUMENT_BYTES_MAX, `the manifest of ${this.#name}`);
+    } as const;
+    const { answer, bytes } = await this.#connection.document(asked, `the manifest of ${this.#name}`);
     const digest = digestOf(bytes);
     if (which.startsWith('sha256:') && which !== digest)
       throw new LongshoreError(

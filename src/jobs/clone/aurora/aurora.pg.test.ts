@@ -14,8 +14,11 @@ import {
   startAuroraWorld,
 } from '../../../../test/servers/aurora-world.ts';
 import { motoAvailable } from '../../../../test/servers/moto.ts';
+import { type DatabaseUrl, parseDatabaseUrl } from '../../../config/database-url.ts';
+import { Secret } from '../../../config/secret.ts';
 import { LongshoreError } from '../../../errors.ts';
-import type { ClonePlan } from '../clone.ts';
+import type { ClonePlan, ConvergedClone } from '../clone.ts';
+import { planConverge } from '../converge.ts';
 import { convergeAurora } from './converge.ts';
 import { dropAurora, listAurora, sweepAurora } from './keep.ts';
 import { planAurora } from './plan.ts';
@@ -211,6 +214,22 @@ describe.runIf(motoAvailable())('Aurora', () => {
     });
   });
 
+  test('a changelog or masking rules that cannot be read are told before anything is made', async () => {
+    const environment = world.environment();
+    const changelog = {
+      entry: 'c.sql',
+      files: [{ path: 'c.sql', bytes: Buffer.from('--liquibase formatted sql\n--changeset') }],
+    };
+    for (const [mode, part, text] of [
+      ['create', { changelog }, /Liquibase|changelog/],
+      ['clone', { masking: 'columns: [' }, /masking rules/],
+    ] as const) {
+      const plan = await planConverge({ ...artifactOf(), ...part }, { mode, name: CLONE.name }, environment);
+      expect(textsOf(plan, 'problem')).toMatch(text);
+    }
+    expect(changes()).toEqual([]);
+  });
+
   test('throttling is waited out', async () => {
     for (const operation of ['DescribeStacks', 'CreateStack', 'ModifyDBCluster'])
       world.proxy.world.errors.set(operation, { status: 400, code: 'Throttling', times: 1 });
@@ -283,6 +302,54 @@ describe.runIf(motoAvailable())('Aurora', () => {
     expect(changes()).toEqual([]);
   });
 
+  test('another artifact is no reason to hand out the clone of the first', async () => {
+    await converged();
+    world.proxy.log.length = 0;
+    const masked = { ...artifactOf(), contentDigest: `sha256:${'ef'.repeat(32)}`, masking: 'rules: []' };
+    const other = convergeAurora(masked, { ...CLONE, name }, world.environment());
+    await expect(other).rejects.toThrow('was made from another artifact');
+    expect(changes()).toEqual([]);
+  });
+
+  test('before it is masked nobody can log in, not even with DB_PASSWORD', async () => {
+    const masked = { ...artifactOf(), masking: 'rules: []' };
+    const environment = world.environment();
+    const env = { ...environment.env, DB_PASSWORD: 'chosen-by-me' };
+    const opens = (url: DatabaseUrl) => {
+      const connection = { ...url.connection, password: new Secret('chosen-by-me') };
+      return environment.login!({ ...url, connection }).then(
+        () => true,
+        () => false,
+      );
+    };
+    let clone: DatabaseUrl | undefined;
+    const prepare = async (url: DatabaseUrl) => {
+      clone = url;
+      expect(await opens(url)).toBe(false);
+      throw new Error('a rule that fails');
+    };
+    const options = { ...CLONE, name };
+    await expect(convergeAurora(masked, options, { ...environment, env, prepare })).rejects.toThrow('a rule');
+    expect(await opens(clone!)).toBe(false);
+    await convergeAurora(masked, options, { ...environment, env, prepare: async () => {} });
+    expect(await opens(clone!)).toBe(true);
+  });
+
+  test('where another run set the password meanwhile, none is told that opens nothing', async () => {
+    let other: Promise<ConvergedClone> | undefined;
+    const prepare = async () => {
+      other = converged();
+      await other;
+    };
+    await expect(converged({ prepare })).rejects.toMatchObject({
+      code: 'RUN_INCOMPLETE',
+      message: expect.stringContaining('another password'),
+    });
+    const { url, password } = (await other)!;
+    const { connection, ...rest } = parseDatabaseUrl(url, {});
+    await world.environment().login!({ ...rest, connection: { ...connection, password: password! } });
+  });
+
   test('from another address, one rule changes', async () => {
     await converged();
     world.proxy.log.length = 0;
@@ -297,6 +364,8 @@ describe.runIf(motoAvailable())('Aurora', () => {
       world.environment({ callerAddress: async () => '<html>' }),
     );
     expect(textsOf(await nowhere, 'problem')).toContain('the address of this machine could not be found out');
+    const wrong = planAurora(artifactOf(), { ...CLONE, clientCidr: '203.0.113.300/32' }, world.environment());
+    expect(textsOf(await wrong, 'problem')).toContain('"203.0.113.300/32" is no range of addresses');
   });
 
   /** Kills `run` before and after each call from the first of one operation to that of another, and has it ended. */
@@ -396,6 +465,27 @@ describe.runIf(motoAvailable())('Aurora', () => {
     expect(await world.resources()).toEqual(expect.arrayContaining(before));
     await expect(dropAurora('held', environment)).rejects.toBeInstanceOf(LongshoreError);
     expect((await sweepAurora(environment, { now: Date.now() })).dropped).toEqual([]);
+  });
+
+  test('some of our tags on what is not ours are not enough for a sweep', async () => {
+    const { proxy } = world;
+    await convergeAurora(artifactOf(), { ...CLONE, name, ttlMs: 60_000 }, world.environment());
+    proxy.log.length = 0;
+    const now = Date.now() + 3_600_000;
+    const fakes: ((body: string) => string)[] = [
+      (body) => body.replaceAll('longshore:source', 'source'),
+      (body) => body.replaceAll('longshore:artifact', 'artifact'),
+      (body) => body.replaceAll('longshore:owner', 'owner').replaceAll('longshore:mode', 'mode'),
+      (body) => body.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z(?=<\/Value>)/g, '2'),
+      (body) => body.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z(?=<\/Value>)/g, 'yesterday'),
+    ];
+    for (const fake of fakes) {
+      proxy.world.rewrites.set('DescribeStacks', fake);
+      expect(await sweepAurora(world.environment(), { now })).toEqual({ dropped: [], failed: [] });
+    }
+    expect(changes()).toEqual([]);
+    proxy.world.rewrites.clear();
+    expect(await sweepAurora(world.environment(), { now })).toEqual({ dropped: [name], failed: [] });
   });
 
   test('clones of a clone are named', async () => {

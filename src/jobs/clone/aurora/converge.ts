@@ -40,7 +40,9 @@ export async function convergeAurora(
     const { stack, existed } = await settleStack(aws, draft, tags, environment);
     environment.failpoint?.('stack complete');
     const cluster = await provenCluster(aws, draft, stack);
-    const { url, password } = await handOut(aws, cluster, addressOf(stack, cluster, artifact), environment);
+    const isMasked = options.mode === 'clone' && artifact.masking !== undefined;
+    const address = addressOf(stack, cluster, artifact);
+    const { url, password } = await handOut(aws, cluster, address, isMasked, environment);
     const { host, port, database } = url.connection;
     return {
       mode: options.mode,

@@ -37,6 +37,7 @@ const FACTS: AuroraFacts = {
   caller: { account: '123456789012', arn: 'arn:aws:iam::123456789012:user/fred' },
   owner: 'fred',
   name: 'shop-test',
+  artifact: 'sha256:cd',
   stackName: 'longshore-shop-test',
   target: aurora!,
   sourceId: 'shop',
@@ -135,6 +136,14 @@ test('keys, rights and classes', () => {
   expect(told({ denied: { value: ['rds:CreateDBCluster'] } })[0]).toContain('may not rds:CreateDBCluster');
   expect(told({ denied: refused })[0]).toMatch(/^warning/);
   expect(told({ classOffered: { value: false } })[0]).toContain('there is no db.r6g.large');
+});
+
+test('users that are reserved', () => {
+  const of = (username: string, engine = 'aurora-postgresql') =>
+    told({ engine }, { mode: 'create', username }).filter((text) => text.includes('reserved'));
+  expect(of('admin')).toEqual(['problem: the user "admin" is reserved in aurora-postgresql']);
+  expect(of('rdsadmin', 'aurora-mysql')).toHaveLength(1);
+  expect([...of('admin', 'aurora-mysql'), ...of('postgres')]).toEqual([]);
 });
 
 test('passwords that RDS takes', () => {

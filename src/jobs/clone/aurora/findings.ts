@@ -222,6 +222,12 @@ function loginFindings(facts: AuroraFacts, { mode, username, password }: Wanted)
         'a letter, then up to 15 letters, digits and _',
       ),
     );
+  const isReserved =
+    username === 'rdsadmin' || (username === 'admin' && facts.engine === 'aurora-postgresql');
+  if (mode === 'create' && isReserved)
+    findings.push(
+      problem(`the user "${username}" is reserved in ${facts.engine}`, 'choose another --username'),
+    );
   return findings;
 }
 

@@ -21,11 +21,15 @@ export interface HandedOut {
   readonly password: Secret | undefined;
 }
 
-/** @param address where the stack says it is */
+/**
+ * @param address where the stack says it is
+ * @param isMasked whether nobody may log in before it is prepared, not even who knows `DB_PASSWORD`
+ */
 export async function handOut(
   aws: AwsSession,
   cluster: ClusterState,
   address: { readonly host: string; readonly port: number; readonly database: string },
+  isMasked: boolean,
   environment: CloneEnvironment,
 ): Promise<HandedOut> {
   const { env, emit, clock, signal, failpoint } = environment;
@@ -37,20 +41,32 @@ export async function handOut(
       emit({ type: 'notice', text: 'its password is what it was; set DB_PASSWORD to have another set' });
     return { url, password: undefined };
   }
-  const password = given ?? new Secret(randomBytes(24).toString('base64url'));
-  emit({ type: 'phase', phase: 'set the password' });
-  const deadlineMs = clock.now() + PASSWORD_MS_MAX;
-  await untilAccepted(() => modifyCluster(aws, cluster.id, { password }), environment, deadlineMs);
-  failpoint?.('password set');
-  emit({ type: 'phase', phase: 'log in' });
-  const open = withPassword(url, password);
-  await untilLoggedIn(open, environment, deadlineMs);
-  failpoint?.('logged in');
+  const set = async (password: Secret): Promise<DatabaseUrl> => {
+    emit({ type: 'phase', phase: 'set the password' });
+    const deadlineMs = clock.now() + PASSWORD_MS_MAX;
+    await untilAccepted(() => modifyCluster(aws, cluster.id, { password }), environment, deadlineMs);
+    failpoint?.('password set');
+    emit({ type: 'phase', phase: 'log in' });
+    const open = withPassword(url, password);
+    await untilLoggedIn(open, environment, deadlineMs);
+    failpoint?.('logged in');
+    return open;
+  };
+  const password = given ?? madeUp();
+  const first = isMasked && given !== undefined ? madeUp() : password;
+  const open = await set(first);
   await environment.prepare?.(open, signal);
   failpoint?.('prepared');
+  if (first !== password) await set(password);
+  else if (!(await isGood(open, environment)))
+    throw new LongshoreError('RUN_INCOMPLETE', `another password of ${url.name} was set meanwhile`, {
+      hint: 'see whether somebody else converges the same clone, and run again',
+    });
   await tagCluster(aws, cluster.arn, { [TAGS.ready]: new Date(clock.now()).toISOString() });
   return { url, password: given === undefined ? password : undefined };
 }
+
+const madeUp = (): Secret => new Secret(randomBytes(24).toString('base64url'));
 
 /** A cluster takes some minutes to have it, or to begin with it. */
 const PASSWORD_MS_MAX = 15 * 60_000;

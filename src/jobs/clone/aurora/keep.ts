@@ -91,7 +91,7 @@ async function cloneStacks(aws: AwsSession): Promise<CloneStack[]> {
   return stacks
     .flatMap((stack): CloneStack[] => {
       const name = stack.tags[TAGS.clone];
-      if (name === undefined || stack.status === 'DELETE_COMPLETE') return [];
+      if (name === undefined || !isOurs(stack) || stack.status === 'DELETE_COMPLETE') return [];
       // A cluster of that name may be of somebody else where the stack failed.
       const cluster = clusters.find(({ id, tags }) => id === name.toLowerCase() && tags[TAGS.clone] === name);
       return [{ stack, name, cluster }];
@@ -99,9 +99,17 @@ async function cloneStacks(aws: AwsSession): Promise<CloneStack[]> {
     .sort((one, other) => one.stack.madeAtMs - other.stack.madeAtMs);
 }
 
-/** A tag that is no time is none of ours. */
+/** Some of our tags on the stack of somebody else do not make it ours: every stack of ours has all of these. */
+function isOurs({ tags }: StackState): boolean {
+  return [TAGS.clone, TAGS.owner, TAGS.mode, TAGS.source, TAGS.artifact].every(
+    (tag) => tags[tag] !== undefined,
+  );
+}
+
+/** A tag that is no time as we write it is none of ours. */
 function isExpired({ tags }: StackState, nowMs: number): boolean {
-  return Date.parse(tags[TAGS.expires] ?? '') <= nowMs;
+  const expires = tags[TAGS.expires] ?? '';
+  return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(expires) && Date.parse(expires) <= nowMs;
 }
 
 function stateOf({ status }: StackState, cluster: ClusterState | undefined): CloneEntry['state'] {

@@ -80,6 +80,19 @@ export function ownerOf(arn: string): string {
   return tagValue(session === undefined || /-\d{9,}$/.test(session) ? role! : session);
 }
 
+/** AWS takes 50, and those of {@link TAGS} are among them. */
+export const TAGS_MAX: number = 50 - Object.keys(TAGS).length;
+
+/** Why AWS would refuse it, or it would be taken for one of ours; undefined where neither is so. */
+export function tagProblem(key: string, value: string): string | undefined {
+  if (/^(?:aws|longshore):/i.test(key)) return `begins with ${key.split(':')[0]}:, which is not for others`;
+  if (key.length > 128 || value.length > 256)
+    return 'is longer than AWS allows: 128 characters, 256 of the value';
+  if (key !== tagValue(key) || value !== tagValue(value))
+    return 'holds something else than letters, digits, blanks and _ . : / = + - @';
+  return undefined;
+}
+
 /** What AWS allows in the value of a tag. */
 export function tagValue(text: string): string {
   return text.replace(/[^\p{L}\p{Z}\p{N}_.:/=+\-@]/gu, '_').slice(0, 256);

@@ -47,14 +47,19 @@ export async function draftAurora(
   const step = nextForStack(known(facts.stack), {
     cloneName: facts.name,
     owner: facts.owner,
+    artifact: facts.artifact,
     sameTemplate: isSameTemplate(facts.template, template),
   });
-  const findings = auroraFindings(facts, {
-    mode: options.mode,
-    username,
-    password: env['DB_PASSWORD'] || undefined,
-    step,
-  });
+  const dialect = facts.engine === 'aurora-mysql' ? 'mysql' : 'postgres';
+  const findings = [
+    ...auroraFindings(facts, {
+      mode: options.mode,
+      username,
+      password: env['DB_PASSWORD'] || undefined,
+      step,
+    }),
+    ...((await environment.check?.(dialect, environment.signal)) ?? []),
+  ];
   const perHour = known(facts.price);
   const isClone = options.mode === 'clone';
   const plan: ClonePlan = {

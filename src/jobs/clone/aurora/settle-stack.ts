@@ -134,7 +134,8 @@ async function lookAgain(
   const stack = await describeStack(aws, facts.stackName);
   const isOurs = stack?.tags[TAGS.clone] !== undefined;
   const there = isOurs ? await stackTemplate(aws, stack.id) : undefined;
-  const wanted = { cloneName: facts.name, owner: facts.owner, sameTemplate: isSameTemplate(there, template) };
+  const { name: cloneName, owner, artifact } = facts;
+  const wanted = { cloneName, owner, artifact, sameTemplate: isSameTemplate(there, template) };
   return { stack, step: nextForStack(stack, wanted) };
 }
 

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import type { StackState } from '../../../platforms/aws/stacks.ts';
 import { nextForStack } from './stack-state.ts';
 
-const OURS = { 'longshore:clone': 'shop', 'longshore:owner': 'fred' };
-const WANTED = { cloneName: 'shop', owner: 'fred', sameTemplate: true };
+const OURS = { 'longshore:clone': 'shop', 'longshore:owner': 'fred', 'longshore:artifact': 'a' };
+const WANTED = { cloneName: 'shop', owner: 'fred', artifact: 'a', sameTemplate: true };
 
 const stack = (status: string, tags: Readonly<Record<string, string>> = OURS): StackState => ({
   id: 'arn:1',
@@ -46,4 +46,8 @@ test('another template is refused, and one that failed is made again with it', (
   expect(nextForStack(stack('CREATE_COMPLETE'), other)).toMatchObject({ kind: 'refuse' });
   expect(nextForStack(stack('ROLLBACK_COMPLETE'), other)).toEqual({ kind: 'remove' });
   expect(nextForStack(undefined, other)).toEqual({ kind: 'make' });
+  expect(nextForStack(stack('CREATE_COMPLETE'), { ...WANTED, artifact: 'b' })).toMatchObject({
+    kind: 'refuse',
+    why: 'the clone shop is there, and was made from another artifact',
+  });
 });

@@ -18,6 +18,8 @@ export type StackStep =
 export interface WantedStack {
   readonly cloneName: string;
   readonly owner: string;
+  /** Digest of the artifact's content. */
+  readonly artifact: string;
   /** Of the stack that is there and of the one that is wanted. */
   readonly sameTemplate: boolean;
 }
@@ -30,7 +32,7 @@ export interface WantedStack {
  * | anything under way | wait |
  * | ROLLBACK_COMPLETE, ROLLBACK_FAILED, CREATE_FAILED, DELETE_FAILED, REVIEW_IN_PROGRESS | remove |
  * | *_COMPLETE with the same template | use |
- * | another template, or an update that failed | refuse: an update may replace the cluster, with everything in it |
+ * | another template or artifact, or an update that failed | refuse: an update may replace the cluster, with everything in it |
  */
 export function nextForStack(stack: StackState | undefined, wanted: WantedStack): StackStep {
   if (stack === undefined || stack.status === 'DELETE_COMPLETE') return { kind: 'make' };
@@ -56,6 +58,13 @@ export function nextForStack(stack: StackState | undefined, wanted: WantedStack)
     return {
       kind: 'refuse',
       why: `the clone ${clone} is there, and was made from another configuration`,
+      ...drop,
+    };
+  // Its rows are masked by other rules, or its changelog is another one.
+  if (stack.tags[TAGS.artifact] !== wanted.artifact)
+    return {
+      kind: 'refuse',
+      why: `the clone ${clone} is there, and was made from another artifact`,
       ...drop,
     };
   return { kind: 'use' };

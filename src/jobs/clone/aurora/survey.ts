@@ -23,7 +23,7 @@ import {
 import type { AwsSession } from '../../../platforms/aws/aws-session.ts';
 import { describeStack, type StackState, stackTemplate } from '../../../platforms/aws/stacks.ts';
 import type { Artifact } from '../artifact.ts';
-import type { AuroraTarget } from '../artifact-config.ts';
+import { type AuroraTarget, isCidr } from '../artifact-config.ts';
 import type { CloneEnvironment, ConvergeOptions } from '../settings.ts';
 import { defaultCloneName, defaultStackName, ownerOf, TAGS, tagValue } from './names.ts';
 import { actionsOfConverging } from './policy.ts';
@@ -37,6 +37,8 @@ export interface AuroraFacts {
   readonly owner: string;
   readonly name: string;
   readonly stackName: string;
+  /** Digest of the artifact's content. */
+  readonly artifact: string;
   readonly target: AuroraTarget;
   readonly sourceId: string;
   readonly source: Looked<ClusterState | undefined>;
@@ -104,6 +106,7 @@ export async function surveyAurora(
     owner,
     name,
     stackName,
+    artifact: artifact.contentDigest,
     target,
     sourceId: place.clusterId,
     source,
@@ -179,7 +182,12 @@ async function clientCidr(
   environment: CloneEnvironment,
 ): Promise<string> {
   const given = options.clientCidr ?? target.clientCidr;
-  if (given !== undefined) return given;
+  if (given !== undefined) {
+    if (isCidr(given)) return given;
+    throw new LongshoreError('CHECK_FAILED', `"${given}" is no range of addresses`, {
+      hint: 'write it as 203.0.113.7/32',
+    });
+  }
   const asked = (await (environment.callerAddress ?? askAws)(environment.signal)).trim();
   if (isIPv4(asked)) return `${asked}/32`;
   throw new LongshoreError(

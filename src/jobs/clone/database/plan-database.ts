@@ -8,10 +8,10 @@ import {
   openCloneServer,
   placeOf,
 } from '../../../databases/clone-server.ts';
-import { checkChangelog } from '../../../databases/liquibase/apply-changelog.ts';
-import { LongshoreError, messageOf } from '../../../errors.ts';
+import { messageOf } from '../../../errors.ts';
 import type { ClonePlan, Finding } from '../clone.ts';
-import { RULES_NAME } from '../make-fit.ts';
+import { lookAt } from '../look-at.ts';
+import { changelogText, RULES_NAME } from '../make-fit.ts';
 import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
@@ -60,7 +60,9 @@ export async function planDatabase(
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
     if (request.changelog !== undefined)
-      findings.push(await lookAt(async () => changelogText(request, env, signal), signal));
+      findings.push(
+        await lookAt(() => changelogText(request.source.dialect, request.changelog!, env, signal), signal),
+      );
     const steps = request.changelog === undefined ? [] : [`the changelog ${request.changelog.entry} applied`];
     return {
       ...common,
@@ -91,26 +93,6 @@ export async function planDatabase(
       );
   }
   return { ...common, shape, ...described(request, situation, chosen) };
-}
-
-/** A problem where it throws. */
-async function lookAt(look: () => Promise<string>, signal: AbortSignal): Promise<Finding> {
-  try {
-    return { kind: 'ok', text: await look() };
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof LongshoreError)) throw error;
-    return { kind: 'problem', text: error.message, hint: error.hint };
-  }
-}
-
-async function changelogText(
-  { source, changelog }: DatabaseRequest,
-  environment: CloneEnvironment['env'],
-  signal: AbortSignal,
-): Promise<string> {
-  const count = await checkChangelog(source.dialect, changelog!, { environment }, signal);
-  return `the changelog has ${count} change ${count === 1 ? 'set' : 'sets'}`;
 }
 
 async function maskingText({ source, masking }: DatabaseRequest, signal: AbortSignal): Promise<string> {
