@@ -67,14 +67,26 @@ function lifeOf(text: string): number {
 /** @throws CONFIG_INVALID, naming every option that is wrong */
 export function resolveCloneOptions(options: unknown): CloneSettings {
   const parsed = cloneSchema.safeParse(options);
-  const problems = parsed.success
-    ? contradictions(parsed.data)
-    : parsed.error.issues.map((issue) => {
-        const path = issue.path.join('.');
-        return path === '' ? issue.message : `${path}: ${issue.message}`;
-      });
+  const problems = parsed.success ? contradictions(parsed.data) : problemsOf(parsed.error);
   if (parsed.success && problems.length === 0) return Object.freeze(parsed.data);
-  throw new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
+  throw notUsable(problems);
+}
+
+/** Of an artifact, which says the rest. @throws CONFIG_INVALID */
+export function resolveOwnerAndJobs(
+  options: Pick<CloneOptions, 'owner' | 'jobs'>,
+): Pick<CloneSettings, 'owner' | 'jobs'> {
+  const parsed = cloneSchema.pick({ owner: true, jobs: true }).safeParse(options);
+  if (parsed.success) return parsed.data;
+  throw notUsable(problemsOf(parsed.error));
+}
+
+function problemsOf({ issues }: z.ZodError): string[] {
+  return issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`));
+}
+
+function notUsable(problems: readonly string[]): LongshoreError {
+  return new LongshoreError('CONFIG_INVALID', `cannot use these settings: ${problems.join('; ')}`, {
     hint: '`longshore clone --help` and docs/clone.md describe every setting',
   });
 }
