@@ -271,6 +271,27 @@ test('what a process left behind is made anew, and swept', async () => {
   ]);
 });
 
+test.skipIf(pgDump === undefined)(
+  'what broke is told, also where the server cannot be asked to drop what is left',
+  async () => {
+    await source.sql('CREATE TABLE t (id int)');
+    const notices: string[] = [];
+    const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()`;
+    const failing = convergeDatabase(request({ way: 'copy' }), {
+      emit: (event) => {
+        if (event.type === 'phase' && event.phase === 'rows') void source.sql(end);
+        if (event.type === 'notice') notices.push(event.text);
+      },
+      failpoint: () => {
+        throw new Error('killed');
+      },
+    });
+    await expect(failing).rejects.toThrow('killed');
+    expect(notices).toEqual([expect.stringContaining('is left behind')]);
+    expect(await sweepServerClones(on(), {})).toEqual([{ name: request().name, why: 'left behind' }]);
+  },
+);
+
 test('one that cannot be dropped keeps none of the others', async () => {
   await source.sql('CREATE TABLE t (id int)');
   await leave();

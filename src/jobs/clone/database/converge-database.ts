@@ -8,10 +8,11 @@
 
 import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
-import { LongshoreError } from '../../../errors.ts';
+import { LongshoreError, messageOf } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
+import type { EmitClone } from '../events.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
 import { type CloneNote, keyOf, noteText, parseNote } from './clone-note.ts';
 import { fill } from './fill-database.ts';
@@ -75,8 +76,20 @@ export async function make(
     return how;
   } catch (error) {
     // Whatever went wrong, nobody gets to see what is not whole.
-    await server.drop(working);
+    await dropLeft(server, working, emit);
     throw error;
+  }
+}
+
+/** What made it fail is what is thrown, also where the server is gone. */
+async function dropLeft(server: CloneServer, working: string, emit: EmitClone): Promise<void> {
+  try {
+    await server.drop(working);
+  } catch (error) {
+    emit({
+      type: 'notice',
+      text: `${working} is left behind, which \`longshore clone sweep\` drops: ${messageOf(error)}`,
+    });
   }
 }
 
