@@ -42,7 +42,7 @@ export async function sweepServerClones(
     const found = (await server.noted()).find((database) => database.name === name);
     const why = found === undefined ? undefined : reasonToGo(found, clock.now());
     if (why === undefined) continue;
-    const entry = { name: parseNote(found!.note)?.name ?? name, why };
+    const entry = { name: entryOf(found!)?.name ?? name, why };
     swept.push(plan ? entry : { ...entry, ...(await failureOf(() => server.drop(name))) });
   }
   return swept;
