@@ -3,7 +3,6 @@
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
 import { Secret } from '../../config/secret.ts';
 import { openCloneServer } from '../../databases/clone-server.ts';
-import { JOBS } from '../../databases/dump.ts';
 import type { Artifact } from './artifact.ts';
 import { convergeAurora } from './aurora/converge.ts';
 import { planAurora } from './aurora/plan.ts';
@@ -14,14 +13,8 @@ import { convergeDatabase } from './database/converge-database.ts';
 import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
 import { applyTo, checkFit, maskIn } from './make-fit.ts';
-import { checkSides } from './options.ts';
-import {
-  type CloneEnvironment,
-  type ConvergeOptions,
-  cloneEnvironment,
-  defaultOwner,
-  TTL_MS_DEFAULT,
-} from './settings.ts';
+import { checkSides, resolveOwnerAndJobs } from './options.ts';
+import { type CloneEnvironment, type ConvergeOptions, cloneEnvironment, TTL_MS_DEFAULT } from './settings.ts';
 
 /** What else is said where the source is no Aurora cluster. */
 export interface ArtifactConvergeOptions extends ConvergeOptions {
@@ -98,7 +91,8 @@ function artifactRequest(
   options: ArtifactConvergeOptions,
   env: Env,
 ): DatabaseRequest {
-  const { mode, owner = defaultOwner(), way, jobs = JOBS, clientFolder, backups } = options;
+  const { mode, way, clientFolder, backups } = options;
+  const { owner, jobs } = resolveOwnerAndJobs({ owner: options.owner, jobs: options.jobs });
   const sourceText = config.source.kind === 'database' ? config.source.url : '';
   const source = withPassword(parseDatabaseUrl(sourceText, env), env);
   const onText = options.on ?? config.targetUrl;

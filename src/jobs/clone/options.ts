@@ -70,6 +70,13 @@ export function resolveCloneOptions(options: unknown): CloneSettings {
   return parseSettings('clone', cloneSchema, options, contradictions);
 }
 
+/** Of an artifact, which says the rest. @throws CONFIG_INVALID */
+export function resolveOwnerAndJobs(
+  options: Pick<CloneOptions, 'owner' | 'jobs'>,
+): Pick<CloneSettings, 'owner' | 'jobs'> {
+  return parseSettings('clone', cloneSchema.pick({ owner: true, jobs: true }), options);
+}
+
 function contradictions({ mode, changelog, masking, name, pool, how }: CloneSettings): string[] {
   const problems: string[] = [];
   if (name === undefined && pool === undefined) problems.push('name: how is the clone to be called?');

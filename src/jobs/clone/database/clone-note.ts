@@ -14,8 +14,8 @@ const noteSchema = z.strictObject({
   mode: z.enum(['clone', 'create']),
   how: z.string(),
   owner: z.string(),
-  madeAt: z.string(),
-  expiresAt: z.string().optional(),
+  madeAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime().optional(),
   state: z.enum(['making', 'ready', 'pooled']),
   /** Of all that it was made of: two with the same are the same. */
   key: z.string(),

@@ -38,10 +38,7 @@ export async function fillPool(
   const environment = cloneEnvironment(given);
   const { clock, signal = new AbortController().signal } = environment;
   await using server = await openCloneServer(request.on);
-  if (server.server.product !== 'PostgreSQL')
-    throw new LongshoreError('CHECK_FAILED', `${server.server.product} has no pool of clones`, {
-      hint: 'it needs databases that can be renamed, which PostgreSQL has',
-    });
+  checkRenames(server);
   const key = keyOf(request);
   const template = { ...request, name: templateOf(key), ttlMs: POOLED_TTL_MS };
   await using _ = await server.lock(server.workingName(template.name), signal);
@@ -70,6 +67,14 @@ export async function fillPool(
   return made;
 }
 
+/** @throws CHECK_FAILED for a server that does not rename databases */
+function checkRenames({ server: { product } }: CloneServer): void {
+  if (product === 'PostgreSQL') return;
+  throw new LongshoreError('CHECK_FAILED', `${product} has no pool of clones`, {
+    hint: 'it needs databases that can be renamed, which PostgreSQL has',
+  });
+}
+
 async function addMember(
   server: CloneServer,
   member: DatabaseRequest,
@@ -94,6 +99,7 @@ async function addMember(
 /**
  * Hands one out, under the name that is asked for.
  * @returns undefined where none is ready, or a database of that name is there
+ * @throws CONFIG_INVALID, CHECK_FAILED where there can be no pool, before anything is made
  */
 export async function takeFromPool(
   request: DatabaseRequest,
@@ -103,6 +109,7 @@ export async function takeFromPool(
   checkDatabaseName(request.name);
   const beganMs = monotonicMs(clock);
   await using server = await openCloneServer(request.on);
+  checkRenames(server);
   if (await server.exists(request.name)) return undefined;
   const handed = { ...makeNote(request, 'pool', clock.now()), state: 'ready' as const };
   for (const name of await server.names(memberPrefix(handed.key))) {

@@ -8,10 +8,11 @@
 
 import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
-import { LongshoreError } from '../../../errors.ts';
+import { LongshoreError, messageOf } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
+import type { EmitClone } from '../events.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
 import { type CloneNote, keyOf, noteText, parseNote } from './clone-note.ts';
 import { fill, type Working } from './fill-database.ts';
@@ -65,12 +66,9 @@ export async function make(
   const working = server.workingName(request.name);
   const isMasked = request.mode === 'clone' && request.masking !== undefined;
   const hidden = isMasked ? server.hiddenName(request.name) : undefined;
-  const drop = async (): Promise<void> => {
-    await server.drop(working);
-    if (hidden !== undefined) await server.drop(hidden);
-  };
+  const names = hidden === undefined ? [working] : [working, hidden];
   // Of one that was killed.
-  await drop();
+  for (const name of names) await server.drop(name);
   try {
     const place = { server, working, note: noteText({ ...note, state: 'making' }) };
     const how =
@@ -86,7 +84,7 @@ export async function make(
     return how;
   } catch (error) {
     // Whatever went wrong, nobody gets to see what is not whole.
-    await drop();
+    await dropLeft(server, names, emit);
     throw error;
   }
 }
@@ -104,6 +102,20 @@ async function fillByHidden(
   await fill(masked, { ...plan, way: 'dump' }, place, environment);
   await place.server.drop(hidden);
   return how;
+}
+
+/** What made it fail is what is thrown, also where the server is gone. */
+async function dropLeft(server: CloneServer, names: readonly string[], emit: EmitClone): Promise<void> {
+  for (const name of names) {
+    try {
+      await server.drop(name);
+    } catch (error) {
+      emit({
+        type: 'notice',
+        text: `${name} is left behind, which \`longshore clone sweep\` drops: ${messageOf(error)}`,
+      });
+    }
+  }
 }
 
 /** Of one that is being made. */

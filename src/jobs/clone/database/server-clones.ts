@@ -46,7 +46,7 @@ export async function sweepServerClones(
     const found = (await server.noted()).find((database) => database.name === name);
     const why = found === undefined ? undefined : reasonToGo(found, clock.now());
     if (why === undefined) continue;
-    const entry = { name: parseNote(found!.note)?.name ?? name, why };
+    const entry = { name: entryOf(found!)?.name ?? name, why };
     // One may have been in the making under two names.
     if (plan && swept.some((one) => one.name === entry.name)) continue;
     const failed = plan ? {} : await failureOf(() => server.drop(name));
