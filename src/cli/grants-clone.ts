@@ -7,7 +7,6 @@ import type { Finish } from './main.ts';
 
 interface GrantsFlags {
   readonly cluster?: string;
-  readonly changelog?: string;
   readonly from?: string;
   readonly on?: string;
   readonly role?: string;
@@ -19,7 +18,6 @@ export function registerGrantsClone(grants: Command, finish: Finish): void {
     .command('clone')
     .description('print the IAM policies for build, converge and sweep, or the SQL grants')
     .option('--cluster <arn>', 'of the Aurora cluster that is cloned')
-    .option('--changelog <url>', 's3://bucket/key, where the changelog is read from there')
     .option('--from <url>', 'instead, the database that is cloned')
     .option('--on <url>', 'the server that clones are made on; that of the source')
     .option('--role <name>', 'the database role', 'longshore')
@@ -39,13 +37,18 @@ export function registerGrantsClone(grants: Command, finish: Finish): void {
     });
 }
 
-async function grantsOf({ cluster, changelog, from, on, role = 'longshore' }: GrantsFlags) {
-  const { auroraGrants, databaseGrants } = await import('../jobs/clone/grants.ts');
-  if (cluster !== undefined) return auroraGrants(cluster, changelog);
+async function grantsOf({ cluster, from, on, role = 'longshore' }: GrantsFlags) {
+  const [{ auroraGrants, databaseGrants }, { checkSides }] = await Promise.all([
+    import('../jobs/clone/grants.ts'),
+    import('../jobs/clone/options.ts'),
+  ]);
+  if (cluster !== undefined) return auroraGrants(cluster);
   if (from === undefined)
     throw new LongshoreError('CONFIG_INVALID', 'it is not said what is cloned', {
       hint: '--cluster arn:aws:rds:… for Aurora, --from postgres://… for a database',
     });
   const source = parseDatabaseUrl(from, process.env);
-  return databaseGrants(source, on === undefined ? source : parseDatabaseUrl(on, process.env), role);
+  const target = on === undefined ? source : parseDatabaseUrl(on, process.env);
+  checkSides(source, target);
+  return databaseGrants(source, target, role);
 }

@@ -3,7 +3,7 @@ import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { auroraGrants, databaseGrants } from './grants.ts';
 
 test('three policies of a cluster, within what IAM takes', () => {
-  const { policies, sql } = auroraGrants('arn:aws:rds:eu-central-1:123456789012:cluster:shop', undefined);
+  const { policies, sql } = auroraGrants('arn:aws:rds:eu-central-1:123456789012:cluster:shop');
   expect(sql).toEqual([]);
   for (const policy of Object.values(policies!)) {
     expect(JSON.stringify(policy).length).toBeLessThan(6_144);
@@ -11,7 +11,7 @@ test('three policies of a cluster, within what IAM takes', () => {
   }
   expect(JSON.stringify(policies!.sweep)).not.toContain('CreateStack');
   expect(JSON.stringify(policies!.build)).not.toContain('Delete');
-  expect(() => auroraGrants('shop', undefined)).toThrow('not the ARN of an Aurora cluster');
+  expect(() => auroraGrants('shop')).toThrow('not the ARN of an Aurora cluster');
 });
 
 test('names are quoted as the engine quotes them', () => {

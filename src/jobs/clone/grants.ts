@@ -12,14 +12,14 @@ export interface CloneGrants {
 }
 
 /** @param arn of the cluster, with its region and account @throws CONFIG_INVALID for another text */
-export function auroraGrants(arn: string, changelog: string | undefined): CloneGrants {
+export function auroraGrants(arn: string): CloneGrants {
   const match = /^arn:(aws[\w-]*):rds:([\w-]+):(\d{12}):cluster:[a-z][a-z0-9-]*$/i.exec(arn);
   if (match === null)
     throw new LongshoreError('CONFIG_INVALID', `${arn} is not the ARN of an Aurora cluster`, {
       hint: 'arn:aws:rds:eu-central-1:123456789012:cluster:shop',
     });
   const [, partition = '', region = '', account = ''] = match;
-  return { policies: clonePolicies({ partition, region, account, source: arn, changelog }), sql: [] };
+  return { policies: clonePolicies({ partition, region, account, source: arn }), sql: [] };
 }
 
 /**

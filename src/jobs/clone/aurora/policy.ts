@@ -23,8 +23,6 @@ export interface PolicyScope {
   readonly account: string;
   /** ARN of the cluster that is cloned. */
   readonly source: string;
-  /** `s3://bucket/key`, where the changelog is read from there. */
-  readonly changelog?: string | undefined;
 }
 
 /** Converging runs CloudFormation with the caller's own rights. */
@@ -71,14 +69,8 @@ const TAGGED_NEW = { Null: { [`aws:RequestTag/${TAGS.clone}`]: 'false' } };
 /** … and what is changed or deleted must have it. */
 const TAGGED = { Null: { [`aws:ResourceTag/${TAGS.clone}`]: 'false' } };
 
-function buildStatements({ partition, source, changelog }: PolicyScope): IamStatement[] {
-  const object = changelog === undefined ? undefined : /^s3:\/\/(.+)$/.exec(changelog)?.[1];
-  return [
-    allow('Source', ['rds:DescribeDBClusters'], [source]),
-    ...(object === undefined
-      ? []
-      : [allow('Changelog', ['s3:GetObject'], [`arn:${partition}:s3:::${object}`])]),
-  ];
+function buildStatements({ source }: PolicyScope): IamStatement[] {
+  return [allow('Source', ['rds:DescribeDBClusters'], [source])];
 }
 
 /** What CloudFormation asks among it. */

@@ -8,7 +8,8 @@ import { parseDatabaseUrl } from '../../../config/database-url.ts';
 import { compareFacts } from '../../../databases/compare-facts.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
 import { openRestoreTarget } from '../../../databases/open-dump.ts';
-import { cloneDatabase } from '../clone-database.ts';
+import { cloneOrTake } from '../clone-database.ts';
+import { cloneEnvironment } from '../settings.ts';
 import { convergeDatabase } from './converge-database.ts';
 import type { DatabaseRequest } from './request.ts';
 import { dropServerClone, listServerClones, sweepServerClones } from './server-clones.ts';
@@ -118,7 +119,7 @@ describe.skipIf(!mariadbAvailable())('on MariaDB', () => {
     expect(await sweepServerClones(on(), {}, { clock: later })).toEqual([
       { name: failing.name, why: 'expired' },
     ]);
-    await expect(cloneDatabase(failing, 1)).rejects.toThrow('has no pool of clones');
+    await expect(cloneOrTake(failing, 1, cloneEnvironment())).rejects.toThrow('has no pool of clones');
     expect(await listServerClones(on())).toEqual([]);
     expect(await source.sql('SELECT count(*) AS n FROM t')).toEqual([{ n: 2 }]);
   });

@@ -241,6 +241,16 @@ test('what the other server lacks: roles are named before anything is made, tabl
   await source.sql('DROP TABLESPACE space');
 });
 
+test('one that has expired is made anew', async () => {
+  await source.sql('CREATE TABLE t (id int)');
+  await leave();
+  const first = await convergeDatabase(request());
+  const later = { now: () => Date.now() + 2 * 3_600_000, wait: async () => undefined };
+  const second = await convergeDatabase(request(), { clock: later });
+  expect(second.existed).toBe(false);
+  expect(Date.parse(second.expiresAt!)).toBeGreaterThan(Date.parse(first.expiresAt!));
+});
+
 describe('what is in the way', () => {
   test('a database that Longshore did not make is not touched', async () => {
     const other = await server.createDatabase();

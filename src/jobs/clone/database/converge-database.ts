@@ -14,7 +14,7 @@ import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import type { EmitClone } from '../events.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
-import { type CloneNote, keyOf, noteText, parseNote } from './clone-note.ts';
+import { type CloneNote, isExpired, keyOf, noteText, parseNote } from './clone-note.ts';
 import { fill, type Working } from './fill-database.ts';
 import { type DatabasePlan, planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
@@ -35,7 +35,10 @@ export async function convergeDatabase(
   const working = server.workingName(name);
   await using _ = await server.lock(working, signal);
   const there = parseNote((await server.noted()).find((database) => database.name === name)?.note);
-  if (there?.state === 'ready') return existing(request, there, monotonicMs(clock) - beganMs);
+  const isOver = there !== undefined && isExpired(there, clock.now());
+  if (there?.state === 'ready' && !isOver) return existing(request, there, monotonicMs(clock) - beganMs);
+  // The next sweep would take it from whoever asked.
+  if (there?.state === 'ready') await server.drop(name);
   const plan = await planDatabase(request, server, environment.env, signal);
   refuse(plan, name);
   const note = makeNote(request, plan.how, clock.now());
