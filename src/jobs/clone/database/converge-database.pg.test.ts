@@ -323,8 +323,8 @@ test.skipIf(pgDump === undefined)(
         if (event.type === 'phase' && event.phase === 'rows') void source.sql(end);
         if (event.type === 'notice') notices.push(event.text);
       },
-      failpoint: () => {
-        throw new Error('killed');
+      failpoint: (point) => {
+        if (point === 'filled') throw new Error('killed');
       },
     });
     await expect(failing).rejects.toThrow('killed');
