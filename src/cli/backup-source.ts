@@ -14,11 +14,15 @@ export function backupSource(
 ): BackupSource {
   let newest: string | undefined;
   return {
-    async newest(signal) {
+    async newest({ dialect, connection: { database } }, signal) {
       const { listBackups } = await import('../jobs/backup/list.ts');
       const { backups } = await listBackups(from, { env, signal });
       const found = backups.findLast(
-        ({ drill, missing, dump }) => drill?.ok === true && missing.length === 0 && dump !== undefined,
+        ({ drill, missing, dump }) =>
+          drill?.ok === true &&
+          missing.length === 0 &&
+          dump?.database === database &&
+          (dump.product === 'PostgreSQL') === (dialect === 'postgres'),
       );
       newest = found?.key;
       return found === undefined ? undefined : { key: found.key, takenAt: found.takenAt };

@@ -136,7 +136,7 @@ async function look(
     jobs,
     compare,
     noOwner,
-    backup: await backups?.newest(signal),
+    backup: await backups?.newest(source, signal),
   };
   try {
     await using other = sameServer ? undefined : await openCloneServer(source);

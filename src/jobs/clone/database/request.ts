@@ -7,8 +7,11 @@ import type { Way } from './choose-way.ts';
 
 /** A backup that a clone can be made from; backups are another job's. */
 export interface BackupSource {
-  /** The newest that a drill found good. */
-  newest(signal: AbortSignal): Promise<{ readonly key: string; readonly takenAt: string } | undefined>;
+  /** The newest of that database that a drill found good. */
+  newest(
+    of: DatabaseUrl,
+    signal: AbortSignal,
+  ): Promise<{ readonly key: string; readonly takenAt: string } | undefined>;
   restore(
     into: DatabaseUrl,
     onBytes: (bytes: number, of: number | undefined) => void,
