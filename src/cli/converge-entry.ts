@@ -17,6 +17,7 @@ const HELP = `Makes a copy of the database that this image describes.
   CREATE_MODE  clone: with the rows of the source; create: empty, with the changelog applied
   DB_PASSWORD  that the copy gets
   DB_USERNAME  of an empty database; a clone keeps that of its source
+  CLONE_NAME   of the copy; made of its source where it is left out
   AWS_PROFILE  of the credentials; or what else the tools of AWS read
 `;
 
@@ -54,8 +55,11 @@ async function main(argv: readonly string[], env: Env): Promise<number> {
 }
 
 /** Everything that is wrong is told at once. */
-function settingsOf(argv: readonly string[], env: Env): { mode: CloneMode; username: string | undefined } {
-  const { CREATE_MODE: mode, DB_PASSWORD: password, DB_USERNAME: user } = env;
+function settingsOf(
+  argv: readonly string[],
+  env: Env,
+): { mode: CloneMode; username: string | undefined; name: string | undefined } {
+  const { CREATE_MODE: mode, DB_PASSWORD: password, DB_USERNAME: user, CLONE_NAME: name } = env;
   const problems: string[] = [];
   if (argv.length > 0) problems.push(`there are no arguments: ${argv.join(' ')}`);
   if (mode !== 'clone' && mode !== 'create')
@@ -66,5 +70,5 @@ function settingsOf(argv: readonly string[], env: Env): { mode: CloneMode; usern
     throw new LongshoreError('CONFIG_INVALID', problems.join('; '), {
       hint: 'run it with --help for what it reads',
     });
-  return { mode: mode as CloneMode, username: user || undefined };
+  return { mode: mode as CloneMode, username: user || undefined, name: name || undefined };
 }

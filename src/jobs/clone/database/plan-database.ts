@@ -92,7 +92,15 @@ export async function planDatabase(
         `make ${missing.length === 1 ? 'it' : 'them'}, or leave owners and grants out: --no-owners`,
       );
   }
+  if (typeof chosen !== 'string' && (chosen.way === 'copy' || chosen.way === 'dump'))
+    for (const { text, hint } of await problemsOfCopy(request)) problem(text, hint);
   return { ...common, shape, ...described(request, situation, chosen) };
+}
+
+async function problemsOfCopy({ source, on, clientFolder }: DatabaseRequest) {
+  if (source.dialect !== 'postgres') return [];
+  const { copyProblems } = await import('../../../databases/postgres/copy-problems.ts');
+  return await copyProblems(source.connection, on.connection, clientFolder);
 }
 
 async function maskingText({ source, masking }: DatabaseRequest, signal: AbortSignal): Promise<string> {
