@@ -68,8 +68,6 @@ export interface CloneServer extends AsyncDisposable {
    * @returns undefined where somebody is, or where the server cannot
    */
   copy(source: string, name: string, note: string): Promise<LocalCopy | undefined>;
-  /** Replaces the note of one that has its own name. */
-  setNote(name: string, note: string): Promise<void>;
   /**
    * Gives the database its own name, and lets others in, both at once.
    * @param like whose owner, grants and settings it gets; undefined for none

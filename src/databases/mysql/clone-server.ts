@@ -100,7 +100,6 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
         return [];
       }),
     copy: async () => undefined,
-    setNote: async (name, note) => void (await setNote(name, note)),
     publish: async (working, _name, note) => {
       await setNote(working, note);
       return [];

@@ -114,7 +114,6 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         if (copied !== undefined) await close(client, name, note);
         return copied;
       }),
-    setNote: (name, note) => asked(`note what ${name} is`, () => comment(client, name, note)),
     publish: (working, name, note, like) =>
       asked(`publish ${name}`, async () => {
         const { isOpen, settings } = (like as PostgresShape | undefined) ?? OPEN;

@@ -17,9 +17,9 @@
 import { isIPv4 } from 'node:net';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { parseDuration } from '../../config/duration.ts';
-import { LongshoreError, messageOf } from '../../errors.ts';
+import { LongshoreError } from '../../errors.ts';
 import { TAGS_MAX, tagProblem } from './aurora/names.ts';
-import { type IniSection, parseIni } from './ini.ts';
+import { IniKeys, type Section } from './ini-keys.ts';
 
 /** An Aurora cluster, or any PostgreSQL, MariaDB or MySQL by its URL, which holds no password. */
 export type ArtifactSource =
@@ -73,7 +73,7 @@ export interface ArtifactConfig {
 
 /** @param path of the file, for messages @throws CONFIG_INVALID, naming everything that is wrong */
 export function parseArtifactConfig(text: string, path: string): ArtifactConfig {
-  const reading = new Reading(text);
+  const reading = new IniKeys(text);
   const source = readSource(reading);
   const isAurora = source?.kind !== 'database';
   const aurora = isAurora ? readAurora(reading) : undefined;
@@ -95,87 +95,7 @@ export function parseArtifactConfig(text: string, path: string): ArtifactConfig 
   return { ...config, source: config.source };
 }
 
-const SECTIONS = ['source_db', 'target_db'] as const;
-type Section = (typeof SECTIONS)[number];
-
-/** Keys as they are taken; what is left in the end is not known. */
-class Reading {
-  readonly problems: string[];
-  readonly tags: Readonly<Record<string, string>>;
-  readonly #sections = new Map<Section, IniSection>();
-  /** What a section does not say. */
-  readonly #defaults: IniSection;
-
-  constructor(text: string) {
-    const { sections, problems } = parseIni(text, (section) => section === 'tags');
-    this.problems = [...problems];
-    this.#defaults = sections.get('DEFAULT') ?? new Map();
-    this.tags = Object.fromEntries(sections.get('tags') ?? []);
-    for (const [name, keys] of sections) {
-      if (isSection(name)) this.#sections.set(name, keys);
-      else if (name !== 'tags' && name !== 'DEFAULT') this.problems.push(`the section ${name} is not known`);
-    }
-    const missing = SECTIONS.filter((section) => !this.#sections.has(section));
-    if (missing.length > 0) this.problems.push(`Missing sections: ${setOf(missing)}`);
-  }
-
-  optional(section: Section, key: string): string | undefined {
-    const keys = this.#sections.get(section);
-    const from = keys?.has(key) ? keys : this.#defaults;
-    const value = from.get(key);
-    from.delete(key);
-    return value === '' ? undefined : value;
-  }
-
-  /** Told as missing where it is not there, unless its whole section is not. */
-  required(section: Section, keys: readonly string[]): (string | undefined)[] {
-    const values = keys.map((key) => this.optional(section, key));
-    const missing = keys.filter((_, i) => values[i] === undefined);
-    if (missing.length > 0 && this.#sections.has(section))
-      this.problems.push(`Missing ${section} key: ${setOf(missing)}`);
-    return values;
-  }
-
-  converted<T>(section: Section, key: string, convert: (text: string) => T): T | undefined {
-    const value = this.optional(section, key);
-    if (value === undefined) return undefined;
-    try {
-      return convert(value);
-    } catch (error) {
-      this.problems.push(`${section}/${key}: ${messageOf(error)}`);
-      return undefined;
-    }
-  }
-
-  matching(section: Section, key: string, pattern: RegExp, what: string): string | undefined {
-    const value = this.optional(section, key);
-    if (value === undefined || pattern.test(value)) return value;
-    this.problems.push(`${section}/${key} must be ${what}`);
-    return undefined;
-  }
-
-  flag(section: Section, key: string, otherwise: boolean): boolean {
-    const value = this.matching(section, key, /^(?:true|false|yes|no|on|off|1|0)$/i, 'true or false');
-    return value === undefined ? otherwise : /^(?:true|yes|on|1)$/i.test(value);
-  }
-
-  /** What was not taken has a name that nobody knows. */
-  end(): string[] {
-    for (const [section, keys] of this.#sections) {
-      if (keys.size > 0) this.problems.push(`Unknown ${section} key: ${setOf([...keys.keys()])}`);
-    }
-    if (this.#defaults.size > 0)
-      this.problems.push(`Unknown DEFAULT key: ${setOf([...this.#defaults.keys()])}`);
-    return this.problems;
-  }
-}
-
-const isSection = (name: string): name is Section => (SECTIONS as readonly string[]).includes(name);
-
-/** As the original program wrote them: `{'instance_type'}`. */
-const setOf = (names: readonly string[]): string => `{${names.map((name) => `'${name}'`).join(', ')}}`;
-
-function readSource(reading: Reading): ArtifactSource | undefined {
+function readSource(reading: IniKeys): ArtifactSource | undefined {
   const url = readUrl(reading, 'source_db', 'source_db_url');
   if (url !== undefined) return { kind: 'database', url };
   const region = reading.matching(
@@ -194,7 +114,7 @@ function readSource(reading: Reading): ArtifactSource | undefined {
 }
 
 /** An artifact can be read by whoever pulls it. */
-function readUrl(reading: Reading, section: Section, key: string): string | undefined {
+function readUrl(reading: IniKeys, section: Section, key: string): string | undefined {
   return reading.converted(section, key, (text) => {
     const { connection, columns } = parseDatabaseUrl(text, {});
     if (connection.password !== undefined)
@@ -204,7 +124,7 @@ function readUrl(reading: Reading, section: Section, key: string): string | unde
   });
 }
 
-function readAurora(reading: Reading): AuroraTarget {
+function readAurora(reading: IniKeys): AuroraTarget {
   const [subnets, instanceType] = reading.required('target_db', ['subnet_ids', 'instance_type']);
   if (instanceType !== undefined && !/^db\.[a-z0-9-]+(?:\.[a-z0-9-]+)?$/.test(instanceType))
     reading.problems.push('target_db/instance_type must be a class of instances, e.g. db.r6g.large');
@@ -268,7 +188,7 @@ function cidr(text: string): string {
   return text;
 }
 
-function readTags({ tags, problems }: Reading): Readonly<Record<string, string>> {
+function readTags({ tags, problems }: IniKeys): Readonly<Record<string, string>> {
   const entries = Object.entries(tags);
   if (entries.length > TAGS_MAX)
     problems.push(`tags: there are ${entries.length}, and AWS leaves room for ${TAGS_MAX}`);
@@ -280,7 +200,7 @@ function readTags({ tags, problems }: Reading): Readonly<Record<string, string>>
 }
 
 /** A key of its own says that it is encrypted. */
-function readKey(reading: Reading, encrypted: boolean): string | undefined {
+function readKey(reading: IniKeys, encrypted: boolean): string | undefined {
   const key = reading.optional('target_db', 'kms_key_id');
   if (key !== undefined && !encrypted)
     reading.problems.push('target_db/kms_key_id is there, and encrypted is false');
@@ -290,7 +210,7 @@ function readKey(reading: Reading, encrypted: boolean): string | undefined {
 const SUBNETS =
   'target_db/subnet_ids must be set to source or a comma-delimited list of two or more subnets in different availability zones, e.g. subnet-1234,subnet-5678';
 
-function readSubnets(reading: Reading, text: string | undefined): 'source' | readonly string[] {
+function readSubnets(reading: IniKeys, text: string | undefined): 'source' | readonly string[] {
   if (text === undefined || text === 'source') return 'source';
   const ids = text.split(',').map((id) => id.trim());
   if (ids.length > 1 && ids.every((id) => /^subnet-[0-9a-f]+$/.test(id)) && new Set(ids).size === ids.length)
@@ -300,7 +220,7 @@ function readSubnets(reading: Reading, text: string | undefined): 'source' | rea
 }
 
 /** Legal in both engines without quotes. */
-function readDatabaseName(reading: Reading): string | undefined {
+function readDatabaseName(reading: IniKeys): string | undefined {
   return reading.matching(
     'target_db',
     'database_name',
@@ -309,7 +229,7 @@ function readDatabaseName(reading: Reading): string | undefined {
   );
 }
 
-function readChangelog(reading: Reading): ChangelogPlace | undefined {
+function readChangelog(reading: IniKeys): ChangelogPlace | undefined {
   const keys = ['liquibase_changelog_path', 'liquibase_changelog_url'] as const;
   const found = (['source_db', 'target_db'] as const).flatMap((section) =>
     keys.flatMap((key) => reading.optional(section, key) ?? []),
