@@ -62,7 +62,8 @@ test('a key that goes and comes while the job runs', async () => {
   expect(
     await landed('ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (v); INSERT INTO t VALUES (1, 4)'),
   ).toBeUndefined();
-  expect(await landed('UPDATE t SET v = 5 WHERE v = 4')).toBeUndefined();
+  // Servers write now and then by themselves what the slot goes on by.
+  expect([undefined, ['v']]).toContainEqual(await landed('UPDATE t SET v = 5 WHERE v = 4'));
   // The slot goes past the new key with what checkpoints write to the log.
   let identity: readonly string[] | undefined;
   for (let v = 10; identity === undefined; v++)
