@@ -237,6 +237,22 @@ export async function openTransactions(client: pg.ClientBase): Promise<string[]>
   return rows.map(({ text }) => text);
 }
 
+/**
+ * The server sends what commits a moment before others see it: until then the catalogue is that of before.
+ * @param xid of a transaction that came through a slot
+ */
+export async function waitUntilSeen(client: pg.ClientBase, xid: number): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query<{ seen: boolean }>(SEEN, [xid]);
+    if (rows[0]!.seen) return;
+  }
+}
+
+/** The number of a transaction wraps around; a snapshot has it with all its bits. */
+const SEEN = `
+SELECT txid_visible_in_snapshot(top - (((top - $1::int8 + 2147483648) & 4294967295) - 2147483648), snapshot) AS seen
+FROM (SELECT txid_current_snapshot() AS snapshot, txid_snapshot_xmax(txid_current_snapshot()) AS top) now`;
+
 /** Begins a transaction that sees what the snapshot sees. */
 export async function beginUnderSnapshot(client: pg.ClientBase, snapshot: string): Promise<void> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');

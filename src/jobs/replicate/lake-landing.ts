@@ -178,7 +178,7 @@ export class LakeLanding implements ChangeLanding, AsyncDisposable {
 
   async #relation(relation: Relation, before: Relation | undefined, transaction: Transaction): Promise<void> {
     const { registry } = this.#options;
-    await registry.learn(relation);
+    await registry.learn(relation, transaction.xid);
     const open = this.#tables.get(relation.oid);
     const isSame =
       before !== undefined &&

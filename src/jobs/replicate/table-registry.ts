@@ -8,6 +8,7 @@ import {
   type SourceColumn,
 } from '../../databases/postgres/field-mapping.ts';
 import type { Relation } from '../../databases/postgres/pgoutput.ts';
+import { waitUntilSeen } from '../../databases/postgres/replication-setup.ts';
 import { quoteName } from '../../databases/postgres/sql.ts';
 import { BASE_TYPE, readTables, type SourceTable } from '../../databases/postgres/table-catalogue.ts';
 
@@ -40,10 +41,11 @@ export class TableRegistry {
     this.#slot = slot;
   }
 
-  /** Called for each relation message, before its changes. */
-  async learn(relation: Relation): Promise<void> {
+  /** Called for each relation message, before its changes. @param xid of the transaction that it came in */
+  async learn(relation: Relation, xid: number): Promise<void> {
     const unknown = relation.columns.map(({ typeOid }) => typeOid).filter((oid) => !this.#types.has(oid));
     if (unknown.length > 0) {
+      await waitUntilSeen(this.#client, xid);
       const { rows } = await this.#client.query<TypeRow>(TYPES, [unknown]);
       for (const row of rows) this.#types.set(row.oid, row);
     }
@@ -53,10 +55,14 @@ export class TableRegistry {
         (column) =>
           column.name === name && column.typeOid === typeOid && column.typeModifier === typeModifier,
       ) === true;
-    if (!this.#columnsOf(relation).every(isKnown)) this.#tables = await readTables(this.#client);
+    if (!this.#columnsOf(relation).every(isKnown)) {
+      await waitUntilSeen(this.#client, xid);
+      this.#tables = await readTables(this.#client);
+    }
     this.#keys.delete(relation.oid);
     if (relation.replicaIdentity !== 'f') return;
     this.#keys.set(relation.oid, []);
+    await waitUntilSeen(this.#client, xid);
     await this.#readKeys([relation.oid]);
   }
 

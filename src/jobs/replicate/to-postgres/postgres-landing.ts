@@ -14,6 +14,7 @@ import type pg from 'pg';
 import { postgresError } from '../../../databases/postgres/errors.ts';
 import { type Lsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import { eachField, FIELD, type Relation, type Tuple } from '../../../databases/postgres/pgoutput.ts';
+import { waitUntilSeen } from '../../../databases/postgres/replication-setup.ts';
 import { quotedTable } from '../../../databases/postgres/table-catalogue.ts';
 import type { Failpoint } from '../../../flow/failpoint.ts';
 import type { ReplicateListener } from '../events.ts';
@@ -112,7 +113,7 @@ export class PostgresLanding implements ChangeLanding {
     const known = this.#tables.find((table) => isOf(relation, table))!;
     await this.#settled();
     const counts = this.#open.get(relation.oid)?.counts ?? noCounts();
-    if (await this.#learnColumns(relation, known)) {
+    if (await this.#learnColumns(relation, known, transaction.xid)) {
       counts.ddls++;
       counts.lastLsn = transaction.commitLsn;
     }
@@ -327,8 +328,9 @@ export class PostgresLanding implements ChangeLanding {
   }
 
   /** Makes the columns of the target what changes are of from now on. @returns whether they were others */
-  async #learnColumns(relation: Relation, known: JobTable): Promise<boolean> {
+  async #learnColumns(relation: Relation, known: JobTable, xid: number): Promise<boolean> {
     const { source, target, emit } = this.#options;
+    await waitUntilSeen(source, xid);
     const now = await namedColumns(source, relation);
     const catalogue = (await readJobColumns(source, [relation.oid])).get(relation.oid)!;
     const found = columnChanges(
