@@ -774,6 +774,8 @@ export function describeDatabase(
         const sampled = await db.sample(estimated, 100);
         expect(sampled.length).toBeGreaterThan(40);
         expect(sampled.length).toBeLessThanOrEqual(100);
+        // Of a table as large as the other estimate says a page would be a small part.
+        if (estimated !== column) continue;
         const ids = sampled.map((value) => Number(/\d+/.exec(value)![0]));
         expect(Math.max(...ids) - Math.min(...ids)).toBeGreaterThan(750);
       }
