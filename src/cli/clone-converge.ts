@@ -1,12 +1,12 @@
 /** `longshore clone converge`: makes a copy of a database from its artifact. */
 
 import { type Command, Option } from 'commander';
-import { parseDuration } from '../config/duration.ts';
 import { LongshoreError } from '../errors.ts';
 import { killingFailpoint } from '../flow/failpoint.ts';
 import { WAYS, type Way } from '../jobs/clone/database/choose-way.ts';
+import { lifeOf } from '../jobs/clone/settings.ts';
 import { backupSource } from './backup-source.ts';
-import { type CloneFlags, cloneEmit, environmentOf } from './clone-flags.ts';
+import { addCopyFlags, type CloneFlags, cloneEmit, environmentOf } from './clone-flags.ts';
 import type { Finish } from './main.ts';
 import { stoppable } from './signals.ts';
 
@@ -32,30 +32,26 @@ interface ConvergeFlags extends CloneFlags {
 }
 
 export function registerCloneConverge(clone: Command, finish: Finish): void {
-  clone
-    .command('converge')
-    .description('make a copy of a database from its artifact; asked again, it is the same one')
-    .argument('<artifact>', 'shop-db:latest, registry.example/team/shop-db:1.4, oci:folder or a tar file')
-    .addOption(
-      new Option('--mode <mode>', 'clone, with the rows; create: empty, with the changelog applied').choices([
-        'clone',
-        'create',
-      ]),
-    )
-    .option('--name <name>', 'of the clone; made of the name of the artifact')
-    .option('--ttl <duration>', 'how long it lives; that of the artifact, else 8h; 0 until it is dropped')
-    .option('--owner <owner>', 'who answers for it; user@host')
-    .option('--stack-name <name>', 'of CloudFormation')
-    .option('--client-cidr <range>', 'who may connect to an Aurora clone; the address of this machine')
-    .option('--username <name>', 'the master user of an empty Aurora cluster')
-    .option('--on <url>', 'the server that the clone is made on, where the source is no Aurora cluster')
-    .addOption(new Option('--how <way>', 'instead of the fastest way').choices([...WAYS]))
-    .option('--backups <url>', 'where drilled backups are, as another source')
-    .option('--identity <file>', 'of age, for backups that are encrypted')
-    .option('--jobs <n>', 'connections that copy; 2')
-    .option('--client-folder <folder>', 'of pg_dump, mariadb-dump or mysqldump')
-    .option('--no-owners', 'leave owners and grants out; of PostgreSQL')
-    .option('--compare', 'hold every row of the clone against the source')
+  addCopyFlags(
+    clone
+      .command('converge')
+      .description('make a copy of a database from its artifact; asked again, it is the same one')
+      .argument('<artifact>', 'shop-db:latest, registry.example/team/shop-db:1.4, oci:folder or a tar file')
+      .addOption(
+        new Option(
+          '--mode <mode>',
+          'clone, with the rows; create: empty, with the changelog applied',
+        ).choices(['clone', 'create']),
+      )
+      .option('--name <name>', 'of the clone; made of the name of the artifact')
+      .option('--ttl <duration>', 'how long it lives; that of the artifact, else 8h; 0 until it is dropped')
+      .option('--owner <owner>', 'who answers for it; user@host')
+      .option('--stack-name <name>', 'of CloudFormation')
+      .option('--client-cidr <range>', 'who may connect to an Aurora clone; the address of this machine')
+      .option('--username <name>', 'the master user of an empty Aurora cluster')
+      .option('--on <url>', 'the server that the clone is made on, where the source is no Aurora cluster')
+      .addOption(new Option('--how <way>', 'instead of the fastest way').choices([...WAYS])),
+  )
     .option('--pool <n>', 'keep so many more ready, so that the next one is there at once; of PostgreSQL')
     .option('--store <folder>', 'an OCI image layout of all artifacts; .longshore/artifacts')
     .option('--plain-http', 'speak HTTP without TLS to the registry')
@@ -77,7 +73,7 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
   const { name, owner, stackName, clientCidr, username, on, compare } = flags;
   const options = {
     ...{ mode, name, owner, stackName, clientCidr, username, on, way: how, clientFolder, compare },
-    ttlMs: ttl === undefined ? undefined : ttl === '0' ? 0 : parseDuration(ttl),
+    ttlMs: ttl === undefined ? undefined : lifeOf(ttl),
     jobs: countOf('--jobs', jobs, 1),
     pool: countOf('--pool', flags.pool, 0),
     noOwner: !owners,

@@ -10,6 +10,7 @@ import { registerCloneBuild } from './clone-build.ts';
 import { registerCloneConverge } from './clone-converge.ts';
 import { registerCloneDiff } from './clone-diff.ts';
 import { registerCloneDrop } from './clone-drop.ts';
+import { addCopyFlags } from './clone-flags.ts';
 import { registerCloneInspect } from './clone-inspect.ts';
 import { registerCloneList } from './clone-list.ts';
 import { registerClonePublish } from './clone-publish.ts';
@@ -21,25 +22,21 @@ import { stoppable } from './signals.ts';
 const NOT_SETTINGS = new Set(['config', 'plan', 'json', 'identity', 'owners']);
 
 export function registerClone(program: Command, finish: Finish): void {
-  const clone = program
-    .command('clone')
-    .description('make a copy of a database in minutes, from its URL or from an artifact')
-    .argument('[job]', 'a job of longshore.yaml')
-    .option('--from <url>', 'the source: postgres://…/database or mariadb://…/database')
-    .option('--on <url>', 'the server that the clone is made on; that of the source')
-    .option('--name <name>', 'of the clone')
-    .option('--mode <mode>', 'clone, with the rows, or create: empty, with the changelog applied')
-    .option('--ttl <duration>', 'how long it lives; 8h; 0 until it is dropped')
-    .option('--owner <owner>', 'who answers for it; user@host')
-    .option('--how <way>', 'template, copy, dump or backup instead of the fastest way')
-    .option('--changelog <file>', 'of Liquibase, for --mode create')
-    .option('--masking <file>', 'rules, applied before anyone can connect')
-    .option('--backups <url>', 'where drilled backups are, as another source')
-    .option('--identity <file>', 'of age, for backups that are encrypted')
-    .option('--jobs <n>', 'connections that copy; 2')
-    .option('--client-folder <folder>', 'of pg_dump, mariadb-dump or mysqldump')
-    .option('--no-owners', 'leave owners and grants out; of PostgreSQL')
-    .option('--compare', 'hold every row of the clone against the source')
+  const clone = program.command('clone');
+  addCopyFlags(
+    clone
+      .description('make a copy of a database in minutes, from its URL or from an artifact')
+      .argument('[job]', 'a job of longshore.yaml')
+      .option('--from <url>', 'the source: postgres://…/database or mariadb://…/database')
+      .option('--on <url>', 'the server that the clone is made on; that of the source')
+      .option('--name <name>', 'of the clone')
+      .option('--mode <mode>', 'clone, with the rows, or create: empty, with the changelog applied')
+      .option('--ttl <duration>', 'how long it lives; 8h; 0 until it is dropped')
+      .option('--owner <owner>', 'who answers for it; user@host')
+      .option('--how <way>', 'template, copy, dump or backup instead of the fastest way')
+      .option('--changelog <file>', 'of Liquibase, for --mode create')
+      .option('--masking <file>', 'rules, applied before anyone can connect'),
+  )
     .option('--pool <n>', 'keep so many more ready, so that the next one is there at once')
     .option('--config <file>', 'where jobs are described', 'longshore.yaml')
     .option('--plan', 'say what would be done, and change nothing')

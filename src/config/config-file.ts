@@ -11,9 +11,9 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { z } from 'zod';
-import { LongshoreError, messageOf } from '../errors.ts';
+import { LongshoreError } from '../errors.ts';
+import { readYaml } from './read-yaml.ts';
 
 export const CONFIG_FILE = 'longshore.yaml';
 
@@ -75,15 +75,7 @@ function describeNames(kind: string, names: readonly string[], name: string | un
 
 /** @throws CONFIG_INVALID, with every problem by its path */
 export function parseConfig(text: string, path: string): z.output<typeof fileSchema> {
-  let document: unknown;
-  try {
-    document = parse(text) ?? {};
-  } catch (error) {
-    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error).split('\n')[0]}`, {
-      cause: error,
-      hint: 'correct the YAML at that line',
-    });
-  }
+  const document = readYaml(text, path);
   const parsed = fileSchema.safeParse(document);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(

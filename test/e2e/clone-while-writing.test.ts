@@ -10,6 +10,8 @@ import {
   ask,
   type CloneWorld,
   createCloneWorld,
+  done,
+  parsed,
   passwordOf,
   withDatabaseName,
   withoutPassword,
@@ -17,7 +19,6 @@ import {
 import { loadPagila, pagilaAvailable } from '../worlds/pagila.ts';
 import { loadSakila, sakilaAvailable } from '../worlds/sakila.ts';
 import { schemaFacts } from '../worlds/schema-facts.ts';
-import type { ProgramResult } from './world.ts';
 
 const hasDump = (await installedPgDump()) !== undefined;
 
@@ -31,14 +32,6 @@ beforeEach(() => {
   world = createCloneWorld();
 });
 afterEach(() => world[Symbol.dispose]());
-
-async function done(running: Promise<ProgramResult>): Promise<ProgramResult> {
-  const result = await running;
-  expect(result.code, result.stderr).toBe(0);
-  return result;
-}
-const parsed = async (running: Promise<ProgramResult>): Promise<unknown> =>
-  JSON.parse((await done(running)).stdout);
 
 /** What pg_dump says of everything, without what is new in each dump. */
 const schemaText = (url: string): string =>

@@ -11,11 +11,13 @@ import {
   ask,
   type CloneWorld,
   createCloneWorld,
+  done,
+  parsed,
   passwordOf,
   withDatabaseName,
   withoutPassword,
 } from '../worlds/clone-world.ts';
-import { type ProgramResult, runProgram } from './world.ts';
+import { runProgram } from './world.ts';
 
 const isLinux = process.platform === 'linux';
 const hasRegistry = isLinux && dockerRegistryAvailable();
@@ -31,14 +33,6 @@ beforeEach(() => {
   world = createCloneWorld();
 });
 afterEach(() => world[Symbol.dispose]());
-
-async function done(running: Promise<ProgramResult>): Promise<ProgramResult> {
-  const result = await running;
-  expect(result.code, result.stderr).toBe(0);
-  return result;
-}
-const parsed = async (running: Promise<ProgramResult>): Promise<unknown> =>
-  JSON.parse((await done(running)).stdout);
 
 const CHANGELOG = `databaseChangeLog:
   - changeSet:

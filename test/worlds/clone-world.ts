@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { expect } from 'vitest';
 import { type ProgramResult, runProgram } from '../e2e/world.ts';
 
 export interface CloneWorld extends Disposable {
@@ -61,3 +62,13 @@ export async function ask(url: string, text: string): Promise<Record<string, unk
     await client.end();
   }
 }
+
+/** Of a program that has to end well. */
+export async function done(running: Promise<ProgramResult>): Promise<ProgramResult> {
+  const result = await running;
+  expect(result.code, result.stderr).toBe(0);
+  return result;
+}
+/** What it printed, as JSON. */
+export const parsed = async (running: Promise<ProgramResult>): Promise<unknown> =>
+  JSON.parse((await done(running)).stdout);

@@ -2,6 +2,7 @@
 
 import type { CatalogueTable, ForeignKey } from '../masking/catalogue.ts';
 import { FIRST_NAMES, LAST_NAMES } from '../masking/fake-names.ts';
+import { hidesAll } from '../masking/outcome.ts';
 import type { MaskedColumn, MaskedTable, SubsetRule } from '../masking/work.ts';
 import { quoteName, quoteText } from './sql.ts';
 
@@ -162,7 +163,7 @@ export function leftText(
 ): string | undefined {
   const count = `SELECT CAST(COUNT(*) AS CHAR) FROM ${table.id} t`;
   const name = `t.${quoteName(column.name)}`;
-  if (rule.kind === 'hash' || rule.kind === 'email')
+  if (hidesAll(rule))
     return `${count} JOIN longshore_before b ON b.c = ${number} AND b.digest = ${digest(column)}`;
   if (rule.kind === 'null') return `${count} WHERE ${name} IS NOT NULL`;
   return rule.kind === 'constant' ? `${count} WHERE ${name} IS NULL` : undefined;

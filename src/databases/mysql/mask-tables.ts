@@ -6,13 +6,8 @@
 import type { DatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type CatalogueTable, type MaskCatalogue, tableName } from '../masking/catalogue.ts';
-import {
-  type MaskedTableResult,
-  type MaskResult,
-  type MaskRun,
-  type MaskWork,
-  ruleName,
-} from '../masking/work.ts';
+import { checkLeft, checkOrphans, hidesAll, maskedResult } from '../masking/outcome.ts';
+import type { MaskedTableResult, MaskResult, MaskRun, MaskWork } from '../masking/work.ts';
 import { type Client, MysqlConnections } from './connections.ts';
 import { readMaskCatalogue } from './mask-catalogue.ts';
 import {
@@ -77,32 +72,17 @@ async function mask(
     run.phase(`mask ${tableName(table)}`);
     const first = number;
     for (const column of columns) {
-      if (column.rule.kind === 'hash' || column.rule.kind === 'email')
-        await client.change(sampleText(masked, column, number));
+      if (hidesAll(column.rule)) await client.change(sampleText(masked, column, number));
       number += 1;
     }
     await client.change(updateText(masked));
     for (const [index, column] of columns.entries()) {
       const text = leftText(masked, column, first + index);
       const left = text === undefined ? 0 : Number((await client.rows(text))[0]![0]);
-      if (left > 0) {
-        throw new LongshoreError(
-          'RUN_INCOMPLETE',
-          `Cannot mask ${table.name}.${column.column.name}: ${left} of its values are not what the rule ${ruleName(column.rule)} makes`,
-        );
-      }
+      checkLeft(masked, column, left);
     }
-    const [all, ...values] = (await client.rows(countText(masked)))[0]!.map(Number);
-    tables.push({
-      table: tableName(table),
-      rows: all!,
-      deleted: deleted.get(table.id) ?? 0,
-      columns: columns.map(({ column, rule }, index) => ({
-        name: column.name,
-        rule: ruleName(rule),
-        values: values[index]!,
-      })),
-    });
+    const counts = (await client.rows(countText(masked)))[0]!.map(Number);
+    tables.push(maskedResult(masked, counts, deleted.get(table.id) ?? 0));
   }
   for (const table of work.losing) {
     if (work.masked.some((masked) => masked.table.id === table.id)) continue;
@@ -135,12 +115,7 @@ async function takeSubset(client: Client, work: MaskWork, run: MaskRun): Promise
 async function prove(client: Client, work: MaskWork, database: string): Promise<void> {
   for (const key of work.foreignKeys) {
     const orphans = Number((await client.rows(orphansText(key)))[0]![0]);
-    if (orphans > 0) {
-      throw new LongshoreError(
-        'RUN_INCOMPLETE',
-        `Cannot mask ${database}: ${orphans} rows of ${key.child} have no row in ${key.parent} that they refer to by ${key.name}`,
-      );
-    }
+    checkOrphans(database, key, orphans);
   }
 }
 

@@ -8,6 +8,7 @@ import { majorOf } from './client-choice.ts';
 import { giveDatabaseSettings } from './database-settings.ts';
 import { type PostgresShape, readShape } from './database-shape.ts';
 import { type Doing, postgresError } from './errors.ts';
+import { inTransaction } from './in-transaction.ts';
 import { quoteText } from './schema-object.ts';
 import { copyShut, createShut } from './shut-database.ts';
 import { quoteName } from './sql.ts';
@@ -178,18 +179,6 @@ async function comment(client: pg.ClientBase, name: string, note: string): Promi
 async function renameNoted(client: pg.ClientBase, from: string, to: string, note: string): Promise<void> {
   await client.query(`ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
   await comment(client, to, note);
-}
-
-async function inTransaction<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
-  await client.query('BEGIN');
-  try {
-    const result = await work();
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    await client.query('ROLLBACK');
-    throw error;
-  }
 }
 
 /** From PostgreSQL 13 on. */

@@ -2,6 +2,7 @@
 
 import type pg from 'pg';
 import { messageOf } from '../../errors.ts';
+import { inTransaction } from './in-transaction.ts';
 import { quoteName } from './sql.ts';
 
 /** A statement that gives it to a database, whose name comes between. */
@@ -27,14 +28,9 @@ export async function readDatabaseSettings(client: pg.ClientBase, name: string):
  */
 export async function copyDatabaseSettings(client: pg.ClientBase, from: string, to: string): Promise<void> {
   const settings = await readDatabaseSettings(client, from);
-  await client.query('BEGIN');
-  try {
+  await inTransaction(client, async () => {
     for (const setting of settings) await give(client, setting, to);
-    await client.query('COMMIT');
-  } catch (error) {
-    await client.query('ROLLBACK');
-    throw error;
-  }
+  });
 }
 
 /** In a transaction that is open; the comment is left as it is. @returns what it could not be given, and why */

@@ -2,7 +2,8 @@
 
 import type { ForeignKey } from '../masking/catalogue.ts';
 import { FIRST_NAMES, LAST_NAMES } from '../masking/fake-names.ts';
-import type { ColumnRule, MaskedColumn, MaskedTable, SubsetRule } from '../masking/work.ts';
+import { hidesAll } from '../masking/outcome.ts';
+import type { MaskedColumn, MaskedTable, SubsetRule } from '../masking/work.ts';
 import { quoteText } from './schema-object.ts';
 import { quoteName } from './sql.ts';
 
@@ -123,11 +124,6 @@ function joined(key: ForeignKey): string {
 /** A foreign key holds for the rows of a table, and not for those of tables that inherit from it. */
 function from(table: string, partitioned: (id: string) => boolean): string {
   return partitioned(table) ? table : `ONLY ${table}`;
-}
-
-/** Whether none of the old values may be there afterwards. */
-export function hidesAll({ kind }: ColumnRule): boolean {
-  return kind === 'hash' || kind === 'email';
 }
 
 /** Remembers what some of the values were. */

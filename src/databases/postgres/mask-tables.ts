@@ -4,15 +4,9 @@
  */
 
 import type { DatabaseUrl } from '../../config/database-url.ts';
-import { LongshoreError } from '../../errors.ts';
 import { type MaskCatalogue, tableName } from '../masking/catalogue.ts';
-import {
-  type MaskedTableResult,
-  type MaskResult,
-  type MaskRun,
-  type MaskWork,
-  ruleName,
-} from '../masking/work.ts';
+import { checkLeft, checkOrphans, hidesAll, maskedResult } from '../masking/outcome.ts';
+import type { MaskedTableResult, MaskResult, MaskRun, MaskWork } from '../masking/work.ts';
 import { type Client, PostgresConnections } from './connections.ts';
 import { postgresError } from './errors.ts';
 import { readMaskCatalogue } from './mask-catalogue.ts';
@@ -24,7 +18,6 @@ import {
   deleteText,
   GONE_TABLE,
   goneText,
-  hidesAll,
   KEY_SETTING,
   leftText,
   orphansText,
@@ -99,25 +92,10 @@ async function change(client: Client, work: MaskWork, run: MaskRun): Promise<Mas
     for (const [index, column] of masked.columns.entries()) {
       const text = leftText(masked, column, first + index);
       const left = text === undefined ? 0 : await count(client, text);
-      if (left > 0) {
-        throw new LongshoreError(
-          'RUN_INCOMPLETE',
-          `Cannot mask ${tableName(masked.table)}.${column.column.name}: ${left} of its values are not what the rule ${ruleName(column.rule)} makes`,
-        );
-      }
+      checkLeft(masked, column, left);
     }
     const { rows } = await client.query<string[]>({ text: countText(masked), rowMode: 'array' });
-    const [all, ...values] = rows[0]!.map(Number);
-    tables.push({
-      table: tableName(masked.table),
-      rows: all!,
-      deleted: deleted.get(masked.table.id) ?? 0,
-      columns: masked.columns.map(({ column, rule }, index) => ({
-        name: column.name,
-        rule: ruleName(rule),
-        values: values[index]!,
-      })),
-    });
+    tables.push(maskedResult(masked, rows[0]!.map(Number), deleted.get(masked.table.id) ?? 0));
     deleted.delete(masked.table.id);
   }
   for (const table of work.losing) {
@@ -156,13 +134,7 @@ async function takeSubset(client: Client, work: MaskWork, run: MaskRun): Promise
 async function prove(client: Client, work: MaskWork, database: string): Promise<void> {
   const partitioned = partitionedIn(work);
   for (const key of work.foreignKeys) {
-    const orphans = await count(client, orphansText(key, partitioned));
-    if (orphans > 0) {
-      throw new LongshoreError(
-        'RUN_INCOMPLETE',
-        `Cannot mask ${database}: ${orphans} rows of ${key.child} have no row in ${key.parent} that they refer to by ${key.name}`,
-      );
-    }
+    checkOrphans(database, key, await count(client, orphansText(key, partitioned)));
   }
 }
 

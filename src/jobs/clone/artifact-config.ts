@@ -16,10 +16,10 @@
 
 import { isIPv4 } from 'node:net';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseDuration } from '../../config/duration.ts';
 import { LongshoreError } from '../../errors.ts';
 import { TAGS_MAX, tagProblem } from './aurora/names.ts';
 import { IniKeys, type Section } from './ini-keys.ts';
+import { lifeOf } from './settings.ts';
 
 /** An Aurora cluster, or any PostgreSQL, MariaDB or MySQL by its URL, which holds no password. */
 export type ArtifactSource =
@@ -84,7 +84,7 @@ export function parseArtifactConfig(text: string, path: string): ArtifactConfig 
     databaseName: readDatabaseName(reading),
     changelog: readChangelog(reading),
     maskingPath: reading.optional('target_db', 'masking_path'),
-    ttlMs: reading.converted('target_db', 'ttl', (text) => (text === '0' ? 0 : parseDuration(text))),
+    ttlMs: reading.converted('target_db', 'ttl', lifeOf),
   };
   const problems = reading.end();
   if (problems.length > 0 || config.source === undefined) {

@@ -59,7 +59,7 @@ export async function checkFit(
 }
 
 /** @throws CHECK_FAILED where Liquibase cannot read it, or is not here */
-export async function changelogText(
+async function changelogText(
   dialect: DatabaseUrl['dialect'],
   changelog: Changelog,
   environment: CloneEnvironment['env'],

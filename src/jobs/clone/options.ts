@@ -2,7 +2,6 @@
 
 import { z } from 'zod';
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
-import { parseDuration } from '../../config/duration.ts';
 import { parseSettings } from '../../config/parse-settings.ts';
 import { readUnit } from '../../config/read-unit.ts';
 import { JOBS } from '../../databases/dump.ts';
@@ -10,7 +9,7 @@ import { LongshoreError } from '../../errors.ts';
 import type { Changelog } from './artifact.ts';
 import { WAYS } from './database/choose-way.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
-import { defaultOwner, TTL_MS_DEFAULT } from './settings.ts';
+import { defaultOwner, lifeOf, TTL_MS_DEFAULT } from './settings.ts';
 
 /**
  * As `longshore.yaml`, the command line and the library give them. Durations are milliseconds or text like `8h`.
@@ -60,10 +59,6 @@ export const cloneSchema = z.strictObject({
 
 export type CloneOptions = z.input<typeof cloneSchema>;
 export type CloneSettings = Readonly<z.output<typeof cloneSchema>>;
-
-function lifeOf(text: string): number {
-  return text.trim() === '0' ? 0 : parseDuration(text);
-}
 
 /** @throws CONFIG_INVALID, naming every option that is wrong */
 export function resolveCloneOptions(options: unknown): CloneSettings {

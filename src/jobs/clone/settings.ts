@@ -2,6 +2,7 @@
 
 import { hostname, userInfo } from 'node:os';
 import type { DatabaseUrl } from '../../config/database-url.ts';
+import { parseDuration } from '../../config/duration.ts';
 import { LongshoreError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../flow/clock.ts';
 import type { Failpoint } from '../../flow/failpoint.ts';
@@ -46,6 +47,11 @@ export interface CloneEnvironment {
 }
 
 export const TTL_MS_DEFAULT = 8 * 3_600_000;
+
+/** How long a clone lives, in milliseconds; 0 until it is dropped. @throws CONFIG_INVALID */
+export function lifeOf(text: string): number {
+  return text.trim() === '0' ? 0 : parseDuration(text);
+}
 
 /** With the process's own environment, the system's clock, and nobody who listens, where they are left out. */
 export function cloneEnvironment(given: Partial<CloneEnvironment> = {}): CloneEnvironment {

@@ -1,8 +1,9 @@
 /** One account and region of AWS: its clients share credentials, are made when they are first needed, and end together. */
 
 import { LongshoreError } from '../../errors.ts';
-import { type CredentialSource, credentialChain } from '../../stores/s3/credentials.ts';
+import { credentialChain } from '../../stores/s3/credentials.ts';
 import { awsError } from './aws-error.ts';
+import { sdkCredentials } from './sdk-credentials.ts';
 
 export interface AwsSession extends Disposable {
   readonly region: string;
@@ -56,7 +57,7 @@ export async function openAwsSession(options: {
   const profile = env['AWS_ACCESS_KEY_ID'] ? undefined : env['AWS_PROFILE'] || undefined;
   const region =
     options.region || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || (await regionOf(profile));
-  const credentials = asSdkCredentials(credentialChain(env, profile));
+  const credentials = sdkCredentials(credentialChain(env, profile));
   const clients = new Map<string, Destroyable>();
   return {
     region,
@@ -105,17 +106,4 @@ async function regionOf(profile: string | undefined): Promise<string> {
   } finally {
     client.destroy();
   }
-}
-
-function asSdkCredentials(source: CredentialSource): ClientSettings['credentials'] {
-  return async () => {
-    const { credentials, expiresMs } = await source.get();
-    const { accessKeyId, secretAccessKey, sessionToken } = credentials;
-    return {
-      accessKeyId,
-      secretAccessKey: secretAccessKey.reveal(),
-      ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
-      ...(expiresMs === undefined ? {} : { expiration: new Date(expiresMs) }),
-    };
-  };
 }

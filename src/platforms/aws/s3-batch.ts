@@ -10,6 +10,7 @@ import { type RetryPolicy, withRetry } from '../../flow/retry.ts';
 import type { CredentialSource } from '../../stores/s3/credentials.ts';
 import { batchError, isRefusal, isUnknownJob, withNoJob } from './s3-batch-error.ts';
 import { MANIFEST_FIELDS, MANIFEST_FORMAT } from './s3-batch-manifest.ts';
+import { sdkCredentials } from './sdk-credentials.ts';
 
 export interface BatchJob {
   /** The same token never makes a second job. */
@@ -179,16 +180,7 @@ async function openClient(options: BatchControlOptions): Promise<S3ControlClient
   const { endpoint, region } = options;
   const client = new S3ControlClient({
     region,
-    credentials: async () => {
-      const { credentials, expiresMs } = await options.credentials.get();
-      const { accessKeyId, secretAccessKey, sessionToken } = credentials;
-      return {
-        accessKeyId,
-        secretAccessKey: secretAccessKey.reveal(),
-        ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
-        ...(expiresMs === undefined ? {} : { expiration: new Date(expiresMs) }),
-      };
-    },
+    credentials: sdkCredentials(options.credentials),
     // The SDK puts the account before the host, which only AWS resolves: the given one replaces it below.
     ...(endpoint === undefined ? {} : { endpoint: 'https://s3-control.invalid' }),
     // Retried by us, with our clock.

@@ -11,7 +11,7 @@ import {
 import { messageOf } from '../../../errors.ts';
 import type { ClonePlan, Finding } from '../clone.ts';
 import { lookAt } from '../look-at.ts';
-import { changelogText, RULES_NAME } from '../make-fit.ts';
+import { checkFit, RULES_NAME } from '../make-fit.ts';
 import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
@@ -59,10 +59,7 @@ export async function planDatabase(
     findings.push({ kind: 'ok', text: `${name} is there already, made ${note.madeAt} by ${note.owner}` });
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
-    if (request.changelog !== undefined)
-      findings.push(
-        await lookAt(() => changelogText(request.source.dialect, request.changelog!, env, signal), signal),
-      );
+    findings.push(...(await checkFit(request.source.dialect, mode, request, env, signal)));
     const steps = request.changelog === undefined ? [] : [`the changelog ${request.changelog.entry} applied`];
     return {
       ...common,

@@ -38,12 +38,14 @@ export async function sweepServerClones(
 ): Promise<Swept[]> {
   await using server = await openCloneServer(on);
   const swept: Swept[] = [];
-  for (const { name, note } of await server.noted()) {
+  for (const database of await server.noted()) {
     signal?.throwIfAborted();
+    if (reasonToGo(database, clock.now()) === undefined) continue;
+    const { name, note } = database;
     await using lock = await server.tryLock(lockedAs(server, name, parseNote(note)));
     if (lock === undefined) continue;
     // Whoever had the lock before may have changed it.
-    const found = (await server.noted()).find((database) => database.name === name);
+    const found = (await server.noted()).find((other) => other.name === name);
     const why = found === undefined ? undefined : reasonToGo(found, clock.now());
     if (why === undefined) continue;
     const entry = { name: entryOf(found!)?.name ?? name, why };

@@ -15,9 +15,9 @@
  * ```
  */
 
-import { parse } from 'yaml';
 import { parseColumns } from '../../../config/column-fragment.ts';
-import { LongshoreError, messageOf } from '../../../errors.ts';
+import { readYaml } from '../../../config/read-yaml.ts';
+import { LongshoreError } from '../../../errors.ts';
 
 export type MaskRule =
   | { readonly kind: 'null' | 'hash' | 'email' | 'shuffle' }
@@ -53,15 +53,7 @@ type Dialect = 'postgres' | 'mysql';
  * @throws CONFIG_INVALID, naming everything that is wrong
  */
 export function parseMaskingRules(text: string, dialect: Dialect, path: string): MaskingRules {
-  let document: unknown;
-  try {
-    document = parse(text) ?? {};
-  } catch (error) {
-    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error).split('\n')[0]}`, {
-      cause: error,
-      hint: 'correct the YAML at that line',
-    });
-  }
+  const document = readYaml(text, path);
   const problems: string[] = [];
   const parts = mapping(document, 'the file', problems);
   const unknown = Object.keys(parts).filter((key) => key !== 'columns' && key !== 'subset');

@@ -8,6 +8,7 @@
  * transaction (changes are followed).
  */
 
+import { inTransaction } from '../../../databases/postgres/in-transaction.ts';
 import { type Lsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import { dropReplication, setPublication } from '../../../databases/postgres/replication-setup.ts';
 import { foldTables } from '../../../databases/postgres/schema-create.ts';
@@ -29,7 +30,6 @@ import {
 } from './load.ts';
 import { planLoad } from './plan-load.ts';
 import { Readers } from './readers.ts';
-import { inTransaction } from './sides.ts';
 import {
   addStatistics,
   claimState,
@@ -147,7 +147,7 @@ export async function clearJob(job: Job, state: TargetState): Promise<void> {
     if (follows) await dropReplication(control.client, slot, slot);
   });
   await sides.within('target', 'clear away a load', () =>
-    inTransaction(target, async () => {
+    inTransaction(target.client, async () => {
       await claimState(target.client, settings.name);
       for (const text of foldTables([...(state.plan?.drops ?? []), ...state.drops]))
         await target.client.query(text);
@@ -163,7 +163,7 @@ export async function clearLoad(
 ): Promise<void> {
   await sides.within('source', 'clear away a load', () => endHolders(control.client, slot));
   await sides.within('target', 'clear away a load', () =>
-    inTransaction(target, async () => {
+    inTransaction(target.client, async () => {
       await claimState(target.client, settings.name);
       for (const text of plan.drops) await target.client.query(text);
       await writePlan(target.client, settings.name, undefined);
@@ -220,7 +220,7 @@ async function finish(job: Job, state: TargetState, plan: LoadPlan, loaded: Load
     tables.some(({ oid, schema, name }) => oid === one.oid || (schema === one.schema && name === one.name));
   const lsn: Lsn = parseLsn(state.lsn ?? plan.snapshot.lsn);
   await sides.within('target', 'move the checkpoint', () =>
-    inTransaction(target, async () => {
+    inTransaction(target.client, async () => {
       await moveCheckpoint(target.client, settings.name, {
         epoch: state.epoch + 1,
         lsn,

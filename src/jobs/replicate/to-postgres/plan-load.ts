@@ -1,6 +1,7 @@
 /** Plans a load and makes the tables for it, in one transaction of the target: both are there or neither is. */
 
 import { randomUUID } from 'node:crypto';
+import { inTransaction } from '../../../databases/postgres/in-transaction.ts';
 import { formatLsn } from '../../../databases/postgres/lsn.ts';
 import type { Session } from '../../../databases/postgres/open-session.ts';
 import { readSchemaCopy } from '../../../databases/postgres/schema-copy.ts';
@@ -11,7 +12,7 @@ import type { ReplicateSettings } from '../settings.ts';
 import type { HeldSnapshot } from '../snapshot.ts';
 import { textTables } from './copy-form.ts';
 import { findRoom, makeRoom, type RoomForTables } from './ready-tables.ts';
-import { inTransaction, type Sides } from './sides.ts';
+import type { Sides } from './sides.ts';
 import { readJobColumns } from './source-columns.ts';
 import {
   claimState,
@@ -66,7 +67,7 @@ export async function planLoad(
     chunks: cutByPages(table, { bytesMax: settings.maxFileSize, workers: settings.workers }),
   }));
   const plan = await sides.within('target', 'make the tables', () =>
-    inTransaction(target, async () => {
+    inTransaction(target.client, async () => {
       await claimState(target.client, settings.name);
       await makeRoom(target, room, kept);
       const { drops } = await createBeforeData(target.client, copy.before, sides.target.name);

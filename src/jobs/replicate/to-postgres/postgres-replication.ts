@@ -1,5 +1,6 @@
 /** A replication from PostgreSQL into PostgreSQL: makes the tables, loads them, follows what changes. */
 
+import { inTransaction } from '../../../databases/postgres/in-transaction.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../databases/postgres/lsn.ts';
 import {
   checkServer,
@@ -29,7 +30,7 @@ import { type Job, watchWal } from './job.ts';
 import type { LandingUpTo } from './landing-up-to.ts';
 import { clearJob, clearLoad, hasPlan, loadTables, resumeLoad } from './load-tables.ts';
 import { jobTable } from './plan-load.ts';
-import { inTransaction, Sides } from './sides.ts';
+import { Sides } from './sides.ts';
 import { readJobColumns } from './source-columns.ts';
 import { checkPresent, checkSlot, checkSystem, checkTablesHere, fail } from './target-checks.ts';
 import { beginState, moveCheckpoint, NOT_LOADED, readState, type TargetState } from './target-state.ts';
@@ -163,7 +164,7 @@ export class PostgresReplication {
       await session[Symbol.asyncDispose]();
     }
     await sides.within('target', 'begin the job', () =>
-      inTransaction(target, () => beginState(target.client, settings.name, facts.systemId)),
+      inTransaction(target.client, () => beginState(target.client, settings.name, facts.systemId)),
     );
     const state = await this.#state();
     try {
@@ -187,7 +188,7 @@ export class PostgresReplication {
       return { lsn: consistentLsn, columns: await readJobColumns(control.client, oids) };
     });
     await sides.within('target', 'move the checkpoint', () =>
-      inTransaction(target, () =>
+      inTransaction(target.client, () =>
         moveCheckpoint(target.client, settings.name, {
           epoch: state.epoch + 1,
           lsn,
@@ -256,7 +257,7 @@ export class PostgresReplication {
     });
     if (left.length === 0) return;
     await sides.within('target', 'move the checkpoint', () =>
-      inTransaction(target, () =>
+      inTransaction(target.client, () =>
         moveCheckpoint(target.client, settings.name, {
           epoch: state.epoch + 1,
           lsn: parseLsn(state.lsn!),

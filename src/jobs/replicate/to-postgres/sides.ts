@@ -69,20 +69,6 @@ function postgresUrl(text: string, env: Readonly<Record<string, string | undefin
   throw new LongshoreError('URL_INVALID', `${url.name} is no PostgreSQL`, { hint: 'give a postgres:// URL' });
 }
 
-/** Runs statements in a transaction; rolls it back where one fails. */
-export async function inTransaction<T>({ client }: Session, work: () => Promise<T>): Promise<T> {
-  await client.query('BEGIN');
-  try {
-    const result = await work();
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    // A session that is gone has rolled back by itself.
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
-
 /**
  * Silences triggers and foreign keys of the target for a session.
  * @returns false where the role may not
