@@ -45,7 +45,7 @@ describe.skipIf(!mariadbAvailable())('a dump of MySQL or MariaDB', () => {
     const version = product === 'MariaDB' ? 'from 99.1.0-MariaDB, client 10' : 'Ver 99.1.0 for Linux';
     const program = `#!/bin/sh
 case "$*" in *--version*) echo "mysqldump ${version}"; exit 0;; esac
-echo $$ > ${folder}/pid
+echo $$ > ${folder}/pid.part && mv ${folder}/pid.part ${folder}/pid
 printf 'CREATE TABLE \`t\` (\\n);\\nINSERT INTO \`t\` VALUES (1);\\n'
 ${then}
 `;
@@ -59,6 +59,7 @@ ${then}
     return Buffer.concat(parts).toString();
   }
 
+  // There with its number in it: the program gives the file its name when it is written.
   const pid = () => Number(readFileSync(join(folder, 'pid'), 'utf8'));
   const optionFolders = () =>
     readdirSync(tmpdir()).filter(
