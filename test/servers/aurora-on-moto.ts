@@ -331,9 +331,31 @@ export function auroraOnMoto(target: string, world: AwsWorld): AuroraOnMoto {
       }
       case 'GetProducts': {
         if (world.price === undefined) return { status: 400, body: '{"__type":"AccessDeniedException"}' };
-        const dimension = { unit: 'Hrs', pricePerUnit: { USD: String(world.price) } };
-        const product = { terms: { OnDemand: { one: { priceDimensions: { one: dimension } } } } };
-        return { status: 200, body: JSON.stringify({ PriceList: [JSON.stringify(product)] }) };
+        const isCapacity = text.includes('"ServerlessV2"');
+        const product = (usagetype: string, price: number) =>
+          JSON.stringify({
+            product: { attributes: { usagetype } },
+            terms: {
+              OnDemand: {
+                one: {
+                  priceDimensions: {
+                    one: {
+                      unit: isCapacity ? 'ACU-Hr' : 'Hrs',
+                      pricePerUnit: { USD: String(price) },
+                    },
+                  },
+                },
+              },
+            },
+          });
+        const PriceList = isCapacity
+          ? [
+              product('EUC1-Aurora:ServerlessV2Unknown', world.price / 10),
+              product('EUC1-Aurora:ServerlessV2IOOptimizedUsage', world.price * 1.3),
+              product('EUC1-Aurora:ServerlessV2Usage', world.price),
+            ]
+          : [product('EUC1-InstanceUsage:db.r6g.large', world.price)];
+        return { status: 200, body: JSON.stringify({ PriceList }) };
       }
     }
     const answer = await pass(headers, text);

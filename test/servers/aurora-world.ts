@@ -1,5 +1,6 @@
 /** An account of AWS with an Aurora cluster in it, for tests: moto, with a real PostgreSQL behind the clusters' passwords. */
 
+import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from '@aws-sdk/client-ec2';
 import {
   CreateDBClusterCommand,
@@ -28,6 +29,8 @@ export interface AuroraWorld extends AsyncDisposable {
   readonly subnetIds: readonly string[];
   /** Everything but the cluster `shop` with one instance is gone, and every fault. */
   reset(): Promise<void>;
+  /** As Aurora tells CloudWatch. */
+  tellVolume(clusterId: string, bytes: number): Promise<void>;
   /** What is there that a clone is made of: names, sorted. */
   resources(): Promise<string[]>;
   environment(given?: Partial<CloneEnvironment>): CloneEnvironment & { readonly events: CloneEvent[] };
@@ -49,6 +52,7 @@ export async function startAuroraWorld(): Promise<AuroraWorld> {
     credentials: { accessKeyId: 'testing', secretAccessKey: 'testing' },
   };
   const rds = stack.adopt(new RDSClient(settings), (client) => client.destroy());
+  const cloudwatch = stack.adopt(new CloudWatchClient(settings), (client) => client.destroy());
   const ec2 = stack.adopt(new EC2Client(settings), (client) => client.destroy());
   let subnetIds: string[] = [];
   proxy.world.passwordSet = async (_, password) =>
@@ -105,6 +109,22 @@ export async function startAuroraWorld(): Promise<AuroraWorld> {
         }),
       );
       proxy.log.length = 0;
+    },
+    async tellVolume(clusterId, bytes) {
+      await cloudwatch.send(
+        new PutMetricDataCommand({
+          Namespace: 'AWS/RDS',
+          MetricData: [
+            {
+              MetricName: 'VolumeBytesUsed',
+              Dimensions: [{ Name: 'DBClusterIdentifier', Value: clusterId }],
+              Value: bytes,
+              Unit: 'Bytes',
+              Timestamp: new Date(Date.now() - 60_000),
+            },
+          ],
+        }),
+      );
     },
     async resources() {
       const [clusters, instances, groups, subnetGroups] = await Promise.all([

@@ -19,6 +19,9 @@ export interface AwsProxy extends AsyncDisposable {
   forget(): void;
 }
 
+/** Of services that sign by another name. */
+const IAM_NAMES: Readonly<Record<string, string>> = { monitoring: 'cloudwatch' };
+
 export async function startAwsProxy(target: string): Promise<AwsProxy> {
   const log: string[] = [];
   const actions = new Set<string>();
@@ -43,9 +46,8 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
     }
     const isLast = kill !== undefined && --kill.left === 0;
     log.push(operation);
-    actions.add(
-      `${/\/([a-z0-9-]+)\/aws4_request/.exec(message.headers.authorization ?? '')?.[1]}:${operation}`,
-    );
+    const service = /\/([a-z0-9-]+)\/aws4_request/.exec(message.headers.authorization ?? '')?.[1] ?? '';
+    actions.add(`${IAM_NAMES[service] ?? service}:${operation}`);
     const error = world.errors.get(operation);
     let answer: Answer;
     if (error !== undefined && error.times-- > 0)

@@ -208,6 +208,11 @@ test.each([
   [`${SOURCE}${TARGET}[__proto__]\na = b`, 'the section __proto__ is not known'],
   [`${SOURCE}${TARGET}client_cidr = 999.1.1.1/32`, 'client_cidr: must be a range of addresses'],
   [`${SOURCE}${TARGET}backup_window = 25:00-26:00`, 'target_db/backup_window must be a window'],
+  [
+    `${SOURCE}${TARGET}backup_window = 03:00-04:00\nmaintenance_window = sun:03:30-sun:04:30`,
+    'maintenance_window must not overlap backup_window',
+  ],
+  [`${SOURCE}${TARGET}database_name = _shop`, 'does not begin with a digit or _'],
   [`${SOURCE}${TARGET}encrypted = no\nkms_key_id = alias/x`, 'kms_key_id is there, and encrypted is false'],
   [`${SOURCE}${TARGET}[tags]\nlongshore:ready = 1`, 'tags/longshore:ready begins with longshore:'],
   [`${SOURCE}${TARGET}[tags]\naws:x = 1`, 'tags/aws:x begins with aws:'],

@@ -18,6 +18,7 @@ import { isIPv4 } from 'node:net';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { LongshoreError } from '../../errors.ts';
 import { TAGS_MAX, tagProblem } from './aurora/names.ts';
+import { BACKUP_WINDOW, MAINTENANCE_WINDOW, windowProblems } from './aurora/windows.ts';
 import { IniKeys, type Section } from './ini-keys.ts';
 import { lifeOf } from './settings.ts';
 
@@ -81,7 +82,7 @@ export function parseArtifactConfig(text: string, path: string): ArtifactConfig 
     source,
     aurora,
     targetUrl: isAurora ? undefined : readUrl(reading, 'target_db', 'target_db_url'),
-    databaseName: readDatabaseName(reading),
+    databaseName: readDatabaseName(reading, isAurora),
     changelog: readChangelog(reading),
     maskingPath: reading.optional('target_db', 'masking_path'),
     ttlMs: reading.converted('target_db', 'ttl', lifeOf),
@@ -128,8 +129,6 @@ function readAurora(reading: IniKeys): AuroraTarget {
   const [subnets, instanceType] = reading.required('target_db', ['subnet_ids', 'instance_type']);
   if (instanceType !== undefined && !/^db\.[a-z0-9-]+(?:\.[a-z0-9-]+)?$/.test(instanceType))
     reading.problems.push('target_db/instance_type must be a class of instances, e.g. db.r6g.large');
-  const time = '(?:[01]\\d|2[0-3]):[0-5]\\d';
-  const day = '(?:mon|tue|wed|thu|fri|sat|sun)';
   const vpcId = reading.matching(
     'target_db',
     'vpc_id',
@@ -137,6 +136,19 @@ function readAurora(reading: IniKeys): AuroraTarget {
     'set to source or a vpc id, e.g vpc-1234',
   );
   const encrypted = reading.flag('target_db', 'encrypted', true);
+  const backupWindow = reading.matching(
+    'target_db',
+    'backup_window',
+    BACKUP_WINDOW,
+    'a window, e.g. 03:00-04:00',
+  );
+  const maintenanceWindow = reading.matching(
+    'target_db',
+    'maintenance_window',
+    MAINTENANCE_WINDOW,
+    'a window, e.g. sun:05:00-sun:06:00',
+  );
+  reading.problems.push(...windowProblems(backupWindow, maintenanceWindow));
   return {
     subnetIds: readSubnets(reading, subnets),
     vpcId: vpcId ?? 'source',
@@ -147,19 +159,9 @@ function readAurora(reading: IniKeys): AuroraTarget {
       /^(?:source|aurora-postgresql|aurora-mysql)$/,
       'source, aurora-postgresql or aurora-mysql',
     ) ?? 'source') as AuroraTarget['engine'],
-    backupWindow: reading.matching(
-      'target_db',
-      'backup_window',
-      new RegExp(`^${time}-${time}$`),
-      'a window, e.g. 03:00-04:00',
-    ),
+    backupWindow,
     backupRetentionDays: reading.converted('target_db', 'backup_retention_days', days),
-    maintenanceWindow: reading.matching(
-      'target_db',
-      'maintenance_window',
-      new RegExp(`^${day}:${time}-${day}:${time}$`, 'i'),
-      'a window, e.g. sun:05:00-sun:06:00',
-    ),
+    maintenanceWindow,
     clusterParameterGroup: reading.optional('target_db', 'cluster_parameter_group'),
     parameterGroup: reading.optional('target_db', 'parameter_group'),
     encrypted,
@@ -219,13 +221,13 @@ function readSubnets(reading: IniKeys, text: string | undefined): 'source' | rea
   return 'source';
 }
 
-/** Legal in both engines without quotes. */
-function readDatabaseName(reading: IniKeys): string | undefined {
+/** Legal in both engines without quotes; RDS takes no `_` in front. */
+function readDatabaseName(reading: IniKeys, isAurora: boolean): string | undefined {
   return reading.matching(
     'target_db',
     'database_name',
-    /^[a-z_][a-z0-9_]{0,62}$/i,
-    'a name of letters, digits and _ that does not begin with a digit',
+    isAurora ? /^[a-z][a-z0-9_]{0,62}$/i : /^[a-z_][a-z0-9_]{0,62}$/i,
+    `a name of letters, digits and _ that does not begin with a digit${isAurora ? ' or _' : ''}`,
   );
 }
 

@@ -251,6 +251,25 @@ test('paths may be relative to the folder of the changelog, or absolute; what is
   expect(ImageLayout.find(join(folder, 'other'))).toBeUndefined();
 });
 
+test.each([
+  ['an include', { 'a.yaml': '- include: {file: sub/b.yaml}', 'sub/b.yaml': '- include: {file: a.yaml}' }],
+  ['an includeAll', { 'a.yaml': '- includeAll: {path: sub}', 'sub/b.yaml': '- includeAll: {path: sub}' }],
+])('a changelog that comes back to itself by %s is refused', async (_, files) => {
+  for (const [path, include] of Object.entries(files)) write(path, `databaseChangeLog:\n  ${include}\n`);
+  write('a.ini', ini('liquibase_changelog_path = a.yaml'));
+  await expect(build({ config: 'a.ini', base: await writeBase() })).rejects.toThrow(
+    /the changelog includes itself: a\.yaml → sub\/b\.yaml → (a|sub\/b)\.yaml/,
+  );
+});
+
+test('a changelog that is included twice goes in once', async () => {
+  write('a.yaml', 'databaseChangeLog: [{include: {file: b.yaml}}, {include: {file: c.yaml}}]');
+  write('b.yaml', 'databaseChangeLog: [{include: {file: c.yaml}}]');
+  write('c.yaml', 'databaseChangeLog: []');
+  write('a.ini', ini('liquibase_changelog_path = a.yaml'));
+  expect((await build({ config: 'a.ini', base: await writeBase() })).changelogFiles).toBe(3);
+});
+
 test('a changelog that a URL answers, with what it includes', async () => {
   const answers: Record<string, string> = {
     '/x/changelog.yaml': 'databaseChangeLog: [{include: {file: sub/a b.sql, relativeToChangelogFile: true}}]',

@@ -24,7 +24,7 @@ export interface ClonePlan {
   readonly makes: readonly string[];
   /** Undefined where nobody can know it. */
   readonly estimateMs: number | undefined;
-  /** US dollars; 0 on a server that runs anyway. */
+  /** US dollars; 0 on a server that runs anyway; of what is paid by its use, when it does little. */
   readonly costADay: number | undefined;
   readonly findings: readonly Finding[];
 }

@@ -15,15 +15,17 @@ export interface ChangelogFiles {
   list(folder: string): Promise<readonly string[] | undefined>;
 }
 
-/** A file that is referred to is not there, or not below the folder. */
-export class MissingFile extends LongshoreError {}
+/** Leads nowhere, out of the folder, or back to where it came from; seen from another folder it may lead elsewhere. */
+export class UnresolvedInclude extends LongshoreError {}
 
 /** Of a whole changelog. */
 export const BYTES_MAX: number = 256 * 1024 * 1024;
 
-/** @throws CONFIG_INVALID, {@link MissingFile} */
+/** @throws CONFIG_INVALID, {@link UnresolvedInclude} */
 export async function collectChangelog(entry: string, files: ChangelogFiles): Promise<Changelog> {
   const found = new Map<string, Buffer>();
+  /** What is being followed, from the first one on. */
+  const chain: string[] = [];
   let bytes = 0;
 
   async function take(
@@ -39,6 +41,7 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
         await take(below, by, { kind: 'changelog', mayBeMissing: false });
       return true;
     }
+    if (kind === 'changelog' && chain.includes(path)) throw circular([...chain, path]);
     if (found.has(path)) return true;
     const content = await files.read(path);
     if (content === undefined) return mayBeMissing;
@@ -52,7 +55,11 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
         },
       );
     found.set(path, content);
-    if (kind === 'changelog') await follow(path, content);
+    if (kind === 'changelog') {
+      chain.push(path);
+      await follow(path, content);
+      chain.pop();
+    }
     return true;
   }
 
@@ -63,7 +70,7 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
         isThere ||= !place.startsWith('../') && (await take(place, path, reference));
       }
       if (!isThere)
-        throw new MissingFile(
+        throw new UnresolvedInclude(
           'CONFIG_INVALID',
           `the changelog ${path} refers to ${reference.path}, which is not there (${files.name})`,
           {
@@ -82,6 +89,13 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
     });
   const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
   return { entry: start, files: sorted.map(([path, content]) => ({ path, bytes: content })) };
+}
+
+/** Liquibase ends with a stack overflow, which it calls an unknown reason. */
+function circular(chain: readonly string[]): UnresolvedInclude {
+  return new UnresolvedInclude('CONFIG_INVALID', `the changelog includes itself: ${chain.join(' → ')}`, {
+    hint: 'take one of these includes out; of an includeAll, keep what includes outside of the folder',
+  });
 }
 
 function placesOf({ path, isRelative }: ChangelogReference, by: string): string[] {

@@ -5,7 +5,7 @@ import { Secret } from '../../config/secret.ts';
 import { applyChangelog, checkChangelog } from '../../databases/liquibase/apply-changelog.ts';
 import type { Artifact, Changelog } from './artifact.ts';
 import type { CloneMode, Finding } from './clone.ts';
-import { lookAt } from './look-at.ts';
+import { lookAt } from './finding.ts';
 import { applyMasking } from './masking/apply-masking.ts';
 import { parseMaskingRules } from './masking/rules.ts';
 import type { CloneEnvironment } from './settings.ts';

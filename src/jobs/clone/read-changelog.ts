@@ -6,7 +6,7 @@ import { basename, dirname, join, posix, relative, resolve, sep } from 'node:pat
 import { LongshoreError, messageOf } from '../../errors.ts';
 import type { Changelog } from './artifact.ts';
 import type { ChangelogPlace } from './artifact-config.ts';
-import { BYTES_MAX, type ChangelogFiles, collectChangelog, MissingFile } from './collect-changelog.ts';
+import { BYTES_MAX, type ChangelogFiles, collectChangelog, UnresolvedInclude } from './collect-changelog.ts';
 
 /** @param iniFolder that of the INI file @throws CONFIG_INVALID, STORE_UNREACHABLE */
 export async function readChangelog(
@@ -28,7 +28,7 @@ export async function readChangelog(
     try {
       return await collectChangelog(relative(root, path).split(sep).join('/'), filesBelow(root));
     } catch (error) {
-      if (!(error instanceof MissingFile)) throw error;
+      if (!(error instanceof UnresolvedInclude)) throw error;
       first ??= error;
     }
   }

@@ -1,4 +1,4 @@
-/** Who asks, what they may, what they may still make, and what it costs: read-only. */
+/** Who asks, what they may, and what they may still make: read-only. */
 
 import { isAwsCode } from './aws-error.ts';
 import type { AwsSession } from './aws-session.ts';
@@ -130,47 +130,4 @@ async function principalOf(aws: AwsSession, caller: Caller): Promise<string> {
     client.send(new sdk.GetRoleCommand({ RoleName: role }), options),
   );
   return Role?.Arn ?? caller.arn;
-}
-
-/** US dollars an hour, on demand; undefined where the price list does not have it. */
-export async function instancePrice(
-  aws: AwsSession,
-  wanted: { readonly engine: string; readonly instanceClass: string },
-): Promise<number | undefined> {
-  const sdk = await import('@aws-sdk/client-pricing');
-  // The price list of all regions is served in few.
-  const client = aws.client(
-    'PRICING',
-    (settings) => new sdk.PricingClient({ ...settings, region: 'us-east-1' }),
-  );
-  const filter = (Field: string, Value: string) => ({ Type: 'TERM_MATCH' as const, Field, Value });
-  const command = new sdk.GetProductsCommand({
-    ServiceCode: 'AmazonRDS',
-    Filters: [
-      filter('regionCode', aws.region),
-      filter('instanceType', wanted.instanceClass),
-      filter('databaseEngine', wanted.engine === 'aurora-mysql' ? 'Aurora MySQL' : 'Aurora PostgreSQL'),
-      filter('deploymentOption', 'Single-AZ'),
-    ],
-  });
-  const { PriceList } = await aws.call('pricing:GetProducts', (options) => client.send(command, options));
-  const products = (PriceList ?? []) as readonly unknown[];
-  const prices = products.flatMap(hourlyPrices).filter((price) => price > 0);
-  // That of the standard storage; the one that includes what is read and written costs more.
-  return prices.length === 0 ? undefined : Math.min(...prices);
-}
-
-function hourlyPrices(product: unknown): number[] {
-  const { terms } = JSON.parse(String(product)) as {
-    terms?: { OnDemand?: Record<string, { priceDimensions: Record<string, PriceDimension> }> };
-  };
-  return Object.values(terms?.OnDemand ?? {})
-    .flatMap(({ priceDimensions }) => Object.values(priceDimensions))
-    .filter(({ unit }) => unit === 'Hrs')
-    .map(({ pricePerUnit }) => Number(pricePerUnit.USD));
-}
-
-interface PriceDimension {
-  readonly unit: string;
-  readonly pricePerUnit: { readonly USD: string };
 }

@@ -99,7 +99,8 @@ async function regionOf(profile: string | undefined): Promise<string> {
   try {
     return await client.config.region();
   } catch (error) {
-    throw new LongshoreError('CONFIG_INVALID', 'no region of AWS is known', {
+    const where = profile === undefined ? '' : `: the profile ${profile} has none, or is not there`;
+    throw new LongshoreError('CONFIG_INVALID', `no region of AWS is known${where}`, {
       cause: error,
       hint: 'set AWS_REGION, or region in the artifact’s [source_db], or region in the profile',
     });

@@ -50,7 +50,9 @@ export function credentialChain(
           expiresMs: found.expiration?.getTime(),
         };
       } catch (error) {
-        throw new LongshoreError('STORE_CREDENTIALS', 'no AWS credentials found', {
+        const named = profile ?? env['AWS_PROFILE'];
+        const where = named ? ` in the profile ${named}` : '';
+        throw new LongshoreError('STORE_CREDENTIALS', `no AWS credentials found${where}`, {
           cause: error,
           hint: 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role',
         });

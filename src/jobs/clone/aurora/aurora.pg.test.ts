@@ -101,6 +101,11 @@ describe.runIf(motoAvailable())('Aurora', () => {
     });
     const hours = (Date.parse(clone.expiresAt!) - Date.now()) / 3_600_000;
     expect(Math.round(hours)).toBe(8);
+    expect(beyond(policies.converge)).toEqual([]);
+    world.proxy.actions.clear();
+    await world.tellVolume('shop', 7e9);
+    await world.tellVolume('shop-test', 123_456_789);
+    world.proxy.actions.clear();
     expect(await listAurora(world.environment())).toMatchObject([
       {
         name: 'shop-test',
@@ -110,8 +115,18 @@ describe.runIf(motoAvailable())('Aurora', () => {
         owner: 'moto',
         state: 'ready',
         costSoFar: 0,
+        bytes: 123_456_789,
       },
     ]);
+    expect(beyond(policies.sweep)).toEqual([]);
+    world.proxy.world.errors.set('GetMetricData', { status: 400, code: 'AccessDeniedException', times: 1 });
+    const unsized = world.environment();
+    expect(await listAurora(unsized)).toMatchObject([{ name: 'shop-test', bytes: undefined }]);
+    expect(unsized.events).toContainEqual({
+      type: 'notice',
+      text: expect.stringContaining('sizes are not known: AWS refuses cloudwatch:GetMetricData'),
+    });
+    world.proxy.actions.clear();
 
     world.proxy.log.length = 0;
     const again = await converged();
@@ -133,6 +148,16 @@ describe.runIf(motoAvailable())('Aurora', () => {
     await expect(dropAurora('shop-test', world.environment())).rejects.toMatchObject({
       code: 'CHECK_FAILED',
     });
+  });
+
+  test('what is paid by its capacity costs between the least and the most of it', async () => {
+    const ini = INI.replace(/instance_type = .*/, 'instance_type = db.serverless');
+    const plan = await planAurora(artifactOf(ini), CLONE, world.environment());
+    expect(plan.costADay).toBe(3.48);
+    expect(textsOf(plan, 'ok')).toContain(
+      'db.serverless costs $3.48 a day while it does little, up to $55.68',
+    );
+    expect(plan.makes.join('\n')).toContain('instance db.serverless of 0.5 to 8 ACU');
   });
 
   test('an empty cluster has a database, a user and an end of its own', async () => {

@@ -6,7 +6,8 @@ import { type ClusterState, describeCluster } from '../../../platforms/aws/auror
 import type { AwsSession } from '../../../platforms/aws/aws-session.ts';
 import type { StackState } from '../../../platforms/aws/stacks.ts';
 import type { Artifact } from '../artifact.ts';
-import type { ClonePlan, ConvergedClone } from '../clone.ts';
+import type { ConvergedClone } from '../clone.ts';
+import { stopAtProblems } from '../finding.ts';
 import { type CloneEnvironment, type ConvergeOptions, TTL_MS_DEFAULT } from '../settings.ts';
 import { handOut } from './hand-out.ts';
 import { TAGS, tagValue } from './names.ts';
@@ -62,16 +63,6 @@ export async function convergeAurora(
   } catch (error) {
     throw error instanceof LongshoreError ? afterChange(error) : error;
   }
-}
-
-function stopAtProblems({ name, findings }: ClonePlan): void {
-  const problems = findings.filter(({ kind }) => kind === 'problem');
-  if (problems.length === 0) return;
-  throw new LongshoreError(
-    'CHECK_FAILED',
-    `cannot make ${name}: ${problems.map(({ text }) => text).join('; ')}`,
-    { hint: problems.flatMap(({ hint }) => hint ?? []).join('; ') || undefined },
-  );
 }
 
 function tagsOf(

@@ -1,11 +1,11 @@
 /** What of the facts keeps a clone from being made, or is worth knowing before: pure. */
 
 import type { CloneMode, Finding } from '../clone.ts';
-import { cannotTell, ok, problem, warning } from './finding.ts';
+import { ok, problem, warning } from '../finding.ts';
 import { clusterNameProblem, stackNameProblem } from './names.ts';
 import type { StackStep } from './stack-state.ts';
 import { subnetFindings } from './subnet-findings.ts';
-import { type AuroraFacts, known } from './survey.ts';
+import { type AuroraFacts, cannotTell, known } from './survey.ts';
 
 export interface Wanted {
   readonly mode: CloneMode;

@@ -4,6 +4,7 @@ import { LongshoreError, messageOf } from '../../../errors.ts';
 import { type ClusterState, listClusters, modifyCluster } from '../../../platforms/aws/aurora.ts';
 import { type AwsSession, openAwsSession } from '../../../platforms/aws/aws-session.ts';
 import { listStacks, type StackState } from '../../../platforms/aws/stacks.ts';
+import { volumeBytes } from '../../../platforms/aws/volume-bytes.ts';
 import type { CloneEntry } from '../clone.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import { TAGS } from './names.ts';
@@ -24,6 +25,7 @@ export async function listAurora(
   using aws = await openAwsSession({ ...environment, region: options.region });
   const { clock } = environment;
   const there = (await cloneStacks(aws)).filter(({ stack }) => stack.status !== 'DELETE_IN_PROGRESS');
+  const sizes = await sizesOf(aws, there, environment);
   return there.map(({ stack, name, cluster }) => {
     const { tags } = stack;
     const costADay = tags[TAGS.costADay];
@@ -37,7 +39,7 @@ export async function listAurora(
       state: stateOf(stack, cluster),
       madeAt: new Date(stack.madeAtMs).toISOString(),
       expiresAt: tags[TAGS.expires],
-      bytes: undefined,
+      bytes: cluster === undefined ? undefined : sizes.get(cluster.id),
       costSoFar: costADay === undefined ? undefined : Math.round(Number(costADay) * days * 100) / 100,
     };
   });
@@ -78,6 +80,22 @@ export async function sweepAurora(
     }
   }
   return { dropped, failed };
+}
+
+/** Clones are listed also where sizes may not be asked for. */
+async function sizesOf(
+  aws: AwsSession,
+  stacks: readonly CloneStack[],
+  { clock, emit }: Keeping,
+): Promise<ReadonlyMap<string, number>> {
+  const ids = stacks.flatMap(({ cluster }) => cluster?.id ?? []);
+  try {
+    return await volumeBytes(aws, ids, clock.now());
+  } catch (error) {
+    if (!(error instanceof LongshoreError)) throw error;
+    emit({ type: 'notice', text: `sizes are not known: ${error.message}` });
+    return new Map();
+  }
 }
 
 interface CloneStack {

@@ -5,11 +5,12 @@ import { openAwsSession } from '../../../platforms/aws/aws-session.ts';
 import { type CloneDesign, cloneTemplate } from '../../../platforms/aws/clone-template.ts';
 import { templateText } from '../../../platforms/aws/cloudformation.ts';
 import type { Artifact } from '../artifact.ts';
-import type { ClonePlan } from '../clone.ts';
+import type { ClonePlan, Finding } from '../clone.ts';
+import { ok } from '../finding.ts';
 import type { CloneEnvironment, ConvergeOptions } from '../settings.ts';
 import { auroraFindings, isAurora } from './findings.ts';
 import { isSameTemplate, nextForStack, type StackStep } from './stack-state.ts';
-import { type AuroraFacts, known, surveyAurora } from './survey.ts';
+import { type AuroraFacts, known, SERVERLESS_CLASS, surveyAurora } from './survey.ts';
 
 /**
  * Changes nothing.
@@ -51,7 +52,8 @@ export async function draftAurora(
     sameTemplate: isSameTemplate(facts.template, template),
   });
   const dialect = facts.engine === 'aurora-mysql' ? 'mysql' : 'postgres';
-  const findings = [
+  const cost = dailyCost(known(facts.price), design.capacity);
+  const findings: Finding[] = [
     ...auroraFindings(facts, {
       mode: options.mode,
       username,
@@ -59,8 +61,10 @@ export async function draftAurora(
       step,
     }),
     ...((await environment.check?.(dialect, environment.signal)) ?? []),
+    ...(cost === undefined || cost.most === cost.least
+      ? []
+      : [ok(`${SERVERLESS_CLASS} costs $${cost.least} a day while it does little, up to $${cost.most}`)]),
   ];
-  const perHour = known(facts.price);
   const isClone = options.mode === 'clone';
   const plan: ClonePlan = {
     mode: options.mode,
@@ -71,7 +75,7 @@ export async function draftAurora(
       : 'a new cluster, to which the changelog is applied',
     makes: makes(facts, design),
     estimateMs: isClone ? CLONE_MS : CREATE_MS,
-    costADay: perHour === undefined ? undefined : Math.round(perHour * 24 * 100) / 100,
+    costADay: cost?.least,
     findings,
   };
   return { plan, facts, design, template, step };
@@ -125,7 +129,7 @@ function designOf(
     vpcId: known(facts.subnets)?.[0]?.vpcId ?? '',
     subnetIds,
     instanceClass: target.instanceType,
-    capacity: target.instanceType === 'db.serverless' ? (source?.capacity ?? SERVERLESS) : undefined,
+    capacity: target.instanceType === SERVERLESS_CLASS ? (source?.capacity ?? SERVERLESS) : undefined,
     encrypted: target.encrypted,
     kmsKeyId: target.kmsKeyId,
     backupWindow: target.backupWindow,
@@ -140,6 +144,20 @@ function designOf(
 
 const PORTS: Readonly<Record<string, number>> = { 'aurora-postgresql': 5432, 'aurora-mysql': 3306 };
 
+/** US dollars a day, to the cent. @param perHour of the instance, or of one unit of its capacity */
+function dailyCost(
+  perHour: number | undefined,
+  capacity: CloneDesign['capacity'],
+): { readonly least: number; readonly most: number } | undefined {
+  if (perHour === undefined) return undefined;
+  const ofUnits = (units: number): number => Math.round(perHour * 24 * units * 100) / 100;
+  if (capacity === undefined) return { least: ofUnits(1), most: ofUnits(1) };
+  return { least: ofUnits(Math.max(capacity.min, CAPACITY_IN_USE)), most: ofUnits(capacity.max) };
+}
+
+/** Less is only used by one that is paused. */
+const CAPACITY_IN_USE = 0.5;
+
 /** Where the source has no capacity of its own. */
 const SERVERLESS = { min: 0.5, max: 8 };
 
@@ -152,6 +170,9 @@ function makes(facts: AuroraFacts, design: CloneDesign): string[] {
     design.mode === 'clone'
       ? `cluster ${design.clusterId}, copy-on-write of ${design.sourceClusterId}`
       : `cluster ${design.clusterId}, empty${design.databaseName === undefined ? '' : `, with the database ${design.databaseName}`}`,
-    `instance ${design.instanceClass}, ${design.publiclyAccessible ? 'with a public address' : 'reached from its VPC alone'}`,
+    `instance ${design.instanceClass}${capacityText(design.capacity)}, ${design.publiclyAccessible ? 'with a public address' : 'reached from its VPC alone'}`,
   ];
 }
+
+const capacityText = (capacity: CloneDesign['capacity']): string =>
+  capacity === undefined ? '' : ` of ${capacity.min} to ${capacity.max} ACU`;

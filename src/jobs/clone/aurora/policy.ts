@@ -34,7 +34,11 @@ export function clonePolicies(scope: PolicyScope): {
   return {
     build: policy(buildStatements(scope)),
     converge: policy([...lookStatements(), ...makeStatements(scope), ...deleteStatements(scope)]),
-    sweep: policy([allow('Look', LOOK_TO_DELETE), ...deleteStatements(scope)]),
+    sweep: policy([
+      allow('Look', LOOK_TO_DELETE),
+      allow('ListSizes', ['cloudwatch:GetMetricData']),
+      ...deleteStatements(scope),
+    ]),
   };
 }
 

@@ -1,8 +1,8 @@
 /** Whether a clone can lie in the subnets that it shall: pure. */
 
 import type { Finding } from '../clone.ts';
-import { cannotTell, ok, problem, warning } from './finding.ts';
-import { type AuroraFacts, known } from './survey.ts';
+import { ok, problem, warning } from '../finding.ts';
+import { type AuroraFacts, cannotTell, known } from './survey.ts';
 
 export function subnetFindings(facts: AuroraFacts): Finding[] {
   const { target, subnetIds } = facts;

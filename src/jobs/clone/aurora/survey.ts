@@ -7,7 +7,6 @@ import {
   callerIdentity,
   deniedActions,
   describeSubnets,
-  instancePrice,
   keyState,
   type Subnet,
   serviceQuota,
@@ -21,12 +20,18 @@ import {
   subnetGroupSubnets,
 } from '../../../platforms/aws/aurora.ts';
 import type { AwsSession } from '../../../platforms/aws/aws-session.ts';
+import { capacityPrice, instancePrice } from '../../../platforms/aws/prices.ts';
 import { describeStack, type StackState, stackTemplate } from '../../../platforms/aws/stacks.ts';
 import type { Artifact } from '../artifact.ts';
 import { type AuroraTarget, isCidr } from '../artifact-config.ts';
+import type { Finding } from '../clone.ts';
+import { problem } from '../finding.ts';
 import type { CloneEnvironment, ConvergeOptions } from '../settings.ts';
 import { defaultCloneName, defaultStackName, ownerOf, TAGS, tagValue } from './names.ts';
 import { actionsOfConverging } from './policy.ts';
+
+/** Of instances that are paid by their capacity. */
+export const SERVERLESS_CLASS = 'db.serverless';
 
 /** What was found, or why it could not be. */
 export type Looked<T> = { readonly value: T } | { readonly refused: LongshoreError };
@@ -56,6 +61,7 @@ export interface AuroraFacts {
   readonly key: { readonly id: string; readonly state: Looked<string | undefined> } | undefined;
   readonly denied: Looked<readonly string[]>;
   /** US dollars an hour. */
+  /** US dollars an hour; of {@link SERVERLESS_CLASS} for one unit of capacity. */
   readonly price: Looked<number | undefined>;
   readonly stack: Looked<StackState | undefined>;
   /** Of the stack, where it is ours. */
@@ -96,7 +102,11 @@ export async function surveyAurora(
     look(isClassOffered(aws, { engine, engineVersion, instanceClass: target.instanceType })),
     keyId === undefined ? undefined : look(keyState(aws, keyId)),
     look(deniedActions(aws, caller, actionsOfConverging({ ...scope, source: found?.arn ?? '*' }))),
-    look(instancePrice(aws, { engine, instanceClass: target.instanceType })),
+    look(
+      target.instanceType === SERVERLESS_CLASS
+        ? capacityPrice(aws, engine)
+        : instancePrice(aws, { engine, instanceClass: target.instanceType }),
+    ),
     look(clientCidr(options, target, environment)),
   ]);
   const [clusters, instances, clusterQuota, instanceQuota, classOffered, key, denied, price, cidr] = rest;
@@ -132,6 +142,10 @@ const INSTANCES_QUOTA = 'L-7B6409FD';
 export function known<T>(looked: Looked<T>): T | undefined {
   return 'value' in looked ? looked.value : undefined;
 }
+
+/** Of what has to be known. */
+export const cannotTell = (looked: Looked<unknown>): Finding[] =>
+  'refused' in looked ? [problem(looked.refused.message, looked.refused.hint)] : [];
 
 async function look<T>(asking: Promise<T>): Promise<Looked<T>> {
   try {

@@ -13,16 +13,18 @@ import { LongshoreError } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
+import { stopAtProblems } from '../finding.ts';
 import { type CloneEnvironment, cloneEnvironment } from '../settings.ts';
-import { keyOf, noteText, parseNote } from './clone-note.ts';
-import { make, makeNote, refuse, result } from './converge-database.ts';
+import { keyOf, noteText } from './clone-note.ts';
+import { make, makeNote, result } from './converge-database.ts';
 import { planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 
 /** Milliseconds that what nobody takes is kept. */
 const POOLED_TTL_MS = 7 * 24 * 3_600_000;
 
-const templateOf = (key: string): string => `${RESERVED}template_${key}`;
+/** Of the pool of what has that key. */
+export const templateOf = (key: string): string => `${RESERVED}template_${key}`;
 const memberPrefix = (key: string): string => `${RESERVED}pool_${key}_`;
 
 /**
@@ -50,7 +52,7 @@ export async function fillPool(
       environment.env,
       signal,
     );
-    refuse(plan, template.name);
+    stopAtProblems({ ...plan, name: template.name });
     const note = { ...makeNote(template, plan.how, clock.now()), state: 'pooled' as const };
     await make(template, plan, server, note, environment);
   }
@@ -118,15 +120,4 @@ export async function takeFromPool(
       return result(request, handed, false, Math.round(monotonicMs(clock) - beganMs));
   }
   return undefined;
-}
-
-/** Drops the pool with its template. @returns how many databases */
-export async function dropPool(request: DatabaseRequest): Promise<number> {
-  await using server = await openCloneServer(request.on);
-  const key = keyOf(request);
-  const names = [...(await server.names(memberPrefix(key))), ...(await server.names(templateOf(key)))];
-  const noted = new Map((await server.noted()).map(({ name, note }) => [name, parseNote(note)]));
-  const ours = names.filter((name) => noted.get(name)?.state === 'pooled');
-  for (const name of ours) await server.drop(name);
-  return ours.length;
 }

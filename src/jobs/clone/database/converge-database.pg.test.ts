@@ -18,7 +18,7 @@ import { startPostgres } from '../../../embedded/postgres.ts';
 import type { CloneEvent } from '../events.ts';
 import { databaseGrants } from '../grants.ts';
 import type { Way } from './choose-way.ts';
-import { dropPool, fillPool, takeFromPool } from './clone-pool.ts';
+import { fillPool, takeFromPool } from './clone-pool.ts';
 import { convergeDatabase } from './converge-database.ts';
 import { planDatabase, shownPlan } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
@@ -384,5 +384,12 @@ test('a pool hands each out once, and not what is made of something else', async
   expect(await takeFromPool(request({ name: 'masked', masking: 'columns: {}' }))).toBeUndefined();
   await expect(takeFromPool(request({ name: 'drop"' }))).rejects.toThrow('cannot call a database');
   expect(await fillPool(request(), 1)).toBe(1);
-  expect(await dropPool(request())).toBe(2);
+  const pooled = async () =>
+    (await listServerClones(on()))
+      .filter((clone) => clone.state === 'pooled' && clone.source === request().source.name)
+      .map(({ name }) => name);
+  const template = (await pooled()).find((name) => name.startsWith('longshore_template_'))!;
+  expect(await pooled()).toHaveLength(2);
+  await dropServerClone(on(), template);
+  expect(await pooled()).toEqual([]);
 });

@@ -8,15 +8,16 @@
 
 import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
-import { LongshoreError, messageOf } from '../../../errors.ts';
+import { messageOf } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
 import type { EmitClone } from '../events.ts';
+import { stopAtProblems } from '../finding.ts';
 import { type CloneEnvironment, cloneEnvironment, expiryOf } from '../settings.ts';
 import { type CloneNote, isExpired, keyOf, noteText, parseNote } from './clone-note.ts';
 import { fill, type Working } from './fill-database.ts';
-import { type DatabasePlan, planDatabase } from './plan-database.ts';
+import { type DatabasePlan, madeOfSomethingElse, planDatabase } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 
 /**
@@ -40,21 +41,10 @@ export async function convergeDatabase(
   // The next sweep would take it from whoever asked.
   if (there?.state === 'ready') await server.drop(name);
   const plan = await planDatabase(request, server, environment.env, signal);
-  refuse(plan, name);
+  stopAtProblems(plan);
   const note = makeNote(request, plan.how, clock.now());
   const how = await make(request, plan, server, note, environment);
   return result(request, { ...note, how }, false, Math.round(monotonicMs(clock) - beganMs));
-}
-
-/** @throws CHECK_FAILED with every problem that the plan found */
-export function refuse({ findings }: Pick<DatabasePlan, 'findings'>, name: string): void {
-  const problems = findings.filter(({ kind }) => kind === 'problem');
-  if (problems.length === 0) return;
-  throw new LongshoreError(
-    'CHECK_FAILED',
-    `${name} cannot be made: ${problems.map(({ text }) => text).join('; ')}`,
-    { hint: problems.find(({ hint }) => hint !== undefined)?.hint },
-  );
 }
 
 /** Makes, masks, compares and publishes one. @returns how it was made */
@@ -141,12 +131,9 @@ export function makeNote(request: DatabaseRequest, how: string, nowMs: number): 
 
 /** @throws CHECK_FAILED where it was made of something else */
 function existing(request: DatabaseRequest, note: CloneNote, tookMs: number): ConvergedClone {
-  if (note.key === keyOf(request)) return result(request, note, true, Math.round(tookMs));
-  throw new LongshoreError(
-    'CHECK_FAILED',
-    `${request.name} is a clone already, of ${note.source} by ${note.owner}, and made of something else`,
-    { hint: `take another --name, or drop it: longshore clone drop ${request.name}` },
-  );
+  const { name } = request;
+  if (note.key !== keyOf(request)) stopAtProblems({ name, findings: [madeOfSomethingElse(name, note)] });
+  return result(request, note, true, Math.round(tookMs));
 }
 
 export function result(

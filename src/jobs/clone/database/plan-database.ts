@@ -10,13 +10,13 @@ import {
 } from '../../../databases/clone-server.ts';
 import { messageOf } from '../../../errors.ts';
 import type { ClonePlan, Finding } from '../clone.ts';
-import { lookAt } from '../look-at.ts';
+import { lookAt, ok, problem, warning } from '../finding.ts';
 import { checkFit, RULES_NAME } from '../make-fit.ts';
 import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import { type ChosenWay, chooseWay, type Situation, type Way, workText } from './choose-way.ts';
-import { keyOf, parseNote } from './clone-note.ts';
+import { type CloneNote, keyOf, parseNote } from './clone-note.ts';
 import type { DatabaseRequest } from './request.ts';
 
 export interface DatabasePlan extends ClonePlan {
@@ -40,23 +40,20 @@ export async function planDatabase(
 ): Promise<DatabasePlan> {
   const { mode, name, on } = request;
   const findings: Finding[] = [];
-  const problem = (text: string, hint?: string): void => void findings.push({ kind: 'problem', text, hint });
   try {
     checkDatabaseName(name);
   } catch (error) {
-    problem(messageOf(error), (error as { hint?: string }).hint);
+    findings.push(problem(messageOf(error), (error as { hint?: string }).hint));
   }
   const there = (await server.noted()).find((database) => database.name === name);
   if (there === undefined && (await server.exists(name)))
-    problem(`${placeOf(on, name)} is there, and Longshore did not make it`, 'take another --name');
-  const note = parseNote(there?.note);
-  if (note?.state === 'ready' && note.key !== keyOf(request))
-    problem(
-      `${name} is a clone already, of ${note.source} by ${note.owner}, and made of something else`,
-      `take another --name, or drop it: longshore clone drop ${name}`,
+    findings.push(
+      problem(`${placeOf(on, name)} is there, and Longshore did not make it`, 'take another --name'),
     );
+  const note = parseNote(there?.note);
+  if (note?.state === 'ready' && note.key !== keyOf(request)) findings.push(madeOfSomethingElse(name, note));
   else if (note?.state === 'ready')
-    findings.push({ kind: 'ok', text: `${name} is there already, made ${note.madeAt} by ${note.owner}` });
+    findings.push(ok(`${name} is there already, made ${note.madeAt} by ${note.owner}`));
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
     findings.push(...(await checkFit(request.source.dialect, mode, request, env, signal)));
@@ -73,25 +70,34 @@ export async function planDatabase(
   }
   const { situation, shape } = await look(request, server, findings, signal);
   if (shape !== undefined && shape.tablespaces.length > 0 && !situation.sameServer)
-    findings.push({
-      kind: 'warning',
-      text: `what is in the tablespaces ${shape.tablespaces.join(', ')} comes into that of the clone`,
-    });
+    findings.push(
+      warning(`what is in the tablespaces ${shape.tablespaces.join(', ')} comes into that of the clone`),
+    );
   if (request.masking !== undefined && situation.reachable)
     findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
-  if (typeof chosen === 'string') problem(`the clone cannot be made: ${chosen}`);
+  if (typeof chosen === 'string') findings.push(problem(`there is no way to copy the rows: ${chosen}`));
   else if (shape !== undefined && chosen.way !== 'backup') {
     const missing = await server.missingRoles(request.noOwner ? shape.rolesAnyway : shape.roles);
     if (missing.length > 0)
-      problem(
-        `${on.connection.host} has no ${missing.length === 1 ? 'role' : 'roles'} ${missing.join(', ')}`,
-        `make ${missing.length === 1 ? 'it' : 'them'}, or leave owners and grants out: --no-owners`,
+      findings.push(
+        problem(
+          `${on.connection.host} has no ${missing.length === 1 ? 'role' : 'roles'} ${missing.join(', ')}`,
+          `make ${missing.length === 1 ? 'it' : 'them'}, or leave owners and grants out: --no-owners`,
+        ),
       );
   }
   if (typeof chosen !== 'string' && (chosen.way === 'copy' || chosen.way === 'dump'))
-    for (const { text, hint } of await problemsOfCopy(request)) problem(text, hint);
+    for (const { text, hint } of await problemsOfCopy(request)) findings.push(problem(text, hint));
   return { ...common, shape, ...described(request, situation, chosen) };
+}
+
+/** Of a name that is taken by a clone. */
+export function madeOfSomethingElse(name: string, { source, owner }: CloneNote): Finding {
+  return problem(
+    `${name} is a clone already, of ${source} by ${owner}, and made of something else`,
+    `take another --name, or drop it: longshore clone drop ${name}`,
+  );
 }
 
 async function problemsOfCopy({ source, on, clientFolder }: DatabaseRequest) {
@@ -148,10 +154,7 @@ async function look(
     const from = other ?? server;
     const bytes = await from.bytesOf(database);
     if (bytes === undefined) throw new Error(`there is no ${source.name}`);
-    findings.push({
-      kind: 'ok',
-      text: `${source.name} can be reached (${from.server.product} ${from.server.version})`,
-    });
+    findings.push(ok(`${source.name} can be reached (${from.server.product} ${from.server.version})`));
     const sessions = await from.sessionsIn(database);
     const mayCopy = sameServer && (await from.mayCopy(database));
     return {

@@ -12,6 +12,7 @@ import { systemClock } from '../../../flow/clock.ts';
 import type { CloneEntry } from '../clone.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import { type CloneNote, entryOf, isExpired, parseNote } from './clone-note.ts';
+import { templateOf } from './clone-pool.ts';
 
 export async function listServerClones(on: DatabaseUrl): Promise<CloneEntry[]> {
   await using server = await openCloneServer(on);
@@ -81,11 +82,20 @@ async function failureOf(work: () => Promise<void>): Promise<Pick<Swept, 'failed
   }
 }
 
-/** @throws CHECK_FAILED for a database that is no clone, or is none at all */
+/**
+ * With the template of a pool goes what is ready in it: the next one shall be a copy of what the source is then.
+ * @throws CHECK_FAILED for a database that is no clone, or is none at all
+ */
 export async function dropServerClone(on: DatabaseUrl, name: string): Promise<void> {
   await using server = await openCloneServer(on);
-  const found = (await server.noted()).filter((database) => entryOf(database)?.name === name);
-  for (const database of found) await server.drop(database.name);
+  const noted = await server.noted();
+  const found = noted.filter((database) => entryOf(database)?.name === name);
+  const members = noted.filter(({ name: member, note: text }) => {
+    const note = parseNote(text);
+    return note?.state === 'pooled' && member !== name && templateOf(note.key) === name;
+  });
+  // The template last: killed in between, the same call goes on.
+  for (const database of [...members, ...found]) await server.drop(database.name);
   if (found.length > 0) return;
   throw new LongshoreError('CHECK_FAILED', `${placeOf(on, name)} is no clone of Longshore`, {
     hint: '`longshore clone list` names those that are',
