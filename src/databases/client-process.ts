@@ -5,6 +5,7 @@
 
 import { Readable } from 'node:stream';
 import { LongshoreError } from '../errors.ts';
+import type { PieceLender } from '../flow/buffer-pool.ts';
 import { feedProgram } from './program-input.ts';
 import { type ProgramEnd, programOutput } from './program-output.ts';
 
@@ -19,6 +20,7 @@ export interface ProgramCall {
 
 /** Looks at a dump while it passes. */
 export interface DumpReader {
+  /** The bytes are good until it returns. */
   push(chunk: Buffer): void;
   /** @throws where the dump is not whole */
   end(): void;
@@ -29,7 +31,11 @@ export interface DumpReader {
  * otherwise it is destroyed with DATABASE_FAILED, which holds the last of what the program said. Destroying it kills the
  * program, and waits for it.
  */
-export function clientOutput(call: ProgramCall, reader: DumpReader, signal: AbortSignal): Readable {
+export function clientOutput(
+  call: ProgramCall,
+  reader: DumpReader,
+  signal: AbortSignal,
+): Readable & PieceLender {
   const { path, args: flags, env } = call;
   return programOutput({
     ...{ path, flags, env, signal },

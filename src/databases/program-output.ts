@@ -4,6 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { LongshoreError, messageOf } from '../errors.ts';
+import { BufferPool, type PieceLender } from '../flow/buffer-pool.ts';
+import { openProgramPipe, type ProgramPipe } from './program-pipe.ts';
 
 /** How a program ended. */
 export interface ProgramEnd {
@@ -18,7 +20,7 @@ export interface ProgramOutput {
   readonly flags: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
-  /** Sees every chunk before it goes on. */
+  /** Sees every chunk before it goes on; its bytes are good until this returns. */
   passing(chunk: Buffer): void;
   /**
    * Asked when the program has ended and all of its output has passed.
@@ -31,77 +33,129 @@ export interface ProgramOutput {
 
 const KILL_AFTER_MS = 5000;
 const SAID_CHARACTERS = 4000;
-/** Programs write little at a time, and what comes behind has a cost for each piece. */
+/** What comes behind has a cost for each piece. */
 const PIECE_BYTES = 1024 ** 2;
+/** A piece with less room is passed on. */
+const ROOM_BYTES_MIN = 64 * 1024;
+/** That wait for whoever reads. */
+const PIECES_MAX = 4;
 
-/** Destroying the stream, or aborting, ends the program; the stream is closed when it is gone. */
-export function programOutput(program: ProgramOutput): Readable {
-  const [path, ...flags] = withLargeWrites(program.path, program.flags);
-  const child = spawn(path, flags, {
-    env: program.env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const said = tailOf(child);
-  const gone = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  const { stdout } = child;
-  const readable = new Readable({
-    highWaterMark: 4 * PIECE_BYTES,
-    read() {
-      stdout.resume();
-    },
-    destroy(error, callback) {
-      program.signal.removeEventListener('abort', abort);
-      stdout.destroy();
-      void endProgram(child, gone)
-        .then(() => program.cleanUp())
-        .then(() => callback(error), callback);
-    },
-  });
-  // It may be stopped before anyone reads; whoever does is told.
-  readable.on('error', () => undefined);
-  const abort = () => readable.destroy(asError(program.signal.reason));
-  program.signal.addEventListener('abort', abort, { once: true });
-  if (program.signal.aborted) abort();
-  let pieces: Buffer[] = [];
-  let bytes = 0;
-  const flush = (): boolean => {
-    const piece = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
-    pieces = [];
-    bytes = 0;
-    return readable.push(piece);
-  };
-  stdout.on('data', (chunk: Buffer) => {
+/**
+ * Destroying the stream, or aborting, ends the program; the stream is closed when it is gone. Its pieces are buffers of a
+ * megabyte at most.
+ */
+export function programOutput(program: ProgramOutput): Readable & PieceLender {
+  return new ProgramStream(program);
+}
+
+class ProgramStream extends Readable implements PieceLender {
+  readonly #program: ProgramOutput;
+  readonly #pool = new BufferPool(PIECE_BYTES, PIECES_MAX);
+  readonly #abort = (): void => void this.destroy(asError(this.#program.signal.reason));
+  #piece = this.#pool.take();
+  #used = 0;
+  #pipe: ProgramPipe | undefined;
+  #child: ChildProcess | undefined;
+  /** When the program is. */
+  #gone: Promise<void> | undefined;
+
+  constructor(program: ProgramOutput) {
+    // Pieces are passed on as they are: put together they would be others, and could not be given back.
+    super({ objectMode: true, highWaterMark: PIECES_MAX });
+    this.#program = program;
+    // It may be stopped before anyone reads; whoever does is told.
+    this.on('error', () => undefined);
+    const { signal } = program;
+    signal.addEventListener('abort', this.#abort, { once: true });
+    if (signal.aborted) this.#abort();
+  }
+
+  giveBack(piece: Uint8Array): void {
+    this.#pool.give(piece);
+  }
+
+  override _construct(callback: (error?: Error | null) => void): void {
+    this.#start().then(
+      () => callback(),
+      (error: unknown) => callback(asError(error)),
+    );
+  }
+
+  override _read(): void {
+    this.#pipe?.resume();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const { signal, cleanUp } = this.#program;
+    signal.removeEventListener('abort', this.#abort);
+    this.#pipe?.destroy();
+    const ended = this.#child === undefined ? Promise.resolve() : endProgram(this.#child, this.#gone!);
+    ended.then(cleanUp).then(() => callback(error), callback);
+  }
+
+  async #start(): Promise<void> {
+    this.#pipe = await openProgramPipe({
+      room: () => this.#piece.subarray(this.#used),
+      took: (bytes) => this.#take(bytes),
+    });
+    if (this.destroyed) return;
+    const [path, ...flags] = withLargeWrites(this.#program.path, this.#program.flags);
+    const child = spawn(path, flags, {
+      env: this.#program.env,
+      stdio: ['ignore', this.#pipe.output, 'pipe'],
+    });
+    this.#child = child;
+    this.#gone = new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+      child.once('error', () => resolve());
+    });
+    const said = tailOf(child);
+    const closed = new Promise<Pick<ProgramEnd, 'code' | 'signal'>>((resolve, reject) => {
+      child.once('error', (error) => reject(notRun(this.#program.path, error)));
+      child.once('close', (code, signal) => resolve({ code, signal }));
+    });
+    const all = Promise.all([closed, this.#pipe.started(child)]);
+    all.then(
+      ([end]) => this.#end({ ...end, said: said() }),
+      (error: unknown) => this.destroy(asError(error)),
+    );
+  }
+
+  /** @returns whether more can be taken */
+  #take(bytes: number): boolean {
+    const from = this.#used;
+    this.#used += bytes;
     try {
-      program.passing(chunk);
-      pieces.push(chunk);
-      bytes += chunk.byteLength;
-      if (bytes >= PIECE_BYTES && !flush()) stdout.pause();
+      this.#program.passing(this.#piece.subarray(from, this.#used));
     } catch (error) {
-      readable.destroy(asError(error));
+      this.destroy(asError(error));
+      return false;
     }
-  });
-  stdout.pause();
-  stdout.once('error', (error) => readable.destroy(error));
-  child.once('error', (error) => readable.destroy(notRun(program.path, error)));
-  // Later than the end of its output and its exit.
-  child.once('close', (code, signal) => {
-    if (readable.destroyed) return;
+    return PIECE_BYTES - this.#used >= ROOM_BYTES_MIN || this.#flush();
+  }
+
+  #flush(): boolean {
+    const piece = this.#piece.subarray(0, this.#used);
+    this.#piece = this.#pool.take();
+    this.#used = 0;
+    return this.push(piece);
+  }
+
+  /** The program has ended, and all of its output has passed. */
+  #end(end: ProgramEnd): void {
+    if (this.destroyed) return;
     try {
-      const failure = program.failure({ code, signal, said: said() });
+      const failure = this.#program.failure(end);
       if (failure !== undefined) {
-        readable.destroy(failure);
+        this.destroy(failure);
         return;
       }
-      if (bytes > 0) flush();
-      readable.push(null);
+      if (this.#used > 0) this.#flush();
+      this.push(null);
     } catch (error) {
-      readable.destroy(asError(error));
+      this.destroy(asError(error));
     }
-  });
-  return readable;
+  }
 }
 
 /**

@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { beforeEach, expect, it } from 'vitest';
+import { setImmediate } from 'node:timers/promises';
+import { beforeEach, expect, it, vi } from 'vitest';
 import { feedProgram } from './program-input.ts';
 import { type ProgramEnd, programOutput } from './program-output.ts';
 
@@ -11,7 +13,10 @@ let folder: string;
 const signal = new AbortController().signal;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'longshore-streams-'));
-  return () => rmSync(folder, { recursive: true });
+  return () => {
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true });
+  };
 });
 
 function program(script: string): string {
@@ -50,6 +55,39 @@ it('passes the output on, and ends when the program did well', async () => {
   await expect.poll(() => stream.closed).toBe(true);
   expect(ends).toEqual([{ code: 0, signal: null, said: 'said' }]);
   expect(cleaned()).toBe(1);
+});
+
+it.each([
+  ['a socket', ''],
+  ['a pipe, where the path is too long for a socket', 'long'.repeat(30)],
+])('reads every byte through %s, however slow the reader is, and uses buffers again', async (_, more) => {
+  const temporary = join(folder, `t${more}`);
+  mkdirSync(temporary);
+  vi.stubEnv('TMPDIR', temporary);
+  const path = program(
+    `i=0; while [ $i -lt 40 ]; do head -c 1000001 /dev/zero | tr '\\0' "$i"; i=$((i+1)); done`,
+  );
+  const passed = createHash('sha256');
+  const stream = programOutput({
+    ...{ path, flags: [], env: { PATH: process.env['PATH'] }, signal },
+    passing: (chunk) => void passed.update(chunk),
+    failure: () => undefined,
+    cleanUp: () => {},
+  });
+  const read = createHash('sha256');
+  const buffers = new Set<ArrayBufferLike>();
+  let bytes = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    if (bytes % 3 === 0) await setImmediate();
+    bytes += piece.byteLength;
+    read.update(piece);
+    buffers.add(piece.buffer);
+    stream.giveBack(piece);
+  }
+  expect(bytes).toBe(40 * 1_000_001);
+  expect(read.digest('hex')).toBe(passed.digest('hex'));
+  expect(buffers.size).toBeLessThan(10);
+  expect(readdirSync(temporary)).toEqual([]);
 });
 
 it('fails as it is told to, however the output ended, every time', async () => {

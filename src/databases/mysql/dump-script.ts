@@ -38,6 +38,7 @@ export class DumpScript {
     return this.#complete && this.#state === 'line';
   }
 
+  /** @param part good until this returns */
   write(part: Buffer): void {
     const chunk = this.#head === undefined ? part : Buffer.concat([this.#head, part]);
     this.#head = undefined;
@@ -59,7 +60,7 @@ export class DumpScript {
         case 'line': {
           const end = chunk.indexOf(NEWLINE, i);
           if (end < 0 && chunk.length - i < HEAD_BYTES && !last) {
-            this.#head = chunk.subarray(i);
+            this.#head = Buffer.from(chunk.subarray(i));
             return;
           }
           i = this.#line(chunk, i, end < 0 ? chunk.length : end);
@@ -183,7 +184,7 @@ export class DumpScript {
     // A backslash was the last byte of the chunk.
     this.#escaped = i > length;
     this.#state = inText ? 'text' : 'tuple';
-    this.#pieces.push(chunk.subarray(from));
+    this.#pieces.push(Buffer.from(chunk.subarray(from)));
     return length;
   }
 

@@ -46,7 +46,7 @@ export class DumpArchive implements DumpReader {
     if (this.#contents === undefined) {
       const read = bytes.byteLength < this.#wanted ? undefined : this.#readContents(bytes);
       if (read === undefined) {
-        this.#begun = bytes;
+        this.#begun = bytes === chunk ? Buffer.from(chunk) : bytes;
         return;
       }
       at = read;

@@ -21,7 +21,7 @@ export async function dumpGlobals(
     const output = clientOutput(
       call.of(['--globals-only', '--no-password', ...args], path),
       {
-        push: (chunk) => pieces.push(chunk),
+        push: (chunk) => void pieces.push(Buffer.from(chunk)),
         end: () => {
           if (!Buffer.concat(pieces).includes('-- PostgreSQL database cluster dump complete'))
             throw damaged('the roles of it do not end');

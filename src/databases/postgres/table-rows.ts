@@ -2,12 +2,15 @@
 
 import { Readable } from 'node:stream';
 import type pg from 'pg';
+import { BufferPool, type PieceLender } from '../../flow/buffer-pool.ts';
 import { RowDigest } from '../row-digest.ts';
 import { CopyStream } from './copy-stream.ts';
 import { type Doing, postgresError } from './errors.ts';
 
 /** What comes behind has a cost for each piece. */
 const PIECE_BYTES = 256 * 1024;
+/** That wait for whoever reads. */
+const PIECES_MAX = 2;
 
 export interface RowsSource {
   /** Does nothing else until the rows are over. */
@@ -20,21 +23,27 @@ export interface RowsSource {
 }
 
 /** Ends when the server has said that the rows are over; destroying it before that closes the client's connection. */
-export class TableRows extends Readable {
+export class TableRows extends Readable implements PieceLender {
   readonly digest = new RowDigest();
   readonly #source: RowsSource;
   readonly #signal: AbortSignal;
   readonly #stop = (): void => void this.destroy(this.#signal.reason as Error);
   #copy: CopyStream | undefined;
-  #piece = Buffer.alloc(0);
+  readonly #pool = new BufferPool(PIECE_BYTES, PIECES_MAX);
+  #piece = this.#pool.take();
   #used = 0;
 
   constructor(source: RowsSource, signal: AbortSignal) {
-    super({ highWaterMark: 2 * PIECE_BYTES });
+    // Pieces are passed on as they are: put together they would be others, and could not be given back.
+    super({ objectMode: true, highWaterMark: PIECES_MAX });
     this.#source = source;
     this.#signal = signal;
     if (signal.aborted) this.#stop();
     else signal.addEventListener('abort', this.#stop, { once: true });
+  }
+
+  giveBack(piece: Uint8Array): void {
+    this.#pool.give(piece);
   }
 
   override _read(): void {
@@ -43,7 +52,6 @@ export class TableRows extends Readable {
       return;
     }
     const { client, text, doing } = this.#source;
-    this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
     this.#copy = CopyStream.start(client, text, (bytes, at, end) => this.#row(bytes, at, end));
     this.#copy.done.then(
       () => this.#finish(),
@@ -74,7 +82,7 @@ export class TableRows extends Readable {
   #flush(): void {
     if (this.#used === 0) return;
     const piece = this.#piece.subarray(0, this.#used);
-    this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    this.#piece = this.#pool.take();
     this.#used = 0;
     this.#pass(piece);
   }

@@ -1,9 +1,11 @@
 /** Puts a stream of unknown length into the bucket, compressed and encrypted on its way, and proves what lies there. */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { pipeline, Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { LongshoreError } from '../../errors.ts';
+import type { PieceLender } from '../../flow/buffer-pool.ts';
 import { deleteObjects } from '../../stores/list-keys.ts';
 import type { ObjectHead, ObjectStore } from '../../stores/object-store.ts';
 import type { BackupFile } from './manifest.ts';
@@ -37,7 +39,7 @@ export function storedExtension({ zstdLevel, encrypt }: StreamCodec): string {
 export async function uploadStream(
   { store, prefix }: BackupPlace,
   key: string,
-  source: Readable,
+  source: Readable & Partial<PieceLender>,
   { zstdLevel, encrypt }: StreamCodec,
   signal: AbortSignal,
   onBytes: (plainBytes: number) => void = () => undefined,
@@ -45,8 +47,8 @@ export async function uploadStream(
   let plainBytes = 0;
   let bytes = 0;
   const sha256 = createHash('sha256');
-  const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
+  const counted = async function* (): AsyncGenerator<Buffer> {
+    for await (const chunk of source as AsyncIterable<Buffer>) {
       plainBytes += chunk.byteLength;
       onBytes(plainBytes);
       yield chunk;
@@ -59,8 +61,9 @@ export async function uploadStream(
       yield chunk;
     }
   };
-  const plain = counted(source);
-  const packed = zstdLevel === undefined ? plain : compressed(plain, zstdLevel);
+  const plain = counted();
+  const packed =
+    zstdLevel === undefined ? plain : compressed(plain, zstdLevel, (chunk) => source.giveBack?.(chunk));
   const body = Readable.from(hashed(encrypt === undefined ? packed : encrypt(packed)), { objectMode: false });
   const run = randomUUID();
   const attributes = { contentType: 'application/octet-stream', metadata: { [RUN]: run } };
@@ -119,7 +122,12 @@ async function ownedBy(store: ObjectStore, key: string, run: string): Promise<st
 /** Large enough that compressing takes few turns. */
 const CHUNK_BYTES = 1024 ** 2;
 
-function compressed(plain: AsyncIterable<Buffer>, level: number): AsyncIterable<Buffer> {
+/** @param onDone given each chunk when it is needed no more */
+function compressed(
+  plain: AsyncIterable<Buffer>,
+  level: number,
+  onDone: (chunk: Buffer) => void,
+): AsyncIterable<Buffer> {
   const zstd = zlib.createZstdCompress({
     chunkSize: CHUNK_BYTES,
     params: {
@@ -127,7 +135,15 @@ function compressed(plain: AsyncIterable<Buffer>, level: number): AsyncIterable<
       [zlib.constants.ZSTD_c_checksumFlag]: 1,
     },
   });
-  // Whichever ends first for whatever reason, the other one does too, and the error is read from the end.
-  pipeline(plain, zstd, () => undefined);
+  const write = promisify<Buffer, void>(zstd.write.bind(zstd));
+  const feed = async (): Promise<void> => {
+    for await (const chunk of plain) {
+      await write(chunk);
+      onDone(chunk);
+    }
+    zstd.end();
+  };
+  // Also a source that breaks off is read from the end.
+  feed().catch((error: Error) => zstd.destroy(error));
   return zstd;
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { LongshoreError } from '../../errors.ts';
+import { BufferPool } from '../../flow/buffer-pool.ts';
 import { DEFAULT_RETRY } from '../../flow/retry.ts';
 import type { CopyOutcome, PutRequest } from '../object-store.ts';
 import { attributeHeaders } from './attributes.ts';
@@ -32,12 +33,9 @@ export async function putObject(
   const { limits } = client;
   const usual = Math.min(limits.partBytes, limits.streamPartBytes);
   const each = partBytesFor(sizeBytes, limits, partBytes ?? usual);
-  return putInParts(
-    client,
-    inParts(piecesOf(request), () => each, sizeBytes, request.key),
-    request,
-    signal,
-  );
+  const pool = new PartPool();
+  const parts = inParts(piecesOf(request), () => each, pool, sizeBytes, request.key);
+  return putInParts(client, parts, pool, request, signal);
 }
 
 /**
@@ -46,9 +44,11 @@ export async function putObject(
  */
 async function putStream(client: S3Client, request: PutRequest, signal?: AbortSignal): Promise<CopyOutcome> {
   const { limits } = client;
+  const pool = new PartPool();
   const parts = inParts(
     piecesOf(request),
     (number) => growingPartBytes(number, limits),
+    pool,
     undefined,
     request.key,
   );
@@ -63,7 +63,7 @@ async function putStream(client: S3Client, request: PutRequest, signal?: AbortSi
     yield second.value;
     yield* parts;
   };
-  return putInParts(client, all(), request, signal);
+  return putInParts(client, all(), pool, request, signal);
 }
 
 /** Twice as large for each tenth of the parts, so that their count does not limit an object before its size does. */
@@ -98,10 +98,11 @@ async function putWhole(
   return { kind: 'copied', etag, how: 'stream', md5: md5.toString('hex') };
 }
 
-/** @param bodies of the parts, in order */
+/** @param bodies of the parts, in order @param pool that they are given back to */
 async function putInParts(
   client: S3Client,
   bodies: AsyncIterable<Buffer>,
+  pool: PartPool,
   request: PutRequest,
   signal: AbortSignal | undefined,
 ): Promise<CopyOutcome> {
@@ -121,6 +122,7 @@ async function putInParts(
       const attempt = () => uploadPart(client, request.key, uploadId, number, part, signal);
       const upload = client.retryPart(attempt, signal, policy).then((done) => {
         parts[number - 1] = done;
+        pool.give(part);
         underWay.delete(upload);
       });
       // A failure is thrown by the race or by the wait for all; until then it must not count as unhandled.
@@ -187,10 +189,25 @@ function piecesOf({ body }: PutRequest): AsyncIterable<Buffer> | Iterable<Buffer
 
 const READ_BYTES = 1024 ** 2;
 
+/** The buffers of parts: a pool of one size after the other, since parts may grow. */
+class PartPool {
+  #pool: BufferPool | undefined;
+
+  take(bytes: number): Buffer {
+    if (this.#pool?.bufferBytes !== bytes) this.#pool = new BufferPool(bytes, PARTS_IN_MEMORY);
+    return this.#pool.take();
+  }
+
+  give(part: Buffer): void {
+    this.#pool?.give(part);
+  }
+}
+
 /** @param partBytes of the part with that number, from 1 @param sizeBytes of all, where it is known */
 async function* inParts(
   body: AsyncIterable<Buffer> | Iterable<Buffer>,
   partBytes: (number: number) => number,
+  pool: PartPool,
   sizeBytes: number | undefined,
   key: string,
 ): AsyncGenerator<Buffer, undefined> {
@@ -202,7 +219,7 @@ async function* inParts(
   for await (const chunk of body) {
     total += chunk.byteLength;
     for (let at = 0; at < chunk.byteLength; ) {
-      part ??= Buffer.allocUnsafeSlow(partBytes(number));
+      part ??= pool.take(partBytes(number));
       const taken = chunk.copy(part, filled, at);
       at += taken;
       filled += taken;
