@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { beforeEach, expect, it, vi } from 'vitest';
+import { utf8Text } from '../flow/utf8-text.ts';
 import { feedProgram } from './program-input.ts';
 import { type ProgramEnd, programOutput } from './program-output.ts';
 
@@ -88,6 +89,12 @@ it.each([
   expect(read.digest('hex')).toBe(passed.digest('hex'));
   expect(buffers.size).toBeLessThan(10);
   expect(readdirSync(temporary)).toEqual([]);
+});
+
+it('is text also where it came before anyone reads', async () => {
+  const { stream } = output(program("printf 'größer'; sleep 0.2; printf ' 😀'"), []);
+  await expect.poll(() => stream.readableLength).toBeGreaterThan(0);
+  expect((await Array.fromAsync(utf8Text(stream))).join('')).toBe('größer 😀');
 });
 
 it('fails as it is told to, however the output ended, every time', async () => {

@@ -12,6 +12,8 @@ export interface ArchiveEntry {
   readonly isTable: boolean;
   /** Of an archive in directory form: the file with its data. */
   readonly file: string | undefined;
+  /** `COPY public.t (a, "b c") FROM stdin;` of a table. */
+  readonly copy: string | undefined;
 }
 
 /** The bytes end before the table of contents does. */
@@ -20,12 +22,25 @@ export class NotEnough extends Error {}
 export class ArchiveContents {
   /** Statements that set sequences. */
   readonly setvals: readonly string[];
+  /** `UTF8` */
+  readonly encoding: string | undefined;
+  /** Kinds of entries that belong between the schema and its indexes: `TABLE DATA`, `SEQUENCE SET`, … */
+  readonly dataKinds: ReadonlySet<string>;
+  readonly #made: ReadonlySet<string>;
   readonly #entries: ReadonlyMap<number, ArchiveEntry>;
   readonly #seen = new Set<number>();
 
-  constructor(entries: readonly ArchiveEntry[], setvals: readonly string[]) {
-    this.#entries = new Map(entries.map((entry) => [entry.id, entry]));
-    this.setvals = setvals;
+  constructor(read: ReadEntries) {
+    this.#entries = new Map(read.entries.map((entry) => [entry.id, entry]));
+    this.setvals = read.setvals;
+    this.encoding = read.encoding;
+    this.dataKinds = read.dataKinds;
+    this.#made = read.made;
+  }
+
+  /** Whether the archive makes the table itself, and not an extension. */
+  makes({ schema, name }: Pick<ArchiveEntry, 'schema' | 'name'>): boolean {
+    return this.#made.has(JSON.stringify([schema, name]));
   }
 
   /** Those with rows of their own. */
@@ -48,10 +63,21 @@ export class ArchiveContents {
   }
 }
 
+interface ReadEntries {
+  readonly entries: readonly ArchiveEntry[];
+  readonly setvals: readonly string[];
+  readonly encoding: string | undefined;
+  readonly dataKinds: ReadonlySet<string>;
+  /** Tables, as JSON of schema and name. */
+  readonly made: ReadonlySet<string>;
+}
+
 const MAGIC = 'PGDMP';
 const CUSTOM = 1;
 /** An archive in directory form says so, that tools may read its table of contents as that of one in tar form. */
 const DIRECTORY = 3;
+/** As `teSection` counts them. */
+const SECTION_DATA = 3;
 const LARGE_OBJECTS: ReadonlySet<string> = new Set(['BLOBS', 'LARGE OBJECTS']);
 
 /** @throws NotEnough; DATABASE_FAILED for what is no archive, or one of a later version */
@@ -75,6 +101,9 @@ export function readContents(bytes: Buffer): { readonly contents: ArchiveContent
   for (let i = 0; i < 3; i++) read.string();
   const entries: ArchiveEntry[] = [];
   const setvals: string[] = [];
+  const dataKinds = new Set<string>();
+  const made = new Set<string>();
+  let encoding: string | undefined;
   for (let left = read.integer(); left > 0; left--) {
     const id = read.integer();
     const hasData = read.integer() !== 0;
@@ -82,10 +111,10 @@ export function readContents(bytes: Buffer): { readonly contents: ArchiveContent
     read.string();
     const name = read.string() ?? '';
     const kind = read.string() ?? '';
-    read.integer();
+    if (read.integer() === SECTION_DATA) dataKinds.add(kind);
     const definition = read.string();
     read.string();
-    read.string();
+    const copy = read.string();
     const schema = read.string() ?? '';
     read.string();
     if (version >= 114) read.string();
@@ -97,10 +126,14 @@ export function readContents(bytes: Buffer): { readonly contents: ArchiveContent
     if (form === DIRECTORY) file = read.string();
     else read.skip(1 + offsetBytes);
     if (kind === 'SEQUENCE SET' && definition !== undefined) setvals.push(definition);
+    if (kind === 'TABLE') made.add(JSON.stringify([schema, name]));
+    if (kind === 'ENCODING') encoding = /'([^']*)'/.exec(definition ?? '')?.[1];
     const isTable = kind === 'TABLE DATA';
-    if (hasData && (isTable || LARGE_OBJECTS.has(kind))) entries.push({ id, schema, name, isTable, file });
+    if (hasData && (isTable || LARGE_OBJECTS.has(kind)))
+      entries.push({ id, schema, name, isTable, file, copy });
   }
-  return { contents: new ArchiveContents(entries, setvals), end: read.at };
+  const contents = new ArchiveContents({ entries, setvals, encoding, dataKinds, made });
+  return { contents, end: read.at };
 }
 
 class ArchiveReader {

@@ -3,31 +3,33 @@
  */
 
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import type pg from 'pg';
 
 /** The driver keeps its connection to itself; these parts of it are what its own copy streams use. */
 interface Connection {
-  readonly stream: NodeJS.WritableStream;
+  readonly stream: Writable;
   query(text: string): void;
   endCopyFrom(): void;
   sendCopyFail(reason: string): void;
 }
 
+type CopyData = AsyncIterable<string | Uint8Array> | Iterable<Uint8Array>;
+
 const COPY_DATA = 0x64;
 const HEADER_BYTES = 5;
+/** The server takes a message when all of it is there. */
+const MESSAGE_BYTES_MAX = 256 * 1024;
 
 /**
- * Runs the statement and sends `data` as its rows, in pieces of any size; a server that is slow stops the reading.
+ * Runs the statement and sends `data` as its rows, in pieces of any size, which are sent from where they lie; a server that
+ * is slow stops the reading.
  *
  * @param client does nothing else until this resolves; it may be used again also after an error
  * @returns how many rows the server has taken
  * @throws what `data` throws, with nothing copied; the error of the server
  */
-export function copyIn(
-  client: pg.ClientBase,
-  text: string,
-  data: AsyncIterable<string | Uint8Array>,
-): Promise<number> {
+export function copyIn(client: pg.ClientBase, text: string, data: CopyData): Promise<number> {
   const copy = new CopyIn(text, data);
   client.query(copy as never);
   return copy.done;
@@ -36,7 +38,7 @@ export function copyIn(
 class CopyIn {
   readonly done: Promise<number>;
   readonly #text: string;
-  readonly #data: AsyncIterable<string | Uint8Array>;
+  readonly #data: CopyData;
   /** Aborted when the server has ended the copy: nobody waits for its socket any more. */
   readonly #ended = new AbortController();
   #sourceError: { readonly error: unknown } | undefined;
@@ -45,7 +47,7 @@ class CopyIn {
   #finish!: (rows: number) => void;
   #fail!: (error: unknown) => void;
 
-  constructor(text: string, data: AsyncIterable<string | Uint8Array>) {
+  constructor(text: string, data: CopyData) {
     this.#text = text;
     this.#data = data;
     this.done = new Promise((resolve, reject) => {
@@ -84,8 +86,12 @@ class CopyIn {
     const { signal } = this.#ended;
     try {
       for await (const piece of this.#data) {
-        if (signal.aborted) return;
-        if (!connection.stream.write(message(piece))) await once(connection.stream, 'drain', { signal });
+        const payload = typeof piece === 'string' ? Buffer.from(piece) : piece;
+        for (let at = 0; at < payload.byteLength; at += MESSAGE_BYTES_MAX) {
+          if (signal.aborted) return;
+          const isTaken = write(connection.stream, payload.subarray(at, at + MESSAGE_BYTES_MAX));
+          if (!isTaken) await once(connection.stream, 'drain', { signal });
+        }
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -97,11 +103,14 @@ class CopyIn {
   }
 }
 
-function message(piece: string | Uint8Array): Buffer {
-  const payload = typeof piece === 'string' ? Buffer.from(piece) : piece;
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + payload.byteLength);
-  bytes[0] = COPY_DATA;
-  bytes.writeInt32BE(payload.byteLength + 4, 1);
-  bytes.set(payload, HEADER_BYTES);
-  return bytes;
+/** One message of copy data, whose payload is sent from where it lies. @returns whether more can be taken at once */
+function write(stream: Writable, payload: Uint8Array): boolean {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header[0] = COPY_DATA;
+  header.writeInt32BE(payload.byteLength + 4, 1);
+  stream.cork();
+  stream.write(header);
+  const isTaken = stream.write(payload);
+  stream.uncork();
+  return isTaken;
 }

@@ -8,9 +8,12 @@ import { pipeline } from 'node:stream/promises';
 import type { DatabaseConnection } from '../../config/database-url.ts';
 import { diskError } from '../../flow/disk-error.ts';
 import { openTemporaryFolder } from '../../flow/temporary-folder.ts';
+import { utf8Text } from '../../flow/utf8-text.ts';
 import { runClient } from '../client-process.ts';
 import { type DumpFacts, type DumpFormat, JOBS, type RestoreOptions, type RestoreTarget } from '../dump.ts';
-import { chooseRestoreClient } from './client-choice.ts';
+import { canStream, loadArchive } from './archive-load.ts';
+import { readArchiveHead } from './archive-rows.ts';
+import { chooseRestoreClient, majorOf } from './client-choice.ts';
 import { connectionEnvironment } from './client-environment.ts';
 import { postgresPrograms } from './client-programs.ts';
 import { countLargeObjects, readDumpTables, readObjects, readSequences } from './dump-catalogue.ts';
@@ -129,18 +132,21 @@ async function restoreArchive(
   dump: Readable,
   format: DumpFormat,
   serverVersion: string,
-  { clientFolder, jobs = JOBS, noOwner = false, asCopy = false, noTablespaces = false }: RestoreOptions,
+  options: RestoreOptions,
   doing: Doing,
   signal: AbortSignal,
 ): Promise<void> {
+  const { clientFolder, jobs = JOBS, noOwner = false, asCopy = false, noTablespaces = false } = options;
   using folder = openTemporaryFolder('backup');
-  const { path } = chooseRestoreClient(serverVersion, await postgresPrograms(clientFolder));
+  const { path, version } = chooseRestoreClient(serverVersion, await postgresPrograms(clientFolder));
   const env = await connectionEnvironment(connection, folder.path);
   const { action } = doing;
-  const args = ['--exit-on-error', '--no-password', `--dbname=${onlyName(connection.database)}`];
-  if (noOwner) args.push('--no-owner', '--no-acl');
-  if (asCopy) args.push('--no-subscriptions');
-  if (noTablespaces) args.push('--no-tablespaces');
+  const flags = [
+    ...(noOwner ? ['--no-owner', '--no-acl'] : []),
+    ...(asCopy ? ['--no-subscriptions'] : []),
+    ...(noTablespaces ? ['--no-tablespaces'] : []),
+  ];
+  const args = ['--exit-on-error', '--no-password', `--dbname=${onlyName(connection.database)}`, ...flags];
   if (format === 'directory') {
     const directory = join(folder.path, 'directory');
     await mkdir(directory);
@@ -153,10 +159,21 @@ async function restoreArchive(
     await runClient({ path, args: [...args, '--format=custom'], env, action }, signal, dump);
     return;
   }
-  // Several connections need an archive that can be read at any place.
+  const chunks = dump[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const { head, contents } = await readArchiveHead(chunks);
+  if (contents !== undefined && canStream(contents) && majorOf(version) >= STREAMS_FROM_MAJOR) {
+    const load = { connection, options, jobs, program: path, flags, env, action, folder: folder.path };
+    await loadArchive({ head, contents }, rest(chunks), load, signal);
+    return;
+  }
+  // For pg_restore, several connections need an archive that can be read at any place.
   const archive = join(folder.path, 'archive');
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    yield* rest(chunks);
+  };
   try {
-    await pipeline(dump, createWriteStream(archive), { signal });
+    await pipeline(whole, createWriteStream(archive), { signal });
   } catch (error) {
     signal.throwIfAborted();
     throw diskError(error, 'write', archive);
@@ -165,6 +182,13 @@ async function restoreArchive(
     { path, args: [...args, '--format=custom', `--jobs=${jobs}`, archive], env, action },
     signal,
   );
+}
+
+/** Earlier ones write scripts to files alone. */
+const STREAMS_FROM_MAJOR = 12;
+
+function rest(chunks: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
+  return { [Symbol.asyncIterator]: () => chunks };
 }
 
 /** A name with an equals sign, or one that begins as a URL, would be read as a whole connection. */
@@ -180,6 +204,5 @@ async function restoreScript(
   signal: AbortSignal,
 ): Promise<void> {
   await using session = await openSession(connection, { doing });
-  const text = dump.setEncoding('utf8') as unknown as AsyncIterable<string>;
-  await runSqlScript(session, text, { doing, skip: leftOut(options), signal });
+  await runSqlScript(session, utf8Text(dump), { doing, skip: leftOut(options), signal });
 }

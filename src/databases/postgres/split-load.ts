@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream';
 import type pg from 'pg';
 import type { DatabaseConnection } from '../../config/database-url.ts';
+import { utf8Text } from '../../flow/utf8-text.ts';
 import type { RestoreOptions } from '../dump.ts';
 import { copyIn } from './copy-in.ts';
 import type { SequencePosition } from './dump-catalogue.ts';
@@ -32,7 +33,11 @@ export interface SplitLoad extends AsyncDisposable {
    * @returns how many rows there were
    * @throws what `rows` throws, with none of them loaded
    */
-  copy(table: LoadedTable, whole: boolean, rows: AsyncIterable<Uint8Array>): Promise<number>;
+  copy(
+    table: LoadedTable,
+    whole: boolean,
+    rows: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<number>;
   /**
    * The same with rows from elsewhere: `work` runs the `COPY … FROM STDIN` on the connection.
    * @returns what `work` does
@@ -108,7 +113,7 @@ export async function openSplitLoad(
     async runScript(script) {
       await using session = await openSession(connection, { doing });
       await asked(doing.action, () => session.client.query('SET synchronous_commit = off'));
-      await runSqlScript(session, textOf(script), { doing, skip, signal });
+      await runSqlScript(session, utf8Text(script), { doing, skip, signal });
     },
     copy: (table, whole, rows) => take(table, whole, ({ client, text }) => copyIn(client, text, rows)),
     take,
@@ -124,7 +129,7 @@ export async function openSplitLoad(
       }),
     async finish(script, bytes) {
       const statements: string[] = [];
-      for await (const part of readSqlScript(textOf(script))) {
+      for await (const part of readSqlScript(utf8Text(script))) {
         if (part.kind === 'command') checkCommand(part);
         else if (!skip(part)) statements.push(part.text);
       }
@@ -152,7 +157,3 @@ const FLUSH = `SET synchronous_commit = on; SELECT pg_logical_emit_message(true,
 const SET_SEQUENCES = `
 SELECT pg_catalog.setval(format('%I.%I', s.schema, s.name)::regclass, s.value, s.called)
 FROM unnest($1::text[], $2::text[], $3::int8[], $4::bool[]) s (schema, name, value, called)`;
-
-function textOf(script: Readable): AsyncIterable<string> {
-  return script.setEncoding('utf8') as unknown as AsyncIterable<string>;
-}

@@ -94,7 +94,7 @@ describe.skipIf(!installed)('a drill', () => {
     await replaceDump(manifest, zlib.zstdCompressSync(archive.subarray(0, archive.length - 100)));
     expect(await drill()).toMatchObject({
       ok: false,
-      problems: [expect.stringMatching(/pg_restore|missing|rows/)],
+      problems: ['the dump is not whole: it ends inside of a block of data'],
     });
     // Of an empty database, of one without a table, of one with another row.
     for (const [sql, said] of [
