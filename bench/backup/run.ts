@@ -1,6 +1,6 @@
 /**
  * Backups and restores of one PostgreSQL database, as ratios of what pg_dump and pg_restore take:
- * `node bench/backup/run.ts --rows 9000000 --bin /usr/lib/postgresql/15/bin --aws venv/bin/aws --pgbackrest`. The S3 server is
+ * `node bench/backup/run.ts --rows 9000000 --bin /usr/lib/postgresql/15/bin --aws venv/bin/aws`. The S3 server is
  * versitygw on the same machine; 9,000,000 rows are about 2 GB with their indexes.
  */
 
