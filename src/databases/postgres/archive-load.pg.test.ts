@@ -1,11 +1,13 @@
 /** Archives that are loaded while they stream by, held against the database that they were made of. */
 
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import {
@@ -18,7 +20,7 @@ import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { compareFacts } from '../compare-facts.ts';
 import type { RestoreOptions } from '../dump.ts';
-import { columnsIn } from './archive-load.ts';
+import { tableIn } from './archive-load.ts';
 import { readRowBatches } from './archive-rows.ts';
 import { preparePostgresDump } from './prepare-dump.ts';
 import { openPostgresTarget } from './restore-target.ts';
@@ -34,11 +36,17 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 test.each([
-  ['COPY public.t (a, "b c", d) FROM stdin;\n', ['a', 'b c', 'd']],
-  ['COPY "a.b"."c (x) FROM" ("d,e", "f""g", "(h)", "i\nj") FROM stdin;\n', ['d,e', 'f"g', '(h)', 'i\nj']],
-  ['COPY public.nothing  FROM stdin;\n', []],
-])('columns of %j', (copy, columns) => {
-  expect(columnsIn({ copy })).toEqual(columns);
+  ['COPY public.t (a, "b c", d) FROM stdin;\n', 'public', 't', ['a', 'b c', 'd']],
+  [
+    'COPY "a.b"."c (x) FROM" ("d,e", "f""g", "(h)", "i\nj") FROM stdin;\n',
+    'a.b',
+    'c (x) FROM',
+    ['d,e', 'f"g', '(h)', 'i\nj'],
+  ],
+  ['COPY public.nothing  FROM stdin;\n', 'public', 'nothing', []],
+  ['COPY "t""x" (a) FROM stdin;\n', 'own', 't"x', ['a']],
+])('the table of %j', (copy, schema, name, columns) => {
+  expect(tableIn({ schema: 'own', copy })).toEqual({ schema, name, columns });
 });
 
 describe.skipIf(pgDump === undefined)('an archive', () => {
@@ -129,6 +137,75 @@ describe.skipIf(pgDump === undefined)('an archive', () => {
     const source = await server.createDatabase();
     await loadPagila(source.url);
     expect(await loaded(await archiveOf(source))).toEqual([]);
+  });
+
+  test('of many small tables has no buffer for each of them', async () => {
+    const source = await server.createDatabase();
+    await source.sql(`DO $$ BEGIN FOR i IN 1..200 LOOP
+      EXECUTE format('CREATE TABLE t%s (a int); INSERT INTO t%s VALUES (%s)', i, i, i); END LOOP; END $$`);
+    const archive = await archiveOf(source);
+    const buffers = new Set<ArrayBufferLike>();
+    for await (const { rows } of readRowBatches(inPieces(archive.bytes, archive.bytes.length), 3))
+      buffers.add(rows.buffer);
+    const bytes = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).toBeLessThan(10 * 1024 ** 2);
+    expect(await loaded(archive)).toEqual([]);
+  });
+
+  /** As somebody makes it who calls the program himself. */
+  async function madeBy(source: PostgresTestDatabase, ...args: string[]): Promise<Buffer> {
+    const call = [`--dbname=${source.url}`, '--format=custom', '--compress=0', ...args];
+    const { stdout } = await promisify(execFile)(pgDump!.path, call, {
+      encoding: 'buffer',
+      maxBuffer: Infinity,
+    });
+    return stdout;
+  }
+
+  test('with INSERT instead of rows', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)');
+    const { facts } = await archiveOf(source);
+    expect(await loaded({ bytes: await madeBy(source, '--inserts'), facts })).toEqual([]);
+  });
+
+  test('with rows that belong into other partitions of the database that they are loaded into', async () => {
+    const source = await server.createDatabase();
+    // The hash of an enum is that of its number, which another database gives anew.
+    await source.sql(`
+      CREATE TYPE color AS ENUM ('r', 'g', 'b', 'y', 'k');
+      CREATE TABLE "a.h" (c color, v int) PARTITION BY HASH (c);
+      CREATE TABLE h0 PARTITION OF "a.h" FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+      CREATE TABLE h1 PARTITION OF "a.h" FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+      CREATE TABLE h2 PARTITION OF "a.h" FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+      ALTER TABLE "a.h" ADD PRIMARY KEY (c, v);
+      INSERT INTO "a.h" SELECT (enum_range(NULL::color))[1 + i % 5], i FROM generate_series(1, 1000) i`);
+    const there = await server.createDatabase();
+    await using target = await openPostgresTarget(connection(there), { jobs: 2 });
+    await target.restore(
+      inPieces(await madeBy(source, '--load-via-partition-root'), 65_536),
+      'custom',
+      signal,
+    );
+    const rows = 'SELECT c, v FROM "a.h" ORDER BY c, v';
+    expect(await there.sql(rows)).toEqual(await source.sql(rows));
+  });
+
+  test('of tables that are there already, with foreign keys, takes them in its order', async () => {
+    const source = await server.createDatabase();
+    const tables = `
+      CREATE TABLE parent (id int PRIMARY KEY, v text);
+      CREATE TABLE child (id int REFERENCES parent (id))`;
+    await source.sql(`${tables};
+      INSERT INTO parent SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 10000) i;
+      INSERT INTO child SELECT generate_series(1, 10000)`);
+    const bytes = await madeBy(source, '--data-only');
+    const { facts } = await archiveOf(source);
+    const there = await server.createDatabase();
+    await there.sql(tables);
+    await using target = await openPostgresTarget(connection(there), { jobs: 4 });
+    await target.restore(inPieces(bytes, 65_536), 'custom', signal);
+    expect(compareFacts(facts, await target.facts(facts, signal))).toEqual([]);
   });
 
   test('that is cut, or that the database does not take, is an error', async () => {

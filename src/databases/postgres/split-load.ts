@@ -7,6 +7,7 @@ import { utf8Text } from '../../flow/utf8-text.ts';
 import type { RestoreOptions } from '../dump.ts';
 import { copyIn } from './copy-in.ts';
 import type { SequencePosition } from './dump-catalogue.ts';
+import type { DumpedTable } from './dump-content.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { openSession } from './open-session.ts';
 import { laterSteps, tableKey } from './post-data.ts';
@@ -52,7 +53,7 @@ export interface SplitLoad extends AsyncDisposable {
    * Durable when it resolves, as all before it.
    * @param bytes about so many each table has
    */
-  finish(script: Readable, bytes: ReadonlyMap<LoadedTable, number>): Promise<void>;
+  finish(script: Readable, bytes: ReadonlyMap<DumpedTable, number>): Promise<void>;
 }
 
 /** Of all sessions together, where the server gives each less than its share. */
