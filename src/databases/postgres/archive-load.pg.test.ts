@@ -152,6 +152,17 @@ describe.skipIf(pgDump === undefined)('an archive', () => {
     expect(await loaded(archive)).toEqual([]);
   });
 
+  test('that is hardly longer than its table of contents has all of its rows, however it comes', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 9)');
+    const { bytes } = await archiveOf(source);
+    for (let pieceBytes = 100; pieceBytes < bytes.length; pieceBytes += 10) {
+      const batches: string[] = [];
+      for await (const { rows } of readRowBatches(inPieces(bytes, pieceBytes), 3)) batches.push(String(rows));
+      expect(batches).toEqual(['1\n2\n3\n4\n5\n6\n7\n8\n9\n']);
+    }
+  });
+
   /** As somebody makes it who calls the program himself. */
   async function madeBy(source: PostgresTestDatabase, ...args: string[]): Promise<Buffer<ArrayBuffer>> {
     const call = [`--dbname=${source.url}`, '--format=custom', '--compress=0', ...args];

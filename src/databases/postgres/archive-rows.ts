@@ -77,6 +77,8 @@ export async function* readRowBatches(chunks: AsyncIterable<Buffer>, most: numbe
     }
   }
   blocks.end();
+  // A short archive is read at its end, when it is sure that its table of contents has all come.
+  yield* gathered.take();
 }
 
 const CHUNK_BYTES = 1024 ** 2;
