@@ -100,10 +100,13 @@ class ProgramStream extends Readable implements PieceLender {
     });
     if (this.destroyed) return;
     const [path, ...flags] = withLargeWrites(this.#program.path, this.#program.flags);
-    const child = spawn(path, flags, {
-      env: this.#program.env,
-      stdio: ['ignore', this.#pipe.output, 'pipe'],
-    });
+    const { env } = this.#program;
+    let child: ChildProcess;
+    try {
+      child = spawn(path, flags, { env, stdio: ['ignore', this.#pipe.output, 'pipe'] });
+    } catch (error) {
+      throw notRun(this.#program.path, error);
+    }
     this.#child = child;
     this.#gone = new Promise<void>((resolve) => {
       child.once('exit', () => resolve());
@@ -184,7 +187,8 @@ export async function endProgram(child: ChildProcess, gone: Promise<void>): Prom
 /** Collects the end of what the program says. */
 export function tailOf(child: ChildProcess): () => string {
   let text = '';
-  child.stderr!.setEncoding('utf8').on('data', (more: string) => {
+  // There is none where it could not be started.
+  child.stderr?.setEncoding('utf8').on('data', (more: string) => {
     text = (text + more).slice(-SAID_CHARACTERS);
   });
   return () => text.trim();

@@ -40,46 +40,66 @@ async function openSocket({ room, took }: PipeReader): Promise<ProgramPipe | und
   const path = join(folder.path, 's');
   if (Buffer.byteLength(path) > PATH_BYTES_MAX) return undefined;
   const server = createServer({ pauseOnConnect: true });
+  let ours: Socket | undefined;
+  let ended: Promise<void>;
+  let output: Socket;
   try {
     await once(server.listen(path), 'listening');
+    ours = connect({ path, onread: { buffer: room, callback: took } });
+    ended = once(ours, 'close').then(() => undefined);
+    // A server that has no file descriptor left hangs up, and tells nobody. Otherwise looked at when the program was started.
+    const refused = new AbortController();
+    ended.then(
+      () => refused.abort(),
+      () => refused.abort(),
+    );
+    const connection = once(server, 'connection', { signal: refused.signal }) as Promise<[Socket]>;
+    [[output]] = await Promise.all([connection, once(ours, 'connect')]);
   } catch (error) {
+    ours?.destroy();
     if (NO_SOCKETS.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
+  } finally {
+    // One that listens keeps the process from its end.
+    server.close();
   }
-  const ours = connect({ path, onread: { buffer: room, callback: took } });
-  const ended = once(ours, 'close').then(() => undefined);
-  // Looked at when the program was started.
-  ended.catch(() => undefined);
-  const [[output]] = (await Promise.all([once(server, 'connection'), once(ours, 'connect')])) as [
-    [Socket],
-    [],
-  ];
-  server.close();
+  const mine = ours;
   return {
     output,
     started() {
       output.destroy();
       return ended;
     },
-    resume: () => void ours.resume(),
+    resume: () => void mine.resume(),
     destroy() {
       output.destroy();
-      ours.destroy();
+      mine.destroy();
     },
   };
 }
 
 /** Of every system, with the end of the text. */
 const PATH_BYTES_MAX = 100;
-/** What file systems and systems answer that have none. */
-const NO_SOCKETS = new Set(['EACCES', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM']);
+/** What file systems and systems answer that have none; with too many open files, the start of the program tells. */
+const NO_SOCKETS = new Set([
+  'ABORT_ERR',
+  'EACCES',
+  'EINVAL',
+  'EMFILE',
+  'ENFILE',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'EPERM',
+]);
 
 function plainPipe({ room, took }: PipeReader): ProgramPipe {
   let stdout: Readable | undefined;
   return {
     output: 'pipe',
     async started(child) {
-      stdout = child.stdout!;
+      // It has none where it could not be started.
+      if (!child.stdout) return;
+      stdout = child.stdout;
       stdout.on('data', (chunk: Buffer) => {
         let more = true;
         for (let at = 0; at < chunk.byteLength; ) {

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -5,6 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { beforeEach, expect, it, vi } from 'vitest';
 import { utf8Text } from '../flow/utf8-text.ts';
 import { feedProgram } from './program-input.ts';
@@ -151,6 +153,34 @@ it('feeds a program, and tells whether it read everything', async () => {
     readAll: false,
   });
   expect(endless.destroyed).toBe(true);
+});
+
+it.each([24, 32, 40, 50, 60])('is over, with %s files that may be open at all', async (files) => {
+  const temporary = join(folder, 'temporary');
+  mkdirSync(temporary);
+  const script = `
+    import { programOutput } from ${JSON.stringify(new URL('program-output.ts', import.meta.url).href)};
+    const call = { path: ${JSON.stringify(program('head -c 10000 /dev/zero'))}, flags: [], env: {}, passing() {}, cleanUp() {} };
+    const { signal } = new AbortController();
+    const outcomes = await Promise.all(Array.from({ length: 20 }, async () => {
+      let bytes = 0;
+      try {
+        for await (const piece of programOutput({ ...call, signal, failure: ({ code }) => code === 0 ? undefined : new Error('EMFILE') })) bytes += piece.length;
+        return String(bytes);
+      } catch (error) {
+        return /EMFILE/.test(error.error?.message ?? error.message) ? 'EMFILE' : String(error);
+      }
+    }));
+    console.log(outcomes.filter((outcome) => outcome !== '10000' && outcome !== 'EMFILE').join());`;
+  const started = [
+    '-c',
+    `ulimit -n ${files}; exec "$0" --input-type=module --eval "$1"`,
+    process.execPath,
+    script,
+  ];
+  const env = { ...process.env, TMPDIR: temporary };
+  const { stdout } = await promisify(execFile)('/bin/sh', started, { env, timeout: 20_000 });
+  expect(stdout.trim()).toBe('');
 });
 
 it('tells whoever comes to read it later why it was stopped', async () => {

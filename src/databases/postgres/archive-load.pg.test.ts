@@ -1,11 +1,13 @@
 /** Archives that are loaded while they stream by, held against the database that they were made of. */
 
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { installedPgDump } from '../../../test/servers/pg-dump.ts';
 import {
@@ -18,7 +20,7 @@ import { TORTURE_DATABASE } from '../../../test/worlds/torture-database.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { compareFacts } from '../compare-facts.ts';
 import type { RestoreOptions } from '../dump.ts';
-import { columnsIn } from './archive-load.ts';
+import { tableIn } from './archive-load.ts';
 import { readRowBatches } from './archive-rows.ts';
 import { preparePostgresDump } from './prepare-dump.ts';
 import { openPostgresTarget } from './restore-target.ts';
@@ -34,11 +36,17 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 test.each([
-  ['COPY public.t (a, "b c", d) FROM stdin;\n', ['a', 'b c', 'd']],
-  ['COPY "a.b"."c (x) FROM" ("d,e", "f""g", "(h)", "i\nj") FROM stdin;\n', ['d,e', 'f"g', '(h)', 'i\nj']],
-  ['COPY public.nothing  FROM stdin;\n', []],
-])('columns of %j', (copy, columns) => {
-  expect(columnsIn({ copy })).toEqual(columns);
+  ['COPY public.t (a, "b c", d) FROM stdin;\n', 'public', 't', ['a', 'b c', 'd']],
+  [
+    'COPY "a.b"."c (x) FROM" ("d,e", "f""g", "(h)", "i\nj") FROM stdin;\n',
+    'a.b',
+    'c (x) FROM',
+    ['d,e', 'f"g', '(h)', 'i\nj'],
+  ],
+  ['COPY public.nothing  FROM stdin;\n', 'public', 'nothing', []],
+  ['COPY "t""x" (a) FROM stdin;\n', 'own', 't"x', ['a']],
+])('the table of %j', (copy, schema, name, columns) => {
+  expect(tableIn({ schema: 'own', copy })).toEqual({ schema, name, columns });
 });
 
 describe.skipIf(pgDump === undefined)('an archive', () => {
@@ -129,6 +137,118 @@ describe.skipIf(pgDump === undefined)('an archive', () => {
     const source = await server.createDatabase();
     await loadPagila(source.url);
     expect(await loaded(await archiveOf(source))).toEqual([]);
+  });
+
+  test('of many small tables has no buffer for each of them', async () => {
+    const source = await server.createDatabase();
+    await source.sql(`DO $$ BEGIN FOR i IN 1..200 LOOP
+      EXECUTE format('CREATE TABLE t%s (a int); INSERT INTO t%s VALUES (%s)', i, i, i); END LOOP; END $$`);
+    const archive = await archiveOf(source);
+    const buffers = new Set<ArrayBufferLike>();
+    for await (const { rows } of readRowBatches(inPieces(archive.bytes, archive.bytes.length), 3))
+      buffers.add(rows.buffer);
+    const bytes = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).toBeLessThan(10 * 1024 ** 2);
+    expect(await loaded(archive)).toEqual([]);
+  });
+
+  test('that is hardly longer than its table of contents has all of its rows, however it comes', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 9)');
+    const { bytes } = await archiveOf(source);
+    for (let pieceBytes = 100; pieceBytes < bytes.length; pieceBytes += 10) {
+      const batches: string[] = [];
+      for await (const { rows } of readRowBatches(inPieces(bytes, pieceBytes), 3)) batches.push(String(rows));
+      expect(batches).toEqual(['1\n2\n3\n4\n5\n6\n7\n8\n9\n']);
+    }
+  });
+
+  /** As somebody makes it who calls the program himself. */
+  async function madeBy(source: PostgresTestDatabase, ...args: string[]): Promise<Buffer<ArrayBuffer>> {
+    const call = [`--dbname=${source.url}`, '--format=custom', '--compress=0', ...args];
+    const { stdout } = await promisify(execFile)(pgDump!.path, call, {
+      encoding: 'buffer',
+      maxBuffer: Infinity,
+    });
+    return Buffer.from(stdout);
+  }
+
+  test('with INSERT instead of rows', async () => {
+    const source = await server.createDatabase();
+    await source.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)');
+    const { facts } = await archiveOf(source);
+    expect(await loaded({ bytes: await madeBy(source, '--inserts'), facts })).toEqual([]);
+  });
+
+  test('with rows that belong into other partitions of the database that they are loaded into', async () => {
+    const source = await server.createDatabase();
+    // The hash of an enum is that of its number, which another database gives anew.
+    await source.sql(`
+      CREATE TYPE color AS ENUM ('r', 'g', 'b', 'y', 'k');
+      CREATE TABLE "a.h" (c color, v int) PARTITION BY HASH (c);
+      CREATE TABLE h0 PARTITION OF "a.h" FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+      CREATE TABLE h1 PARTITION OF "a.h" FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+      CREATE TABLE h2 PARTITION OF "a.h" FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+      ALTER TABLE "a.h" ADD PRIMARY KEY (c, v);
+      INSERT INTO "a.h" SELECT (enum_range(NULL::color))[1 + i % 5], i FROM generate_series(1, 1000) i`);
+    const there = await server.createDatabase();
+    await using target = await openPostgresTarget(connection(there), { jobs: 2 });
+    await target.restore(
+      inPieces(await madeBy(source, '--load-via-partition-root'), 65_536),
+      'custom',
+      signal,
+    );
+    const rows = 'SELECT c, v FROM "a.h" ORDER BY c, v';
+    expect(await there.sql(rows)).toEqual(await source.sql(rows));
+  });
+
+  test('of tables that are there already, with foreign keys, takes them in its order', async () => {
+    const source = await server.createDatabase();
+    const tables = `
+      CREATE TABLE parent (id int PRIMARY KEY);
+      CREATE TABLE child (id int REFERENCES parent (id))`;
+    await source.sql(`${tables};
+      INSERT INTO parent SELECT generate_series(1, 10); INSERT INTO child SELECT generate_series(1, 10)`);
+    const bytes = await madeBy(source, '--data-only');
+    const { facts } = await archiveOf(source);
+    const there = await server.createDatabase();
+    await there.sql(tables);
+    await using target = await openPostgresTarget(connection(there), { jobs: 4 });
+    // Rows of the child may be written meanwhile, as far as they point to something.
+    await using holder = await there.session();
+    await holder.sql('BEGIN; LOCK TABLE parent IN SHARE MODE');
+    const loading = target.restore(inPieces(bytes, 65_536), 'custom', signal);
+    const waiting = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = '${there.name}' AND wait_event_type = 'Lock'`;
+    await expect.poll(async () => (await there.sql(waiting))[0]!['n']).toBe(1);
+    await holder.sql('COMMIT');
+    await loading;
+    expect(compareFacts(facts, await target.facts(facts, signal))).toEqual([]);
+  });
+
+  test('of an owner who was denied to write into his own table', async () => {
+    const role = `owner_${process.pid}`;
+    const source = await server.createDatabase();
+    const there = await server.createDatabase();
+    await source.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'x'; GRANT CREATE ON SCHEMA public TO ${role}`);
+    await there.sql(`GRANT CREATE ON SCHEMA public TO ${role}`);
+    try {
+      await source.sql(`SET ROLE ${role};
+        CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept SELECT generate_series(1, 10);
+        CREATE SEQUENCE stopped; SELECT nextval('stopped'); CREATE MATERIALIZED VIEW seen AS SELECT count(*) FROM kept;
+        REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON kept FROM ${role}; REVOKE UPDATE ON stopped FROM ${role}`);
+      const { bytes, facts } = await archiveOf(source);
+      const url = new URL(there.url);
+      url.username = role;
+      url.password = 'x';
+      await using target = await openPostgresTarget(parseDatabaseUrl(url.href).connection, { jobs: 2 });
+      await target.restore(inPieces(bytes, 65_536), 'custom', signal);
+      expect(compareFacts(facts, await target.facts(facts, signal))).toEqual([]);
+      const grants = `SELECT relname, relacl::text FROM pg_class WHERE relname IN ('kept', 'stopped') ORDER BY 1`;
+      expect(await there.sql(grants)).toEqual(await source.sql(grants));
+    } finally {
+      for (const { sql } of [source, there]) await sql(`RESET ROLE; DROP OWNED BY ${role}`);
+      await source.sql(`DROP ROLE ${role}`);
+    }
   });
 
   test('that is cut, or that the database does not take, is an error', async () => {

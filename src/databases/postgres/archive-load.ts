@@ -13,7 +13,7 @@ import { clientOutput } from '../client-process.ts';
 import type { RestoreOptions } from '../dump.ts';
 import type { ArchiveContents, ArchiveEntry } from './archive-contents.ts';
 import { type ArchiveHead, readRowBatches } from './archive-rows.ts';
-import { DumpContent, damaged } from './dump-content.ts';
+import { DumpContent, damaged, namesIn } from './dump-content.ts';
 import { DumpScript } from './dump-script.ts';
 import { type LoadedTable, openSplitLoad } from './split-load.ts';
 
@@ -32,8 +32,13 @@ export interface ArchiveLoad {
 }
 
 /** Whether nothing is in it that pg_restore alone can load. */
-export function canStream({ encoding, dataKinds }: ArchiveContents): boolean {
-  return encoding === 'UTF8' && [...dataKinds].every((kind) => LOADED.has(kind));
+export function canStream(contents: ArchiveContents): boolean {
+  return (
+    contents.encoding === 'UTF8' &&
+    [...contents.dataKinds].every((kind) => LOADED.has(kind)) &&
+    // Rows may also be statements: INSERT.
+    contents.tables().every(({ copy }) => COPY.test(copy ?? ''))
+  );
 }
 
 const LOADED = new Set(['TABLE DATA', 'SEQUENCE SET']);
@@ -61,33 +66,50 @@ export async function loadArchive(
   await using load = await openSplitLoad(connection, options, jobs, signal);
   await load.runScript(script('pre-data'));
   const tables = new Map<ArchiveEntry, LoadedTable>();
-  const sizes = new Map<LoadedTable, number>();
+  const sizes = new Map<ArchiveEntry, number>();
   const archive = async function* (): AsyncGenerator<Buffer> {
     yield head;
     yield* rest;
   };
+  let inTurn: Promise<unknown> = Promise.resolve();
   // One for each connection, and the one that is being filled.
   const batches = readRowBatches(archive(), jobs + 1);
   await forEachUntilError(batches, jobs, signal, async (batch) => {
     using _ = batch;
     const { entry, whole, rows } = batch;
-    const table = tables.get(entry) ?? { ...entry, columns: columnsIn(entry) };
+    const table = tables.get(entry) ?? tableIn(entry);
     tables.set(entry, table);
-    sizes.set(table, (sizes.get(table) ?? 0) + rows.byteLength);
-    // Of a table of an extension, rows are there already.
-    await load.copy(table, whole && contents.makes(entry), [rows]);
+    sizes.set(entry, (sizes.get(entry) ?? 0) + rows.byteLength);
+    if (contents.makes(entry)) {
+      const isOwn = table.schema === entry.schema && table.name === entry.name;
+      await load.copy(table, whole && isOwn, [rows]);
+      return;
+    }
+    // A table of an extension has its foreign keys already, and perhaps rows: the archive has it behind those it points to.
+    const turn = inTurn.then(() => load.copy(table, false, [rows]));
+    inTurn = turn;
+    await turn;
   });
   if (contents.setvals.length > 0) await load.runScript(Readable.from([contents.setvals.join('')]));
   await load.finish(script('post-data'), sizes);
 }
 
-/** `COPY public.t (a, "b c") FROM stdin;` → `a`, `b c` */
-export function columnsIn({ copy = '' }: Pick<ArchiveEntry, 'copy'>): string[] {
-  const name = '(?:"(?:[^"]|"")*"|[^"\\s(),.]+)';
-  const [, list] =
-    new RegExp(`^COPY ${name}(?:\\.${name})? (?:\\((.*)\\) )?\\s*FROM stdin;\\s*$`, 's').exec(copy) ?? [];
-  if (list === undefined && !/ FROM stdin;\s*$/.test(copy)) throw damaged(`it has rows of nothing: ${copy}`);
-  return [...(list ?? '').matchAll(/"((?:[^"]|"")*)"|([^",\s]+)/g)].map(
-    ([, quoted, plain]) => plain ?? quoted!.replaceAll('""', '"'),
-  );
+/**
+ * `COPY public.t (a, "b c") FROM stdin;` → `public`, `t`, `a`, `b c`. The rows of a partition may be for the whole table:
+ * the hash of an enum is another one in another database.
+ */
+export function tableIn({ schema, copy = '' }: Pick<ArchiveEntry, 'schema' | 'copy'>): LoadedTable {
+  const [, table, list = ''] = COPY.exec(copy) ?? [];
+  if (table === undefined) throw damaged(`it has rows of nothing: ${copy}`);
+  const names = namesIn(table);
+  return {
+    schema: names.length > 1 ? names[0]! : schema,
+    name: names.at(-1)!,
+    columns: [...list.matchAll(/"((?:[^"]|"")*)"|([^",\s]+)/g)].map(
+      ([, quoted, plain]) => plain ?? quoted!.replaceAll('""', '"'),
+    ),
+  };
 }
+
+const NAME = '(?:"(?:[^"]|"")*"|[^"\\s(),.]+)';
+const COPY = new RegExp(`^COPY (${NAME}(?:\\.${NAME})?) (?:\\((.*)\\) )?\\s*FROM stdin;\\s*$`, 's');

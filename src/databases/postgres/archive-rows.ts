@@ -10,6 +10,8 @@ import { damaged } from './dump-content.ts';
 const BATCH_BYTES_MAX = 8 * 1024 ** 2;
 const BATCH_BYTES_MIN = 1024 ** 2;
 const BATCHES_BYTES_MAX = 32 * 1024 ** 2;
+/** Thousands of small tables come in one chunk: they cannot have a buffer each. */
+const COPIED_BYTES_MAX = 64 * 1024;
 /** What ends the rows of a table. */
 const END = Buffer.from('\\.\n\n\n');
 const NEWLINE = 0x0a;
@@ -75,6 +77,8 @@ export async function* readRowBatches(chunks: AsyncIterable<Buffer>, most: numbe
     }
   }
   blocks.end();
+  // A short archive is read at its end, when it is sure that its table of contents has all come.
+  yield* gathered.take();
 }
 
 const CHUNK_BYTES = 1024 ** 2;
@@ -136,13 +140,21 @@ class Gathered {
   #emit(bytes: number, whole: boolean): void {
     const buffer = this.#buffer;
     const pool = this.#pool;
+    const batch = { entry: this.#entry!, whole };
+    this.#isFirst = false;
+    if (bytes <= COPIED_BYTES_MAX && buffer.byteLength === pool.bufferBytes) {
+      this.#batches.push({
+        ...batch,
+        rows: Buffer.from(buffer.subarray(0, bytes)),
+        [Symbol.dispose]: () => undefined,
+      });
+      return;
+    }
     this.#batches.push({
-      entry: this.#entry!,
-      whole,
+      ...batch,
       rows: buffer.subarray(0, bytes),
       [Symbol.dispose]: () => pool.give(buffer),
     });
     this.#buffer = pool.take();
-    this.#isFirst = false;
   }
 }

@@ -9,7 +9,7 @@
  * | the same with more to it, `EXCLUDE` | has its table alone | those of different tables are |
  * | `ADD CONSTRAINT … FOREIGN KEY` | has both tables alone | those of different tables are; behind all that it may point to |
  * | `COMMENT ON INDEX`, `CLUSTER ON`, … | | it follows what stands before it |
- * | `SET` | | it is for every session |
+ * | `SET`, `RESET` | | it is for every session |
  * | anything else, also about a table that has no rows of its own | | it runs alone, in its place |
  */
 
@@ -88,7 +88,7 @@ export function inTheWay(one: LaterWork, other: LaterWork): boolean {
 
 const NAME = '(?:"(?:[^"]|"")*"|[^\\s."(),]+)';
 const TABLE = `(${NAME}\\.${NAME})`;
-const SETTING = /^(?:SET|SELECT pg_catalog\.set_config\()/;
+const SETTING = /^(?:SET|RESET|SELECT pg_catalog\.set_config\()/;
 const FOLLOWS = new RegExp(
   `^(?:COMMENT ON (?:INDEX|CONSTRAINT) |ALTER INDEX ${TABLE} ALTER COLUMN |` +
     `ALTER TABLE (?:ONLY )?${TABLE} (?:CLUSTER ON|REPLICA IDENTITY USING INDEX) )`,

@@ -3,7 +3,8 @@
 import type { RestoreOptions } from '../dump.ts';
 import type { ScriptPart } from './sql-script.ts';
 
-const OWNERS = /^(?:ALTER [\s\S]* OWNER TO |GRANT |REVOKE |ALTER DEFAULT PRIVILEGES )/;
+const OWNERS =
+  /^(?:ALTER [\s\S]* OWNER TO |GRANT |REVOKE |ALTER DEFAULT PRIVILEGES |SET SESSION AUTHORIZATION |RESET SESSION AUTHORIZATION\b)/;
 
 const SUBSCRIPTIONS = /^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION /;
 

@@ -7,13 +7,14 @@ import { utf8Text } from '../../flow/utf8-text.ts';
 import type { RestoreOptions } from '../dump.ts';
 import { copyIn } from './copy-in.ts';
 import type { SequencePosition } from './dump-catalogue.ts';
+import type { DumpedTable } from './dump-content.ts';
 import { type Doing, postgresError } from './errors.ts';
 import { openSession } from './open-session.ts';
 import { laterSteps, tableKey } from './post-data.ts';
 import { runLater } from './run-later.ts';
 import { checkCommand, runSqlScript } from './run-script.ts';
 import { leftOut } from './script-left-out.ts';
-import { readSqlScript } from './sql-script.ts';
+import { readSqlScript, type ScriptPart } from './sql-script.ts';
 import { quotedTable } from './table-catalogue.ts';
 import { columnList } from './table-digests.ts';
 
@@ -23,7 +24,10 @@ export interface LoadedTable {
   readonly columns: readonly string[];
 }
 
-/** In this order: the script before the rows, rows and scripts of others, sequences, the script behind the rows. */
+/**
+ * In this order: the script before the rows, rows and scripts of others, sequences, the script behind the rows. Grants wait for
+ * the last, as those of pg_restore do: an owner may have been denied to write into a table of his own.
+ */
 export interface SplitLoad extends AsyncDisposable {
   /** On a connection of its own. */
   runScript(script: Readable): Promise<void>;
@@ -52,8 +56,13 @@ export interface SplitLoad extends AsyncDisposable {
    * Durable when it resolves, as all before it.
    * @param bytes about so many each table has
    */
-  finish(script: Readable, bytes: ReadonlyMap<LoadedTable, number>): Promise<void>;
+  finish(script: Readable, bytes: ReadonlyMap<DumpedTable, number>): Promise<void>;
 }
+
+/** With whose grants they are. */
+const GRANTS = /^(?:GRANT|REVOKE|SET SESSION AUTHORIZATION|RESET SESSION AUTHORIZATION)\b/;
+/** What reads other tables, or would look at each grant. */
+const BEHIND_GRANTS = /^(?:REFRESH MATERIALIZED VIEW|CREATE EVENT TRIGGER) /;
 
 /** Of all sessions together, where the server gives each less than its share. */
 const INDEX_MEMORY_MB = 512;
@@ -95,6 +104,7 @@ export async function openSplitLoad(
   stack.defer(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
   const free = [...clients];
+  const grants: string[] = [];
   const take: SplitLoad['take'] = async (table, whole, work) => {
     const client = free.pop();
     if (client === undefined) throw new Error('every connection of the restore is busy');
@@ -113,7 +123,15 @@ export async function openSplitLoad(
     async runScript(script) {
       await using session = await openSession(connection, { doing });
       await asked(doing.action, () => session.client.query('SET synchronous_commit = off'));
-      await runSqlScript(session, utf8Text(script), { doing, skip, signal });
+      const held: string[] = [];
+      const leave = (part: ScriptPart): boolean => {
+        if (skip(part)) return true;
+        if (part.kind !== 'statement' || !GRANTS.test(part.text)) return false;
+        held.push(part.text);
+        return true;
+      };
+      await runSqlScript(session, utf8Text(script), { doing, skip: leave, signal });
+      grants.push(...held);
     },
     copy: (table, whole, rows) => take(table, whole, ({ client, text }) => copyIn(client, text, rows)),
     take,
@@ -133,6 +151,8 @@ export async function openSplitLoad(
         if (part.kind === 'command') checkCommand(part);
         else if (!skip(part)) statements.push(part.text);
       }
+      const last = statements.findIndex((text) => BEHIND_GRANTS.test(text));
+      statements.splice(last < 0 ? statements.length : last, 0, ...grants);
       const sizes = new Map([...bytes].map(([table, size]) => [tableKey(table), size]));
       await runLater(clients, laterSteps(statements, new Set(sizes.keys())), sizes, doing, signal);
       await asked('make the restore durable', () => clients[0]!.query(FLUSH));
