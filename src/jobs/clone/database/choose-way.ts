@@ -83,6 +83,21 @@ function hindrance(way: Way, situation: Situation): string | undefined {
   return mayCopy ? undefined : 'this role neither owns the source nor is it a template';
 }
 
+/** What to do where there is no way. @param places whether it is said where backups are */
+export function wayOut({ reachable, compare }: Situation, wanted: Way | undefined, places: boolean): string {
+  if (wanted === 'backup' || (wanted === undefined && !reachable)) {
+    if (compare) return 'leave --compare out: a backup is older than its source';
+    if (places) return 'drill a backup of this database first: longshore drill --from s3://bucket/prefix/';
+    return reachable
+      ? 'name the bucket of its backups: --backups s3://bucket/prefix/'
+      : 'correct the URL of the source, or name the bucket of its backups: --backups s3://bucket/prefix/';
+  }
+  if (!reachable) return 'correct the URL of the source';
+  return wanted === 'template' && compare
+    ? 'leave --compare or --how out'
+    : 'leave --how out: another way is found';
+}
+
 function estimate(way: Way, { bytes, jobs }: Situation): number {
   const rate = RATES[way] * (way === 'copy' ? jobs / 2 : 1);
   return Math.round(START_MS + (bytes / rate) * 1000);

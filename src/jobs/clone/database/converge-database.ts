@@ -132,7 +132,7 @@ export function makeNote(request: DatabaseRequest, how: string, nowMs: number): 
 /** @throws CHECK_FAILED where it was made of something else */
 function existing(request: DatabaseRequest, note: CloneNote, tookMs: number): ConvergedClone {
   const { name } = request;
-  if (note.key !== keyOf(request)) stopAtProblems({ name, findings: [madeOfSomethingElse(name, note)] });
+  if (note.key !== keyOf(request)) stopAtProblems({ name, findings: [madeOfSomethingElse(request, note)] });
   return result(request, note, true, Math.round(tookMs));
 }
 

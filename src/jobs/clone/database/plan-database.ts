@@ -15,7 +15,7 @@ import { checkFit, RULES_NAME } from '../make-fit.ts';
 import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
-import { type ChosenWay, chooseWay, type Situation, type Way, workText } from './choose-way.ts';
+import { type ChosenWay, chooseWay, type Situation, type Way, wayOut, workText } from './choose-way.ts';
 import { type CloneNote, keyOf, parseNote } from './clone-note.ts';
 import type { DatabaseRequest } from './request.ts';
 
@@ -51,7 +51,8 @@ export async function planDatabase(
       problem(`${placeOf(on, name)} is there, and Longshore did not make it`, 'take another --name'),
     );
   const note = parseNote(there?.note);
-  if (note?.state === 'ready' && note.key !== keyOf(request)) findings.push(madeOfSomethingElse(name, note));
+  if (note?.state === 'ready' && note.key !== keyOf(request))
+    findings.push(madeOfSomethingElse(request, note));
   else if (note?.state === 'ready')
     findings.push(ok(`${name} is there already, made ${note.madeAt} by ${note.owner}`));
   const common = { mode, name, costADay: 0, findings };
@@ -76,7 +77,13 @@ export async function planDatabase(
   if (request.masking !== undefined && situation.reachable)
     findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
-  if (typeof chosen === 'string') findings.push(problem(`there is no way to copy the rows: ${chosen}`));
+  if (typeof chosen === 'string')
+    findings.push(
+      problem(
+        `there is no way to copy the rows: ${chosen}`,
+        wayOut(situation, request.way, request.backups !== undefined),
+      ),
+    );
   else if (shape !== undefined && chosen.way !== 'backup') {
     const missing = await server.missingRoles(request.noOwner ? shape.rolesAnyway : shape.roles);
     if (missing.length > 0)
@@ -93,10 +100,13 @@ export async function planDatabase(
 }
 
 /** Of a name that is taken by a clone. */
-export function madeOfSomethingElse(name: string, { source, owner }: CloneNote): Finding {
+export function madeOfSomethingElse(
+  { name, on }: Pick<DatabaseRequest, 'name' | 'on'>,
+  { source, owner }: CloneNote,
+): Finding {
   return problem(
     `${name} is a clone already, of ${source} by ${owner}, and made of something else`,
-    `take another --name, or drop it: longshore clone drop ${name}`,
+    `take another --name, or drop it: longshore clone drop ${name} --on ${placeOf(on, on.connection.database)}`,
   );
 }
 
