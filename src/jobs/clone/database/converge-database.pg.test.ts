@@ -216,6 +216,23 @@ test.skipIf(pgDump === undefined)(
   },
 );
 
+test('a role that may make no databases is a finding of the plan', async () => {
+  const role = `reader_${process.pid}`;
+  await source.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+  const url = new URL(server.url);
+  url.username = role;
+  url.password = 'x';
+  const { findings } = await planned(request({ on: parseDatabaseUrl(url.href) }));
+  expect(findings).toContainEqual(
+    expect.objectContaining({
+      kind: 'problem',
+      text: expect.stringContaining(`the role ${role} may make no databases`),
+      hint: expect.stringContaining('CREATEDB'),
+    }),
+  );
+  await source.sql(`DROP ROLE ${role}`);
+});
+
 test('what the other server lacks: roles are named before anything is made, tablespaces are done without', async () => {
   await using other = await startPostgres(pgDump === undefined ? {} : { binFolder: debianBinFolder()! });
   const role = `owner "of" ${process.pid}`;

@@ -55,6 +55,13 @@ export async function planDatabase(
     findings.push(madeOfSomethingElse(request, note));
   else if (note?.state === 'ready')
     findings.push(ok(`${name} is there already, made ${note.madeAt} by ${note.owner}`));
+  if (note?.state !== 'ready' && !(await server.mayCreate()))
+    findings.push(
+      problem(
+        `the role ${on.connection.user} may make no databases on ${on.connection.host}`,
+        'ALTER ROLE … CREATEDB; `longshore grants clone --from postgres://…` prints all that it needs',
+      ),
+    );
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
     findings.push(...(await checkFit(request.source.dialect, mode, request, env, signal)));
