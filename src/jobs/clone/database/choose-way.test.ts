@@ -13,7 +13,11 @@ const LOCAL: Situation = {
   compare: false,
   noOwner: false,
 };
-const backup = { key: '2026-11-20/datadump1.dump.zst', takenAt: '2026-11-20T03:00:00Z' };
+const backup = {
+  key: '2026-11-20/datadump1.dump.zst',
+  takenAt: '2026-11-20T03:00:00Z',
+  source: 'postgres://db/shop',
+};
 
 const chosen = (more: Partial<Situation>, wanted?: 'template' | 'copy' | 'dump' | 'backup') => {
   const found = chooseWay({ ...LOCAL, ...more }, wanted);

@@ -1,6 +1,7 @@
 /** Which way a clone is made on a server, why, and about how long it takes. Pure. */
 
 import { formatBytes } from '../../../config/bytes.ts';
+import type { FoundBackup } from './request.ts';
 
 /** `template`: by the server itself; `copy`: read and written over several connections; `dump`: through its dump program; `backup`: from a bucket. */
 export const WAYS = ['template', 'copy', 'dump', 'backup'] as const;
@@ -19,7 +20,7 @@ export interface Situation {
   /** Whether owners and grants are left out. */
   readonly noOwner: boolean;
   /** The newest backup that was drilled and is good. */
-  readonly backup: { readonly key: string; readonly takenAt: string } | undefined;
+  readonly backup: FoundBackup | undefined;
   /** Whether the source can be reached at all. */
   readonly reachable: boolean;
   /** Whether every row is to be held against the source. */

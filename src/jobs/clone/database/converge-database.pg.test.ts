@@ -138,6 +138,10 @@ test.skipIf(pgDump === undefined)(
     const from = parseDatabaseUrl(url.href);
     for (const { statements } of databaseGrants(from, from, role).sql)
       for (const statement of statements) await source.sql(statement);
+    await expect(convergeDatabase(request({ source: from, on: from }))).rejects.toMatchObject({
+      message: expect.stringContaining(`Cannot restore into ${request().name}`),
+      hint: expect.stringContaining('--no-owners'),
+    });
     const made = await convergeDatabase(request({ source: from, on: from, noOwner: true, compare: true }));
     expect(made.how).toBe('copy');
     await dropServerClone(from, made.name);

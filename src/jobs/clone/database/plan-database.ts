@@ -17,9 +17,11 @@ import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
 import { type ChosenWay, chooseWay, type Situation, type Way, wayOut, workText } from './choose-way.ts';
 import { type CloneNote, keyOf, parseNote } from './clone-note.ts';
-import type { DatabaseRequest } from './request.ts';
+import type { DatabaseRequest, FoundBackup } from './request.ts';
 
 export interface DatabasePlan extends ClonePlan {
+  /** That is restored, where one is. */
+  readonly backup?: FoundBackup | undefined;
   /** Undefined where there is none, or none is needed. */
   readonly way: Way | undefined;
   /** Of the source; undefined where it cannot be reached, or is not looked at. */
@@ -27,7 +29,7 @@ export interface DatabasePlan extends ClonePlan {
 }
 
 /** Without what only making it needs: settings of a database may be secrets. */
-export function shownPlan({ shape: _, ...plan }: DatabasePlan): ClonePlan {
+export function shownPlan({ shape: _, backup: __, ...plan }: DatabasePlan): ClonePlan {
   return plan;
 }
 
@@ -103,7 +105,14 @@ export async function planDatabase(
   }
   if (typeof chosen !== 'string' && (chosen.way === 'copy' || chosen.way === 'dump'))
     for (const { text, hint } of await problemsOfCopy(request)) findings.push(problem(text, hint));
-  return { ...common, shape, ...described(request, situation, chosen) };
+  const backup = typeof chosen !== 'string' && chosen.way === 'backup' ? situation.backup : undefined;
+  if (backup !== undefined) findings.push(ok(`it is made of ${backupText(backup)}`));
+  return { ...common, shape, backup, ...described(request, situation, chosen) };
+}
+
+/** Which one: there may be one of a database of the same name on another server. */
+export function backupText({ key, source, takenAt }: FoundBackup): string {
+  return `the backup ${key} of ${source}, taken ${takenAt}`;
 }
 
 /** Of a name that is taken by a clone. */
