@@ -2,7 +2,7 @@
 // Starts the program: the built one where it is published, the sources where they are checked out; on Node 24.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
+import module from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +50,7 @@ function keepCompiledCode() {
   const folder = process.env.NODE_COMPILE_CACHE ?? cacheFolder();
   if (folder === undefined) return;
   process.env.NODE_COMPILE_CACHE = folder;
-  enableCompileCache(folder);
+  module.enableCompileCache(folder);
 }
 
 function cacheFolder() {

@@ -71,3 +71,8 @@ test('the package holds the program and its types, and no tests', () => {
   expect(paths).toContain('longshore.schema.json');
   expect(paths.filter((path) => /\.test\.|^test\/|^src\/|^bench\//.test(path))).toEqual([]);
 });
+
+test('the program starts on a Node.js that is too old, to fetch a newer one or to say so', () => {
+  // A name that the old one does not have ends the start before its first line.
+  expect(read('bin/longshore.mjs')).not.toMatch(/import \{[^}]*\} from 'node:module'/);
+});

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { installedPgDump } from '../../test/servers/pg-dump.ts';
 import { postgresServer } from '../../test/servers/postgres.ts';
+import { parseDatabaseUrl } from '../config/database-url.ts';
 import { drillBackup } from '../jobs/backup/drill.ts';
 import { runBackup } from '../jobs/backup/run.ts';
 import { cloneDatabase, planClone } from '../jobs/clone/clone-database.ts';
@@ -36,6 +37,10 @@ test.skipIf(pgDump === undefined)(
       const other = await server.createDatabase();
       const wrong = await planClone({ ...options, from: other.url }, { backups: backups() });
       expect(wrong.findings.map(({ text }) => text).join()).toContain('there is no drilled backup');
+      const right = await planClone(options, { backups: backups() });
+      expect(right.findings.map(({ text }) => text).join()).toContain(
+        `of ${parseDatabaseUrl(database.url).name}, taken`,
+      );
       const { clone } = await cloneDatabase(options, { backups: backups() });
       expect(clone).toMatchObject({ how: 'backup', existed: false });
       const [row] = await database.sql(

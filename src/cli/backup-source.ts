@@ -25,7 +25,8 @@ export function backupSource(
           (dump.product === 'PostgreSQL') === (dialect === 'postgres'),
       );
       newest = found?.key;
-      return found === undefined ? undefined : { key: found.key, takenAt: found.takenAt };
+      if (found?.dump === undefined) return undefined;
+      return { key: found.key, takenAt: found.takenAt, source: found.dump.source };
     },
     async restore(into, onBytes, signal) {
       const { restoreBackup } = await import('../jobs/backup/restore.ts');

@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander';
 import { LongshoreError } from '../errors.ts';
 import { killingFailpoint } from '../flow/failpoint.ts';
+import type { ConvergedClone } from '../jobs/clone/clone.ts';
 import { WAYS, type Way } from '../jobs/clone/database/choose-way.ts';
 import { lifeOf } from '../jobs/clone/settings.ts';
 import { backupSource } from './backup-source.ts';
@@ -96,8 +97,16 @@ async function run(reference: string, flags: ConvergeFlags, finish: Finish): Pro
     return;
   }
   const failpoint = killingFailpoint(process.env['LONGSHORE_KILL_AT']);
-  const clone = await stoppable((signal) => converge(artifact, options, { signal, emit, failpoint }), stop);
-  process.stdout.write(`${json ? JSON.stringify(clone) : convergedText(clone)}\n`);
+  // Before the pool is filled up: it is ready, and may be used.
+  const say = (made: ConvergedClone): void => void process.stdout.write(`${convergedText(made)}\n`);
+  const early = !json && options.pool !== undefined;
+  const clone = await stoppable(
+    (signal) =>
+      converge(artifact, { ...options, onClone: early ? say : undefined }, { signal, emit, failpoint }),
+    stop,
+  );
+  if (json) process.stdout.write(`${JSON.stringify(clone)}\n`);
+  else if (!early) say(clone);
   finish(0);
 }
 

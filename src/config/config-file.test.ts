@@ -74,6 +74,7 @@ test('durations and sizes', () => {
   ]);
   expect(() => parseDuration('soon')).toThrow(/duration/);
   expect(formatDuration(3_840_000)).toBe('1h 04m');
+  expect(formatDuration(604_740_000)).toBe('6d 23h');
   expect(['512', '64KiB', '1.5GB'].map(parseBytes)).toEqual([512, 65_536, 1_500_000_000]);
   expect(() => parseBytes('much')).toThrow(/size/);
 });

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { clientEnvironment, clientFolders, findPrograms } from './client-programs.ts';
+import { checkClientFolder, clientEnvironment, clientFolders, findPrograms } from './client-programs.ts';
 
 it('finds programs in the order of folders and names, and asks them', async () => {
   const root = mkdtempSync(join(tmpdir(), 'longshore-programs-'));
@@ -43,4 +43,17 @@ it('gives programs no settings of clients', () => {
   });
   expect(PATH).toBe('/bin');
   expect(Object.values(rest).filter((value) => value !== undefined)).toEqual([]);
+});
+
+it('a folder that was asked for and holds nothing is what is wrong, not what is installed', () => {
+  const found = [{ name: 'pg_dump', path: '/x/pg_dump', versionText: '' }];
+  expect(() => checkClientFolder('/x', ['pg_dump'], found)).not.toThrow();
+  expect(() => checkClientFolder(undefined, ['pg_dump'], [])).not.toThrow();
+  expect(() => checkClientFolder('/y', ['pg_dump', 'pg_restore'], [])).toThrow(
+    expect.objectContaining({
+      code: 'CHECK_FAILED',
+      message: '/y has none of pg_dump, pg_restore',
+      hint: expect.stringContaining('--client-folder'),
+    }),
+  );
 });

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, glob, realpath, stat } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
+import { LongshoreError } from '../errors.ts';
 
 export interface FoundProgram {
   readonly name: string;
@@ -55,6 +56,18 @@ export function clientFolders(
 ): string[] {
   if (first !== undefined) return [first];
   return [...usual, ...(env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')];
+}
+
+/** @throws CHECK_FAILED for a folder that was asked for and holds none of the programs */
+export function checkClientFolder(
+  folder: string | undefined,
+  names: readonly string[],
+  found: readonly FoundProgram[],
+): void {
+  if (folder === undefined || found.length > 0) return;
+  throw new LongshoreError('CHECK_FAILED', `${folder} has none of ${names.join(', ')}`, {
+    hint: 'correct --client-folder, or leave it out: then they are looked for where packages put them and on the PATH',
+  });
 }
 
 /** Of our environment what programs need to run; no settings of clients, and no passwords. */

@@ -53,6 +53,8 @@ export interface CloneServer extends AsyncDisposable {
   lock(working: string, signal: AbortSignal): Promise<AsyncDisposable>;
   /** The same without waiting. @returns undefined where another process does */
   tryLock(working: string): Promise<AsyncDisposable | undefined>;
+  /** Whether the role may make databases; true also where the server does not say it. */
+  mayCreate(): Promise<boolean>;
   /** Databases whose names begin so. */
   names(prefix: string): Promise<string[]>;
   /** Whether the server can copy that one by itself, and lets us. */

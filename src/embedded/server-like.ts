@@ -80,7 +80,9 @@ async function startPostgresLike(like: DumpServer, folder: string | undefined): 
     .sort((one, other) => majorOf(one.version) - majorOf(other.version));
   if (best === undefined) {
     const here =
-      found.length === 0 ? 'there is none here' : `here is ${found.map(({ version }) => version).join(', ')}`;
+      found.length === 0
+        ? `there is none ${folder === undefined ? 'here' : `in ${folder}`}`
+        : `here is ${found.map(({ version }) => version).join(', ')}`;
     throw new LongshoreError(
       'CHECK_FAILED',
       `a drill needs a server of PostgreSQL ${wanted} or later, and ${here}`,

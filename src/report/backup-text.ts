@@ -2,6 +2,7 @@
 
 import { formatBytes } from '../config/bytes.ts';
 import { formatDuration } from '../config/duration.ts';
+import { parseStoreUrl } from '../config/store-url.ts';
 import { rowsIn } from '../databases/compare-facts.ts';
 import type { ComparedBackup } from '../jobs/backup/compare-backup.ts';
 import type { DrilledBackup as DrillResult } from '../jobs/backup/drill.ts';
@@ -84,7 +85,10 @@ export function backupResultText(result: BackupResult): string {
 }
 
 function watchText({ shipped, left }: WatchResult, to: string): string {
-  const lines = shipped.map(({ key, bytes }) => `${key}: ${count(bytes)} bytes are in ${to}, and proven`);
+  const { prefix } = parseStoreUrl(to);
+  const lines = shipped.map(
+    ({ key, bytes }) => `${key.slice(prefix.length)}: ${count(bytes)} bytes are in ${to}, and proven`,
+  );
   if (left !== undefined) lines.push(`${left}; it is left alone`);
   return lines.length === 0 ? 'there is no file to upload' : lines.join('\n');
 }
@@ -120,15 +124,19 @@ export function drillText({
   ok,
   server,
   recoveryMs,
+  compared,
   tables,
   rows,
   assertions,
   problems,
 }: DrillResult): string {
   const asserted = assertions === 0 ? '' : `, ${counted(assertions, 'assertion')}`;
+  const held = compared
+    ? `${counted(tables, 'table')} with ${counted(rows, 'row')} as the backup held them`
+    : 'another program dumped it, and what it held nobody counted';
   const lines = ok
     ? [
-        `✓ ${key} is restored in ${server}: ${counted(tables, 'table')} with ${counted(rows, 'row')} as the backup held them${asserted}`,
+        `✓ ${key} is restored in ${server}: ${held}${asserted}`,
         `  from nothing to a database that answers: ${formatDuration(recoveryMs)}`,
       ]
     : [`✗ ${key} is not what it should be, restored in ${server}:`, ...problems.map((text) => `  ${text}`)];

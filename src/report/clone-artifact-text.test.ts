@@ -28,3 +28,26 @@ test('what would steer a terminal is shown, and not sent to it', () => {
   ])
     expect(text).toContain(shown);
 });
+
+test('how long a clone lives is told as the INI file has it', () => {
+  const inspected = (ttl: string) =>
+    inspectedText({
+      reference: 'shop:1',
+      place: 'store',
+      digest: 'sha256:ab',
+      contentDigest: 'sha256:cd',
+      created: undefined,
+      platform: 'linux/amd64',
+      config: parseArtifactConfig(
+        `[source_db]\nsource_db_url = postgres://a@h/shop\n[target_db]\nttl = ${ttl}`,
+        'x',
+      ),
+      changelog: undefined,
+      masking: undefined,
+      layers: [],
+      bytes: 0,
+      labels: {},
+    });
+  expect(inspected('2h')).toContain('\n  ttl: 2h 00m\n');
+  expect(inspected('0')).toContain('\n  ttl: until it is dropped\n');
+});

@@ -1,6 +1,7 @@
 /** Database artifacts, as a person reads them. */
 
 import { formatBytes } from '../config/bytes.ts';
+import { formatDuration } from '../config/duration.ts';
 import type { BuiltArtifact } from '../jobs/clone/build.ts';
 import type { ArtifactDifference, ConfigDifference, FileDifference } from '../jobs/clone/diff.ts';
 import type { InspectedArtifact } from '../jobs/clone/inspect.ts';
@@ -92,7 +93,7 @@ function layerLines(layers: BuiltArtifact['layers']): string[] {
 function settingsOf(prefix: string, value: unknown): string[] {
   if (value === undefined) return [];
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return [`  ${prefix}: ${shown(value)}`];
+    return [`  ${settingText(prefix, value)}`];
   return Object.entries(value).flatMap(([key, part]) =>
     settingsOf(prefix === '' ? key : `${prefix}.${key}`, part),
   );
@@ -100,13 +101,20 @@ function settingsOf(prefix: string, value: unknown): string[] {
 
 function settingLines({ key, left, right }: ConfigDifference): string[] {
   return [
-    ...(left === undefined ? [] : [`- ${key}: ${shown(left)}`]),
-    ...(right === undefined ? [] : [`+ ${key}: ${shown(right)}`]),
+    ...(left === undefined ? [] : [`- ${settingText(key, left)}`]),
+    ...(right === undefined ? [] : [`+ ${settingText(key, right)}`]),
   ];
 }
 
 function fileText({ path, change, diff }: FileDifference): string {
   return diff === undefined ? `${path}: ${change}, and no text` : diff;
+}
+
+/** Durations as people write them, under the name that they have in the INI file. */
+function settingText(key: string, value: unknown): string {
+  if (key === 'ttlMs' && typeof value === 'number')
+    return `ttl: ${value === 0 ? 'until it is dropped' : formatDuration(value)}`;
+  return `${key}: ${shown(value)}`;
 }
 
 const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));

@@ -29,7 +29,8 @@ export function endpointText(clone: ConvergedClone): string {
 }
 
 export function pooledText({ clone, pooled }: ClonedDatabase): string {
-  if (pooled > 0) return `the pool has ${pooled} more ${pooled === 1 ? 'clone' : 'clones'} ready`;
+  if (pooled > 0)
+    return `${pooled} more ${pooled === 1 ? 'clone was' : 'clones were'} made for the pool: it is full`;
   return clone === undefined ? 'the pool is full' : '';
 }
 

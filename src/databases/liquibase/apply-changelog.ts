@@ -208,7 +208,7 @@ function failed(
       hint: released
         ? // Liquibase commits a change set and its record one after the other.
           'the run before was killed: if what this change set makes is there already, `liquibase mark-next-changeset-ran` records it'
-        : 'those before it are applied; correct it and do the same again',
+        : 'correct it and do the same again',
     },
   );
 }

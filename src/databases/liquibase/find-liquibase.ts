@@ -35,7 +35,9 @@ export async function findLiquibase(
   javaOptions: readonly string[],
   { liquibase, environment = process.env, from = [process.cwd(), import.meta.dirname] }: FindLiquibaseOptions,
 ): Promise<LiquibaseProgram> {
-  const { JAVA_HOME, LIQUIBASE_HOME } = environment;
+  // Set to nothing is not set.
+  const JAVA_HOME = environment['JAVA_HOME'] || undefined;
+  const LIQUIBASE_HOME = environment['LIQUIBASE_HOME'] || undefined;
   const env: NodeJS.ProcessEnv = {
     ...clientEnvironment(environment),
     ...(JAVA_HOME === undefined ? {} : { JAVA_HOME }),

@@ -93,6 +93,7 @@ test('Liquibase is looked for on the machine, then in packages', async () => {
   program('app/node_modules/liquibase/package.json');
   const app = join(folder.path, 'app');
   await expect(find({ PATH: '' }, [app])).rejects.toThrow('Java was not found');
+  await expect(find({ PATH: '', JAVA_HOME: '' }, [app])).rejects.toThrow('Java was not found on the PATH');
   const packaged = await find({ PATH: '', JAVA_HOME: join(folder.path, 'java') }, [folder.path, app]);
   expect(packaged).toMatchObject({ path: java, flags: expect.arrayContaining(['-Dx=1', jar]) });
 });

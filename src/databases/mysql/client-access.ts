@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { DatabaseConnection, DatabaseUrl } from '../../config/database-url.ts';
 import { withFileCredentials } from '../../config/password-file.ts';
 import { openTemporaryFolder, type TemporaryFolder } from '../../flow/temporary-folder.ts';
-import { clientEnvironment, clientFolders, findPrograms } from '../client-programs.ts';
+import { checkClientFolder, clientEnvironment, clientFolders, findPrograms } from '../client-programs.ts';
 import {
   CLIENT_NAMES,
   chooseClient,
@@ -96,6 +96,7 @@ export class ClientAccess implements AsyncDisposable {
     const folders = clientFolders(this.#folder, process.env, USUAL_FOLDERS);
     // Option files of the machine are no matter of ours, and may be broken.
     const found = await findPrograms(CLIENT_NAMES[use], folders, env, ['--no-defaults', '--version']);
+    checkClientFolder(this.#folder, CLIENT_NAMES[use], found);
     return chooseClient(this.server, found, use);
   }
 

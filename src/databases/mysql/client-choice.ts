@@ -42,7 +42,7 @@ export function chooseClient(
     'CHECK_FAILED',
     `Cannot ${use} with a client that fits ${server.product} ${server.version}: found ${seen.join(', ') || 'none'}`,
     {
-      hint: `install ${names.join(' or ')} of ${server.product} ${majorMinor(server.version)} or newer (${packageOf(server)}), or name its folder`,
+      hint: `install ${names.join(' or ')} of ${server.product} ${majorMinor(server.version)} or newer (${packageOf(server)}), or name its folder with --client-folder`,
     },
   );
 }

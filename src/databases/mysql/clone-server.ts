@@ -92,6 +92,7 @@ export async function openMariadbCloneServer(url: DatabaseUrl): Promise<CloneSer
         const rows = await client.rows('SELECT schema_name FROM information_schema.schemata ORDER BY 1');
         return rows.map(([name]) => name!).filter((name) => name.startsWith(prefix));
       }),
+    mayCreate: async () => true,
     mayCopy: async () => false,
     create: (name, note, like) =>
       asked(`make the database ${name}`, async (client) => {

@@ -97,6 +97,7 @@ export async function openPostgresCloneServer(connection: DatabaseConnection): P
         );
         return rows.map(({ name }) => name);
       }),
+    mayCreate: () => asked('look at the role', async () => (await one(MAY_CREATE, []))?.['may'] === true),
     mayCopy: (source) =>
       asked(`look at ${source}`, async () => {
         const row = await one(MAY_COPY, [source]);
@@ -154,6 +155,8 @@ const OPEN: Pick<PostgresShape, 'isOpen' | 'settings'> = { isOpen: true, setting
 const MISSING_ROLES = `
 SELECT n.name FROM unnest($1::text[]) n (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) ORDER BY n.name COLLATE "C"`;
+
+const MAY_CREATE = `SELECT rolsuper OR rolcreatedb AS may FROM pg_roles WHERE rolname = current_user`;
 
 const NOTED = `
 SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS comment,

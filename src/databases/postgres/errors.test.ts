@@ -58,6 +58,13 @@ it('says what to do where there is no room for locks', () => {
   expect(error.hint).toContain('max_locks_per_transaction');
 });
 
+it.each(['must be able to SET ROLE "a"', 'must be member of role "a"'])(
+  'says what to do where %s',
+  (text) => {
+    expect(postgresError(server('42501', text), doing).hint).toContain('--no-owners');
+  },
+);
+
 it('says what to do where row-level security would hide rows', () => {
   const error = postgresError(
     Object.assign(server('42501', 'query would be affected …'), { routine: 'check_enable_rls' }),

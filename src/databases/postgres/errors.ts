@@ -41,6 +41,7 @@ export function postgresError(error: unknown, doing: Doing): LongshoreError {
 
 const LOCK_TIMEOUT = '55P03';
 const OUT_OF_MEMORY = '53200';
+const INSUFFICIENT_PRIVILEGE = '42501';
 /** Of a replication slot, too. */
 const IN_USE = '55006';
 
@@ -75,6 +76,11 @@ function hintOfError(error: unknown, code: ErrorCode, doing: Doing): string | un
   if (lacksSlots(error)) return 'raise max_replication_slots, or drop a slot that nobody uses';
   if (sqlState(error) === OUT_OF_MEMORY && /shared memory/.test(messageOf(error)))
     return 'raise max_locks_per_transaction: each table and sequence needs a lock in each session that reads it';
+  if (
+    sqlState(error) === INSUFFICIENT_PRIVILEGE &&
+    /must be (able to SET ROLE|member of role)/.test(messageOf(error))
+  )
+    return 'grant it that role, or leave owners and grants out: --no-owners of a clone, --no-owner of a restore';
   return hintOf(code, sqlState(error), doing);
 }
 

@@ -39,6 +39,8 @@ export interface DrilledBackup extends DrillRecord {
   /** Below the prefix of its job. */
   readonly key: string;
   readonly server: string;
+  /** Whether it was held against what the dump held; nobody counted what another program dumped. */
+  readonly compared: boolean;
   readonly tables: number;
   readonly rows: number;
   readonly assertions: number;
@@ -79,6 +81,7 @@ export async function drillBackup(
     ...record,
     key,
     server: `${server.server.product} ${server.server.version}`,
+    compared: found.manifest.dump !== undefined,
     tables: outcome.tables,
     rows: outcome.rows,
     assertions: options.assertions?.length ?? 0,

@@ -29,6 +29,8 @@ export interface ListedBackup {
     readonly product: string;
     readonly serverVersion: string;
     readonly database: string;
+    /** The URL without its password. */
+    readonly source: string;
     readonly tables: number;
     readonly rows: number;
   };
@@ -104,7 +106,8 @@ function summaryOf({
   product,
   serverVersion,
   database,
+  source,
   facts,
 }: NonNullable<BackupManifest['dump']>): ListedBackup['dump'] & object {
-  return { product, serverVersion, database, tables: facts.tables.length, rows: rowsIn(facts) };
+  return { product, serverVersion, database, source, tables: facts.tables.length, rows: rowsIn(facts) };
 }

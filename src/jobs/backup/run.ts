@@ -4,10 +4,11 @@ import { storeSettings } from '../../config/credentials-file.ts';
 import { parseDatabaseUrl } from '../../config/database-url.ts';
 import { messageOf } from '../../errors.ts';
 import { systemClock } from '../../flow/clock.ts';
-import { runOnSchedule } from './on-schedule.ts';
+import { nextTimes, runOnSchedule } from './on-schedule.ts';
 import { openPlace } from './open-place.ts';
 import { type PruneResult, prunePlace } from './prune.ts';
 import { parseRetention } from './retention.ts';
+import { momentOf } from './run-moment.ts';
 import { runScheduled } from './run-scheduled.ts';
 import { type BackupJobOptions, type BackupSettings, resolveBackupOptions } from './settings.ts';
 import { shipWatched, type WatchResult } from './ship-watched.ts';
@@ -58,6 +59,11 @@ export async function runBackup(
   if (pattern === undefined) {
     await once(signal);
     return;
+  }
+  const nextMs = nextTimes(pattern, timeZone)(clock.now());
+  if (nextMs !== undefined) {
+    const { date, time } = momentOf(nextMs, timeZone);
+    emit({ type: 'started', what: `the schedule ${pattern}: next at ${date} ${time} ${timeZone}` });
   }
   if (settings.watch !== undefined) {
     // Each host has a folder of its own. What goes wrong once is told, and tried again at the next time.

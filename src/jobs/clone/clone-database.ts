@@ -100,6 +100,9 @@ async function textOf(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    throw new LongshoreError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error)}`, {
+      hint: 'name a file of masking rules with --masking',
+      cause: error,
+    });
   }
 }

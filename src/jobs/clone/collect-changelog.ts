@@ -85,7 +85,7 @@ export async function collectChangelog(entry: string, files: ChangelogFiles): Pr
   const start = normalize(entry);
   if (!(await take(start, '', { kind: 'changelog', mayBeMissing: false })))
     throw new LongshoreError('CONFIG_INVALID', `the changelog ${join(files.name, start)} is not there`, {
-      hint: 'correct liquibase_changelog_path, which is relative to the INI file',
+      hint: 'correct --changelog, or liquibase_changelog_path, which is relative to the INI file',
     });
   const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
   return { entry: start, files: sorted.map(([path, content]) => ({ path, bytes: content })) };

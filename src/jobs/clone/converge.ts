@@ -3,13 +3,13 @@
 import { type DatabaseUrl, parseDatabaseUrl } from '../../config/database-url.ts';
 import { Secret } from '../../config/secret.ts';
 import { openCloneServer } from '../../databases/clone-server.ts';
+import { LongshoreError } from '../../errors.ts';
 import type { Artifact } from './artifact.ts';
 import { convergeAurora } from './aurora/converge.ts';
 import { planAurora } from './aurora/plan.ts';
 import type { ClonePlan, ConvergedClone, Finding } from './clone.ts';
 import { cloneOrTake } from './clone-database.ts';
 import type { Way } from './database/choose-way.ts';
-import { convergeDatabase } from './database/converge-database.ts';
 import { planDatabase, shownPlan } from './database/plan-database.ts';
 import type { BackupSource, DatabaseRequest } from './database/request.ts';
 import { applyTo, checkFit, maskIn } from './make-fit.ts';
@@ -45,8 +45,9 @@ export async function converge(
   if (artifact.config.source.kind === 'aurora')
     return await convergeAurora(artifact, options, preparing(artifact, options, environment));
   const request = artifactRequest(artifact, options, environment.env);
-  if (options.pool === undefined) return await convergeDatabase(request, environment);
-  const { clone } = await cloneOrTake(request, options.pool, environment, options.onClone);
+  const { clone } = await namingPassword(request, () =>
+    cloneOrTake(request, options.pool, environment, options.onClone),
+  );
   return clone!;
 }
 
@@ -61,8 +62,25 @@ export async function planConverge(
   if (artifact.config.source.kind === 'aurora')
     return await planAurora(artifact, options, preparing(artifact, options, environment));
   const request = artifactRequest(artifact, options, env);
-  await using server = await openCloneServer(request.on);
-  return shownPlan(await planDatabase(request, server, env, signal));
+  return await namingPassword(request, async () => {
+    await using server = await openCloneServer(request.on);
+    return shownPlan(await planDatabase(request, server, env, signal));
+  });
+}
+
+/** The URLs of an artifact hold no password, so that the usual hint would point at the wrong place. */
+async function namingPassword<T>({ source, on }: DatabaseRequest, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const none = source.connection.password === undefined || on.connection.password === undefined;
+    if (!(error instanceof LongshoreError) || error.code !== 'DATABASE_DENIED' || !none) throw error;
+    throw new LongshoreError(error.code, error.message, {
+      hint: 'an artifact holds no password: give it as DB_PASSWORD, in ~/.pgpass or in ~/.my.cnf',
+      context: error.context,
+      cause: error,
+    });
+  }
 }
 
 /** Changelog and masks, before anyone is told where the clone is. */

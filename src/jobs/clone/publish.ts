@@ -10,6 +10,9 @@ import { FORMAT_LABEL } from './artifact-files.ts';
 import type { EmitClone } from './events.ts';
 import { DEFAULT_STORE, type ImageEnvironment, importImage, openImage } from './open-image.ts';
 
+/** What takes a while is told before, too. */
+const TOLD_BYTES = 10_000_000;
+
 export interface PublishOptions {
   /** As of `openImage`. */
   readonly artifact: string;
@@ -72,7 +75,7 @@ export async function publishArtifact(
   for (const descriptor of unique.values()) {
     const { digest, size } = descriptor;
     const what = `${descriptor.annotations?.['io.longshore.part'] ?? (layers.includes(descriptor) ? 'base' : 'image')} ${digest.slice(0, 19)}`;
-    emit?.({ type: 'step', what, state: 'begins' });
+    if (size >= TOLD_BYTES) emit?.({ type: 'step', what, state: 'begins' });
     const how = await registry.pushBlob(uploadable(layout, descriptor), { mountFrom: from, chunkBytes });
     emit?.({ type: 'step', what, state: how });
     blobs.push({ digest, size, how });

@@ -67,3 +67,21 @@ test('it may not be looked at', async () => {
     hint: expect.stringContaining('s3:ListBucket'),
   });
 });
+
+test('a name that no bucket may have is no matter of regions', async () => {
+  answer('HeadObject', 400, 'InvalidBucketName');
+  answer('ListObjects', 400, 'InvalidBucketName');
+  await expect(opened.makeBucket()).rejects.toMatchObject({
+    code: 'BUCKET_NOT_FOUND',
+    hint: expect.stringContaining('correct the name backups'),
+  });
+});
+
+test('a wrong secret is not renewed', async () => {
+  answer('HeadObject', 403, 'SignatureDoesNotMatch');
+  answer('ListObjects', 403, 'SignatureDoesNotMatch');
+  await expect(opened.makeBucket()).rejects.toMatchObject({
+    code: 'STORE_CREDENTIALS',
+    hint: expect.stringContaining('AWS_SECRET_ACCESS_KEY'),
+  });
+});

@@ -49,14 +49,15 @@ async function isThere(client: S3Client, signal: AbortSignal | undefined): Promi
   const response = await client.wire.send(request, signal);
   if (response.status < 300) return true;
   if (response.status === 404) return false;
-  if (response.status === 403) throw await refused(client, signal);
-  if (response.status === 301 || response.status === 400) {
-    const region = response.headers.get('x-amz-bucket-region');
+  const region = response.headers.get('x-amz-bucket-region');
+  const elsewhere = region !== undefined && region !== client.wire.options.region;
+  if (response.status === 301 || (response.status === 400 && elsewhere)) {
     throw new LongshoreError('BUCKET_REGION', `bucket ${client.bucket} is in ${region ?? 'another region'}`, {
       hint: `set AWS_REGION=${region ?? '…'}`,
       context: { bucket: client.bucket },
     });
   }
+  if (response.status === 403 || response.status === 400) throw await refused(client, signal);
   throw client.error('s3:ListBucket', request, response);
 }
 

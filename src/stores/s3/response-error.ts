@@ -66,14 +66,23 @@ function classify(
       };
     case 'ExpiredToken':
     case 'TokenRefreshRequired':
-    case 'InvalidAccessKeyId':
-    // Of versitygw, for a key id that nobody has.
-    case 'XAdminUserNotFound':
     case 'InvalidToken':
-    case 'SignatureDoesNotMatch':
       return {
         code: 'STORE_CREDENTIALS',
         hint: 'renew the AWS credentials and run the same command again: it goes on where it stopped',
+      };
+    case 'InvalidAccessKeyId':
+    // Of versitygw, for a key id that nobody has.
+    case 'XAdminUserNotFound':
+    case 'SignatureDoesNotMatch':
+      return {
+        code: 'STORE_CREDENTIALS',
+        hint: 'check key id and secret (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile, or the file of --credentials), and that they are of this endpoint',
+      };
+    case 'InvalidBucketName':
+      return {
+        code: 'BUCKET_NOT_FOUND',
+        hint: `correct the name ${bucket}: 3 to 63 small letters, digits, dots and hyphens, no underscore`,
       };
     case 'NoSuchBucket':
       return {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { chooseWay, type Situation } from './choose-way.ts';
+import { chooseWay, type Situation, wayOut } from './choose-way.ts';
 
 const LOCAL: Situation = {
   product: 'PostgreSQL',
@@ -13,7 +13,11 @@ const LOCAL: Situation = {
   compare: false,
   noOwner: false,
 };
-const backup = { key: '2026-11-20/datadump1.dump.zst', takenAt: '2026-11-20T03:00:00Z' };
+const backup = {
+  key: '2026-11-20/datadump1.dump.zst',
+  takenAt: '2026-11-20T03:00:00Z',
+  source: 'postgres://db/shop',
+};
 
 const chosen = (more: Partial<Situation>, wanted?: 'template' | 'copy' | 'dump' | 'backup') => {
   const found = chooseWay({ ...LOCAL, ...more }, wanted);
@@ -52,4 +56,15 @@ test('the more there is the longer it takes, and more connections help a copy', 
   expect(estimate({ bytes: 6e9 }, 'copy')).toBeGreaterThan(estimate({}, 'copy'));
   expect(estimate({ jobs: 4 }, 'copy')).toBeLessThan(estimate({}, 'copy'));
   expect(estimate({}, 'template')).toBeLessThan(estimate({}, 'copy'));
+});
+
+test('what to do where there is no way', () => {
+  const out = (more: Partial<Situation>, wanted: 'template' | 'backup' | undefined, places = false) =>
+    wayOut({ ...LOCAL, ...more }, wanted, places);
+  expect(out({}, 'backup')).toContain('--backups');
+  expect(out({}, 'backup', true)).toContain('longshore drill');
+  expect(out({ compare: true }, 'backup', true)).toContain('leave --compare out');
+  expect(out({ reachable: false }, undefined)).toMatch(/URL of the source.*--backups/);
+  expect(out({ compare: true }, 'template')).toBe('leave --compare or --how out');
+  expect(out({ product: 'MariaDB' }, 'template')).toContain('leave --how out');
 });

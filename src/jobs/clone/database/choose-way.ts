@@ -1,6 +1,7 @@
 /** Which way a clone is made on a server, why, and about how long it takes. Pure. */
 
 import { formatBytes } from '../../../config/bytes.ts';
+import type { FoundBackup } from './request.ts';
 
 /** `template`: by the server itself; `copy`: read and written over several connections; `dump`: through its dump program; `backup`: from a bucket. */
 export const WAYS = ['template', 'copy', 'dump', 'backup'] as const;
@@ -19,7 +20,7 @@ export interface Situation {
   /** Whether owners and grants are left out. */
   readonly noOwner: boolean;
   /** The newest backup that was drilled and is good. */
-  readonly backup: { readonly key: string; readonly takenAt: string } | undefined;
+  readonly backup: FoundBackup | undefined;
   /** Whether the source can be reached at all. */
   readonly reachable: boolean;
   /** Whether every row is to be held against the source. */
@@ -81,6 +82,21 @@ function hindrance(way: Way, situation: Situation): string | undefined {
   if (sessions > 0)
     return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to the source`;
   return mayCopy ? undefined : 'this role neither owns the source nor is it a template';
+}
+
+/** What to do where there is no way. @param places whether it is said where backups are */
+export function wayOut({ reachable, compare }: Situation, wanted: Way | undefined, places: boolean): string {
+  if (wanted === 'backup' || (wanted === undefined && !reachable)) {
+    if (compare) return 'leave --compare out: a backup is older than its source';
+    if (places) return 'drill a backup of this database first: longshore drill --from s3://bucket/prefix/';
+    return reachable
+      ? 'name the bucket of its backups: --backups s3://bucket/prefix/'
+      : 'correct the URL of the source, or name the bucket of its backups: --backups s3://bucket/prefix/';
+  }
+  if (!reachable) return 'correct the URL of the source';
+  return wanted === 'template' && compare
+    ? 'leave --compare or --how out'
+    : 'leave --how out: another way is found';
 }
 
 function estimate(way: Way, { bytes, jobs }: Situation): number {

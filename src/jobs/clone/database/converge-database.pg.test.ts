@@ -138,6 +138,10 @@ test.skipIf(pgDump === undefined)(
     const from = parseDatabaseUrl(url.href);
     for (const { statements } of databaseGrants(from, from, role).sql)
       for (const statement of statements) await source.sql(statement);
+    await expect(convergeDatabase(request({ source: from, on: from }))).rejects.toMatchObject({
+      message: expect.stringContaining(`Cannot restore into ${request().name}`),
+      hint: expect.stringContaining('--no-owners'),
+    });
     const made = await convergeDatabase(request({ source: from, on: from, noOwner: true, compare: true }));
     expect(made.how).toBe('copy');
     await dropServerClone(from, made.name);
@@ -215,6 +219,23 @@ test.skipIf(pgDump === undefined)(
     await source.sql(`DROP ROLE ${role}`);
   },
 );
+
+test('a role that may make no databases is a finding of the plan', async () => {
+  const role = `reader_${process.pid}`;
+  await source.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+  const url = new URL(server.url);
+  url.username = role;
+  url.password = 'x';
+  const { findings } = await planned(request({ on: parseDatabaseUrl(url.href) }));
+  expect(findings).toContainEqual(
+    expect.objectContaining({
+      kind: 'problem',
+      text: expect.stringContaining(`the role ${role} may make no databases`),
+      hint: expect.stringContaining('CREATEDB'),
+    }),
+  );
+  await source.sql(`DROP ROLE ${role}`);
+});
 
 test('what the other server lacks: roles are named before anything is made, tablespaces are done without', async () => {
   await using other = await startPostgres(pgDump === undefined ? {} : { binFolder: debianBinFolder()! });

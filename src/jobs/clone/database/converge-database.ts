@@ -8,7 +8,7 @@
 
 import { type CloneServer, openCloneServer } from '../../../databases/clone-server.ts';
 import { withDatabase } from '../../../databases/make-database.ts';
-import { messageOf } from '../../../errors.ts';
+import { LongshoreError, messageOf } from '../../../errors.ts';
 import { monotonicMs } from '../../../flow/clock.ts';
 import { noFailpoint } from '../../../flow/failpoint.ts';
 import type { ConvergedClone } from '../clone.ts';
@@ -78,8 +78,19 @@ export async function make(
   } catch (error) {
     // Whatever went wrong, nobody gets to see what is not whole.
     await dropLeft(server, names, emit);
-    throw error;
+    throw underItsName(error, names, request.name);
   }
+}
+
+/** Working names say nothing to whoever asked for a clone, and what had them is dropped. */
+function underItsName(error: unknown, working: readonly string[], name: string): unknown {
+  if (!(error instanceof LongshoreError) || !working.some((one) => error.message.includes(one))) return error;
+  const message = working.reduce((text, one) => text.replaceAll(one, name), error.message);
+  return new LongshoreError(error.code, message, {
+    hint: error.hint,
+    context: error.context,
+    cause: error.cause,
+  });
 }
 
 /** Masked under a name that nobody has a grant for; then what is left is copied to the name that others know. */
@@ -132,7 +143,7 @@ export function makeNote(request: DatabaseRequest, how: string, nowMs: number): 
 /** @throws CHECK_FAILED where it was made of something else */
 function existing(request: DatabaseRequest, note: CloneNote, tookMs: number): ConvergedClone {
   const { name } = request;
-  if (note.key !== keyOf(request)) stopAtProblems({ name, findings: [madeOfSomethingElse(name, note)] });
+  if (note.key !== keyOf(request)) stopAtProblems({ name, findings: [madeOfSomethingElse(request, note)] });
   return result(request, note, true, Math.round(tookMs));
 }
 

@@ -10,7 +10,7 @@ import { LongshoreError } from '../../../errors.ts';
 import { type Failpoint, noFailpoint } from '../../../flow/failpoint.ts';
 import { applyTo, maskIn } from '../make-fit.ts';
 import type { CloneEnvironment } from '../settings.ts';
-import type { DatabasePlan } from './plan-database.ts';
+import { backupText, type DatabasePlan } from './plan-database.ts';
 import type { DatabaseRequest } from './request.ts';
 
 export interface Working {
@@ -60,7 +60,7 @@ interface Made {
 
 async function fillByWay(
   request: DatabaseRequest,
-  { way, shape }: DatabasePlan,
+  { way, shape, backup }: DatabasePlan,
   { server, working, note }: Working,
   environment: CloneEnvironment & { readonly signal: AbortSignal; readonly failpoint: Failpoint },
 ): Promise<Made> {
@@ -82,7 +82,7 @@ async function fillByWay(
   const options = { ...request, asCopy: true, noTablespaces: !isSameServer(source, on) };
   const onBytes = (bytes: number, of: number | undefined): void => emit({ type: 'progress', bytes, of });
   if (way === 'backup') {
-    emit({ type: 'phase', phase: 'restore the backup' });
+    emit({ type: 'phase', phase: `restore ${backup === undefined ? 'the backup' : backupText(backup)}` });
     await backups!.restore(database, onBytes, signal);
     return { how: 'backup', facts: undefined };
   }

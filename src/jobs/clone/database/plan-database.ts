@@ -15,11 +15,13 @@ import { checkFit, RULES_NAME } from '../make-fit.ts';
 import { checkMasking } from '../masking/apply-masking.ts';
 import { parseMaskingRules } from '../masking/rules.ts';
 import type { CloneEnvironment } from '../settings.ts';
-import { type ChosenWay, chooseWay, type Situation, type Way, workText } from './choose-way.ts';
+import { type ChosenWay, chooseWay, type Situation, type Way, wayOut, workText } from './choose-way.ts';
 import { type CloneNote, keyOf, parseNote } from './clone-note.ts';
-import type { DatabaseRequest } from './request.ts';
+import type { DatabaseRequest, FoundBackup } from './request.ts';
 
 export interface DatabasePlan extends ClonePlan {
+  /** That is restored, where one is. */
+  readonly backup?: FoundBackup | undefined;
   /** Undefined where there is none, or none is needed. */
   readonly way: Way | undefined;
   /** Of the source; undefined where it cannot be reached, or is not looked at. */
@@ -27,7 +29,7 @@ export interface DatabasePlan extends ClonePlan {
 }
 
 /** Without what only making it needs: settings of a database may be secrets. */
-export function shownPlan({ shape: _, ...plan }: DatabasePlan): ClonePlan {
+export function shownPlan({ shape: _, backup: __, ...plan }: DatabasePlan): ClonePlan {
   return plan;
 }
 
@@ -51,9 +53,17 @@ export async function planDatabase(
       problem(`${placeOf(on, name)} is there, and Longshore did not make it`, 'take another --name'),
     );
   const note = parseNote(there?.note);
-  if (note?.state === 'ready' && note.key !== keyOf(request)) findings.push(madeOfSomethingElse(name, note));
+  if (note?.state === 'ready' && note.key !== keyOf(request))
+    findings.push(madeOfSomethingElse(request, note));
   else if (note?.state === 'ready')
     findings.push(ok(`${name} is there already, made ${note.madeAt} by ${note.owner}`));
+  if (note?.state !== 'ready' && !(await server.mayCreate()))
+    findings.push(
+      problem(
+        `the role ${on.connection.user} may make no databases on ${on.connection.host}`,
+        'ALTER ROLE … CREATEDB; `longshore grants clone --from postgres://…` prints all that it needs',
+      ),
+    );
   const common = { mode, name, costADay: 0, findings };
   if (mode === 'create') {
     findings.push(...(await checkFit(request.source.dialect, mode, request, env, signal)));
@@ -76,7 +86,13 @@ export async function planDatabase(
   if (request.masking !== undefined && situation.reachable)
     findings.push(await lookAt(async () => maskingText(request, signal), signal));
   const chosen = chooseWay(situation, request.way);
-  if (typeof chosen === 'string') findings.push(problem(`there is no way to copy the rows: ${chosen}`));
+  if (typeof chosen === 'string')
+    findings.push(
+      problem(
+        `there is no way to copy the rows: ${chosen}`,
+        wayOut(situation, request.way, request.backups !== undefined),
+      ),
+    );
   else if (shape !== undefined && chosen.way !== 'backup') {
     const missing = await server.missingRoles(request.noOwner ? shape.rolesAnyway : shape.roles);
     if (missing.length > 0)
@@ -89,14 +105,24 @@ export async function planDatabase(
   }
   if (typeof chosen !== 'string' && (chosen.way === 'copy' || chosen.way === 'dump'))
     for (const { text, hint } of await problemsOfCopy(request)) findings.push(problem(text, hint));
-  return { ...common, shape, ...described(request, situation, chosen) };
+  const backup = typeof chosen !== 'string' && chosen.way === 'backup' ? situation.backup : undefined;
+  if (backup !== undefined) findings.push(ok(`it is made of ${backupText(backup)}`));
+  return { ...common, shape, backup, ...described(request, situation, chosen) };
+}
+
+/** Which one: there may be one of a database of the same name on another server. */
+export function backupText({ key, source, takenAt }: FoundBackup): string {
+  return `the backup ${key} of ${source}, taken ${takenAt}`;
 }
 
 /** Of a name that is taken by a clone. */
-export function madeOfSomethingElse(name: string, { source, owner }: CloneNote): Finding {
+export function madeOfSomethingElse(
+  { name, on }: Pick<DatabaseRequest, 'name' | 'on'>,
+  { source, owner }: CloneNote,
+): Finding {
   return problem(
     `${name} is a clone already, of ${source} by ${owner}, and made of something else`,
-    `take another --name, or drop it: longshore clone drop ${name}`,
+    `take another --name, or drop it: longshore clone drop ${name} --on ${placeOf(on, on.connection.database)}`,
   );
 }
 

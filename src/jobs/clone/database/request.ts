@@ -6,12 +6,16 @@ import type { CloneMode } from '../clone.ts';
 import type { Way } from './choose-way.ts';
 
 /** A backup that a clone can be made from; backups are another job's. */
+export interface FoundBackup {
+  readonly key: string;
+  readonly takenAt: string;
+  /** The database that it was taken of, without password: one of the same name may be on another server. */
+  readonly source: string;
+}
+
 export interface BackupSource {
   /** The newest of that database that a drill found good. */
-  newest(
-    of: DatabaseUrl,
-    signal: AbortSignal,
-  ): Promise<{ readonly key: string; readonly takenAt: string } | undefined>;
+  newest(of: DatabaseUrl, signal: AbortSignal): Promise<FoundBackup | undefined>;
   restore(
     into: DatabaseUrl,
     onBytes: (bytes: number, of: number | undefined) => void,

@@ -98,6 +98,6 @@ export async function dropServerClone(on: DatabaseUrl, name: string): Promise<vo
   for (const database of [...members, ...found]) await server.drop(database.name);
   if (found.length > 0) return;
   throw new LongshoreError('CHECK_FAILED', `${placeOf(on, name)} is no clone of Longshore`, {
-    hint: '`longshore clone list` names those that are',
+    hint: `\`longshore clone list --on ${placeOf(on, on.connection.database)}\` names those that are`,
   });
 }

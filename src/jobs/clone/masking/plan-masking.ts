@@ -38,7 +38,7 @@ export function planMasking(rules: MaskingRules, catalogue: MaskCatalogue): Mask
   }
   if (problems.length > 0) {
     throw new LongshoreError('CONFIG_INVALID', `cannot mask: ${problems.join('; ')}`, {
-      hint: 'docs/clone.md says which rule fits which column',
+      hint: 'docs/masking.md says which rule fits which column',
     });
   }
   const changedRoots = new Set([

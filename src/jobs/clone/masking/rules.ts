@@ -69,7 +69,7 @@ export function parseMaskingRules(text: string, dialect: Dialect, path: string):
   if (problems.length === 0 && columns.length + subset.length === 0) problems.push('it has no rules');
   if (problems.length > 0)
     throw new LongshoreError('CONFIG_INVALID', `cannot use ${path}: ${problems.join('; ')}`, {
-      hint: 'docs/clone.md describes the rules',
+      hint: 'docs/masking.md describes the rules',
     });
   return { columns, subset };
 }
