@@ -1,6 +1,8 @@
 /** Backups as what a clone can be made from: the two jobs meet here alone. */
 
-import type { BackupSource } from '../jobs/clone/database/request.ts';
+import { parseDatabaseUrl } from '../config/database-url.ts';
+import { isSameServer } from '../databases/clone-server.ts';
+import type { BackupSource, FoundBackup } from '../jobs/clone/database/request.ts';
 
 /** @param from `s3://bucket/prefix/` @param identity of age, for backups that are encrypted */
 export function backupSource(
@@ -14,19 +16,22 @@ export function backupSource(
 ): BackupSource {
   let newest: string | undefined;
   return {
-    async newest({ dialect, connection: { database } }, signal) {
+    async newest(of, signal) {
+      const { dialect, connection } = of;
       const { listBackups } = await import('../jobs/backup/list.ts');
       const { backups } = await listBackups(from, { env, signal });
-      const found = backups.findLast(
-        ({ drill, missing, dump }) =>
-          drill?.ok === true &&
-          missing.length === 0 &&
-          dump?.database === database &&
-          (dump.product === 'PostgreSQL') === (dialect === 'postgres'),
-      );
+      const good = backups.flatMap(({ key, takenAt, drill, missing, dump }): FoundBackup[] => {
+        const isGood = drill?.ok === true && missing.length === 0;
+        const isOfIt =
+          dump?.database === connection.database &&
+          (dump.product === 'PostgreSQL') === (dialect === 'postgres');
+        if (!isGood || !isOfIt) return [];
+        const { source } = dump;
+        return [{ key, takenAt, source, sameServer: isSameServer(parseDatabaseUrl(source, {}), of) }];
+      });
+      const found = good.findLast(({ sameServer }) => sameServer) ?? good.at(-1);
       newest = found?.key;
-      if (found?.dump === undefined) return undefined;
-      return { key: found.key, takenAt: found.takenAt, source: found.dump.source };
+      return found;
     },
     async restore(into, onBytes, signal) {
       const { restoreBackup } = await import('../jobs/backup/restore.ts');

@@ -2,6 +2,7 @@
 
 import type { Readable } from 'node:stream';
 import { LongshoreError } from '../../errors.ts';
+import type { PieceLender } from '../../flow/buffer-pool.ts';
 import type { DumpFacts } from '../dump.ts';
 import { type ProgramEnd, programOutput } from '../program-output.ts';
 import type { ClientAccess } from './client-access.ts';
@@ -11,7 +12,7 @@ import { DumpScript } from './dump-script.ts';
 
 export interface DumpRun {
   /** Ends only where the program ended well, wrote its last line, and every table of the catalogue was in between. */
-  readonly stream: Readable;
+  readonly stream: Readable & PieceLender;
   /** When the stream has ended. */
   facts(): DumpFacts;
 }

@@ -111,6 +111,6 @@ async function facts(access: ClientAccess, signal: AbortSignal): Promise<DumpFac
     readCatalogue(connection, access.database),
   );
   const run = runDump(access, client, catalogue, 'rows', signal);
-  for await (const _ of run.stream);
+  for await (const piece of run.stream as AsyncIterable<Buffer>) run.stream.giveBack(piece);
   return run.facts();
 }

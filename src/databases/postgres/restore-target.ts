@@ -33,11 +33,11 @@ export async function openPostgresTarget(
   const doing: Doing = { action: `restore into ${database}`, database, user };
   const session = await openSession(connection, { doing });
   const { client } = session;
-  const asked = async <T>(work: () => Promise<T>): Promise<T> => {
+  const asked = async <T>(work: () => Promise<T>, action = doing.action): Promise<T> => {
     try {
       return await work();
     } catch (error) {
-      throw postgresError(error, doing);
+      throw postgresError(error, { ...doing, action });
     }
   };
   let version: string;
@@ -99,7 +99,7 @@ export async function openPostgresTarget(
         } finally {
           await client.query('ROLLBACK');
         }
-      }),
+      }, 'run the query'),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
 }

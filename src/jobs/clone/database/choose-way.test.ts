@@ -17,6 +17,7 @@ const backup = {
   key: '2026-11-20/datadump1.dump.zst',
   takenAt: '2026-11-20T03:00:00Z',
   source: 'postgres://db/shop',
+  sameServer: true,
 };
 
 const chosen = (more: Partial<Situation>, wanted?: 'template' | 'copy' | 'dump' | 'backup') => {
@@ -32,6 +33,9 @@ test('the fastest that there is', () => {
   expect(chosen({ product: 'MariaDB' })).toBe('dump');
   expect(chosen({ product: 'MariaDB', backup })).toBe('dump');
   expect(chosen({ reachable: false, backup })).toBe('backup');
+  const other = { ...backup, sameServer: false };
+  expect(chosen({ reachable: false, backup: other })).toContain('drilled one is of postgres://db/shop');
+  expect(chosen({ reachable: false, backup: other }, 'backup')).toBe('backup');
 });
 
 test('why not a faster one', () => {
@@ -65,6 +69,7 @@ test('what to do where there is no way', () => {
   expect(out({}, 'backup', true)).toContain('longshore drill');
   expect(out({ compare: true }, 'backup', true)).toContain('leave --compare out');
   expect(out({ reachable: false }, undefined)).toMatch(/URL of the source.*--backups/);
+  expect(out({ reachable: false, backup }, undefined)).toContain('--how backup');
   expect(out({ compare: true }, 'template')).toBe('leave --compare or --how out');
   expect(out({ product: 'MariaDB' }, 'template')).toContain('leave --how out');
 });

@@ -52,7 +52,7 @@ export function chooseWay(situation: Situation, wanted: Way | undefined): Chosen
   }
   const passed: string[] = [];
   for (const way of WAYS) {
-    const problem = hindrance(way, situation);
+    const problem = hindrance(way, situation) ?? (way === 'backup' ? doubt(situation) : undefined);
     if (problem === undefined)
       return { way, why: [REASONS[way], ...passed].join('; '), estimateMs: estimate(way, situation) };
     if (way !== 'dump') passed.push(`no ${way}: ${problem}`);
@@ -85,9 +85,14 @@ function hindrance(way: Way, situation: Situation): string | undefined {
 }
 
 /** What to do where there is no way. @param places whether it is said where backups are */
-export function wayOut({ reachable, compare }: Situation, wanted: Way | undefined, places: boolean): string {
+export function wayOut(
+  { reachable, compare, backup }: Situation,
+  wanted: Way | undefined,
+  places: boolean,
+): string {
   if (wanted === 'backup' || (wanted === undefined && !reachable)) {
     if (compare) return 'leave --compare out: a backup is older than its source';
+    if (backup !== undefined) return 'correct the URL of the source, or take that backup: --how backup';
     if (places) return 'drill a backup of this database first: longshore drill --from s3://bucket/prefix/';
     return reachable
       ? 'name the bucket of its backups: --backups s3://bucket/prefix/'
@@ -97,6 +102,11 @@ export function wayOut({ reachable, compare }: Situation, wanted: Way | undefine
   return wanted === 'template' && compare
     ? 'leave --compare or --how out'
     : 'leave --how out: another way is found';
+}
+
+/** Why it is not taken without being asked for: what has the same name may be something else. */
+function doubt({ backup }: Situation): string | undefined {
+  return backup?.sameServer === false ? `the newest drilled one is of ${backup.source}` : undefined;
 }
 
 function estimate(way: Way, { bytes, jobs }: Situation): number {

@@ -9,8 +9,10 @@ import type { Way } from './choose-way.ts';
 export interface FoundBackup {
   readonly key: string;
   readonly takenAt: string;
-  /** The database that it was taken of, without password: one of the same name may be on another server. */
+  /** The database that it was taken of, without password. */
   readonly source: string;
+  /** Whether that is on the server that was asked for, as far as the URLs say it, and not only of the same name. */
+  readonly sameServer: boolean;
 }
 
 export interface BackupSource {
