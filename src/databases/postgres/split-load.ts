@@ -59,9 +59,9 @@ export interface SplitLoad extends AsyncDisposable {
   finish(script: Readable, bytes: ReadonlyMap<DumpedTable, number>): Promise<void>;
 }
 
-/** With whose grants they are. */
+/** Run behind the rows, as pg_restore does: an owner may have denied himself to write. With them goes in whose name they are. */
 const GRANTS = /^(?:GRANT|REVOKE|SET SESSION AUTHORIZATION|RESET SESSION AUTHORIZATION)\b/;
-/** What reads other tables, or would look at each grant. */
+/** What needs the grants, or would be called for each of them. */
 const BEHIND_GRANTS = /^(?:REFRESH MATERIALIZED VIEW|CREATE EVENT TRIGGER) /;
 
 /** Of all sessions together, where the server gives each less than its share. */
